@@ -4,25 +4,27 @@
 //! per metric; all columns share one packed stream of zigzag varints, `values`:
 //!
 //! ```text
-//! series 0: time t0 t1 t2 | sent | rtt_us_min | rtt_us_p50 | ...   series 1: time | ...
+//! counts | series 0: time t0 t1 t2 | sent | rtt_us_min | rtt_us_p50 | ...   series 1: time | ...
 //!
-//! time column    first: offset from `from_ms`; second: difference; later: difference of differences (100 ms units)
-//! metric column  difference to the value before it, or to the base metric of the same sample (catalogue), in
-//!                units of the metric's resolution; values that are absent are not in the stream
-//! constant[c]    one bit a column: set when everything after the column's first entry (time: first two) is zero,
-//!                so only those entries are in the stream
+//! counts         samples of each series of the table, as the difference to the series before
+//! time column    first: offset from `from_ms`; later: difference to the one before, less the series' interval (100 ms units)
+//! metric column  difference of codes (precision.rs) to the base metric of the same sample (catalogue), else to the value
+//!                of that metric before it, be it in this series or an earlier one; absent values are not in the stream
+//! zeros          a run of n zeros is written as 0, n-1; it may reach over the ends of columns and series
 //! outcomes       sparse: pairs (samples skipped, outcome) for samples that are not `ok`
 //! absent         sparse: pairs (samples skipped, mask of absent metrics) for samples that miss some
 //! ```
 //!
-//! A round with every target answering on schedule costs a byte or two a value before the RTT noise, and nothing for
-//! what does not change. No general compressor follows: on such columns it adds bytes.
+//! What does not change costs nothing; what is left is the noise of the RTTs, about a byte each. No general compressor
+//! follows: on such columns it adds bytes.
+
+use std::collections::BTreeMap;
 
 use prost::Message;
 
 use crate::coded::coded_enum;
 use crate::sample::{Outcome, Sample, SeriesIndex};
-use crate::table::SeriesTable;
+use crate::table::{Series, SeriesTable};
 use crate::time::{MonoMs, UnixMs};
 use crate::{AgentId, BatchId, BootId, DecodeError, Metric, Sequence, TableId, fault, limits};
 
@@ -135,14 +137,10 @@ struct BatchMessage {
     #[prost(fixed64, tag = "12")]
     table: u64,
     #[prost(uint32, repeated, tag = "20")]
-    counts: Vec<u32>,
-    #[prost(bytes = "vec", tag = "21")]
-    constant: Vec<u8>,
-    #[prost(uint32, repeated, tag = "22")]
     outcomes: Vec<u32>,
-    #[prost(uint64, repeated, tag = "23")]
+    #[prost(uint64, repeated, tag = "21")]
     absent: Vec<u64>,
-    #[prost(sint64, repeated, tag = "24")]
+    #[prost(sint64, repeated, tag = "22")]
     values: Vec<i64>,
 }
 
@@ -174,35 +172,33 @@ impl Batch {
         samples.sort_by_key(|s| (s.series, s.at));
         self.check_bounds(&samples, table)?;
         let mut columns = ColumnWriter::default();
-        let mut counts = Vec::new();
+        columns.counts(&samples, table.series.len());
         let (mut outcomes, mut absent) = (SparseWriter::default(), SparseWriter::default());
         for group in samples.chunk_by(|a, b| a.series == b.series) {
             let index = usize::from(group[0].series.0);
-            counts.resize(index, 0);
-            counts.push(to_u32(group.len()));
             for sample in group {
                 outcomes.next(u64::from(sample.outcome.code()));
                 absent.next(absence_mask(&sample.values));
             }
-            columns.times(self.from, group);
+            columns.times(self.from, interval_steps(&table.series[index]), group);
             for (place, metric) in table.series[index].metrics.iter().enumerate() {
                 columns.metric(*metric, place, base_place(&table.series[index].metrics, *metric), group);
             }
         }
-        Ok(self.message(counts, columns, outcomes, absent).encode_to_vec())
+        Ok(self.message(columns, outcomes, absent).encode_to_vec())
     }
 
     fn check_bounds(&self, samples: &[&Sample], table: &SeriesTable) -> Result<(), DecodeError> {
         let mut values = 0usize;
         for sample in samples {
-            let series = table.series.get(usize::from(sample.series.0)).ok_or_else(|| fault("counts", "series is not in the table"))?;
+            let series = table.series.get(usize::from(sample.series.0)).ok_or_else(|| fault("samples", "series is not in the table"))?;
             if series.metrics.len() != sample.values.len() {
                 return Err(fault("values", "sample has not one place for each metric"));
             }
             values += sample.values.len();
         }
         if samples.len() > limits::SAMPLES_PER_BATCH {
-            return Err(fault("counts", "too many samples"));
+            return Err(fault("samples", "too many"));
         }
         if values > limits::VALUES_PER_BATCH {
             return Err(fault("values", "too many"));
@@ -210,7 +206,7 @@ impl Batch {
         Ok(())
     }
 
-    fn message(&self, counts: Vec<u32>, columns: ColumnWriter, outcomes: SparseWriter, absent: SparseWriter) -> BatchMessage {
+    fn message(&self, columns: ColumnWriter, outcomes: SparseWriter, absent: SparseWriter) -> BatchMessage {
         BatchMessage {
             agent: self.id.agent.0,
             boot: self.id.boot.0,
@@ -229,11 +225,9 @@ impl Batch {
             thinned: self.thinned,
             dropped: self.dropped,
             table: self.table.0,
-            counts,
-            constant: columns.constant.bytes(),
             outcomes: outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect(),
             absent: absent.pairs,
-            values: columns.values,
+            values: columns.finish(),
         }
     }
 
@@ -296,32 +290,19 @@ fn read_head(message: &BatchMessage) -> Result<Head, DecodeError> {
 }
 
 fn read_samples(message: &BatchMessage, from: MonoMs, table: &SeriesTable) -> Result<Vec<Sample>, DecodeError> {
-    if message.counts.len() > table.series.len() {
-        return Err(fault("counts", "more series than the table has"));
-    }
-    let (mut total, mut places) = (0usize, 0usize);
-    for (count, series) in message.counts.iter().zip(&table.series) {
-        let count = usize::try_from(*count).unwrap_or(usize::MAX);
-        total = total.saturating_add(count);
-        places = places.saturating_add(count.saturating_mul(series.metrics.len()));
-    }
-    if total > limits::SAMPLES_PER_BATCH || places > limits::VALUES_PER_BATCH {
-        return Err(fault("counts", "more samples or values than a batch may hold"));
-    }
+    let mut columns = ColumnReader::new(&message.values);
+    let counts = columns.counts(table)?;
+    let total = counts.iter().sum();
     let outcomes: Vec<u64> = message.outcomes.iter().map(|v| u64::from(*v)).collect();
     let outcomes = read_sparse(&outcomes, total, "outcomes")?;
     let absent = read_sparse(&message.absent, total, "absent")?;
-    let mut columns = ColumnReader { values: message.values.iter(), constant: &message.constant, column: 0 };
     let mut samples = Vec::with_capacity(total);
-    for (index, (count, series)) in message.counts.iter().zip(&table.series).enumerate() {
-        if *count == 0 {
-            continue;
-        }
+    for (index, (count, series)) in counts.iter().zip(&table.series).enumerate() {
         let start = samples.len();
-        for at in columns.times(from, *count)? {
+        for at in columns.times(from, interval_steps(series), *count)? {
             let outcome = u32::try_from(outcomes[samples.len()]).ok().and_then(Outcome::from_code);
             samples.push(Sample {
-                series: SeriesIndex(u16::try_from(index).map_err(|_| fault("counts", "too many series"))?),
+                series: SeriesIndex(u16::try_from(index).map_err(|_| fault("values", "too many series"))?),
                 at,
                 outcome: outcome.ok_or_else(|| fault("outcomes", "unknown outcome"))?,
                 values: vec![None; series.metrics.len()],
@@ -332,9 +313,7 @@ fn read_samples(message: &BatchMessage, from: MonoMs, table: &SeriesTable) -> Re
             columns.metric(*metric, place, base_place(&series.metrics, *metric), masks, &mut samples[start..])?;
         }
     }
-    if columns.values.next().is_some() {
-        return Err(fault("values", "more than the samples need"));
-    }
+    columns.finish()?;
     Ok(samples)
 }
 
@@ -347,32 +326,6 @@ fn base_place(metrics: &[Metric], metric: Metric) -> Option<usize> {
 
 fn absence_mask(values: &[Option<i64>]) -> u64 {
     values.iter().enumerate().filter(|(_, v)| v.is_none()).fold(0, |mask, (place, _)| mask | 1 << place)
-}
-
-fn to_u32(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
-}
-
-/// Rounds to the nearest step, halves away from zero; the product of the result and `step` fits because the input did.
-fn to_steps(value: i64, step: i64) -> i64 {
-    let (whole, rest) = (value / step, value % step);
-    if rest.abs() * 2 >= step { whole + rest.signum() } else { whole }
-}
-
-#[derive(Default)]
-struct Bits {
-    bits: Vec<bool>,
-}
-
-impl Bits {
-    fn bytes(&self) -> Vec<u8> {
-        let mut out: Vec<u8> =
-            self.bits.chunks(8).map(|eight| eight.iter().enumerate().fold(0, |byte, (i, set)| byte | u8::from(*set) << i)).collect();
-        while out.last() == Some(&0) {
-            out.pop();
-        }
-        out
-    }
 }
 
 /// Collects (skipped, value) pairs for the entries that are not zero.
@@ -405,80 +358,146 @@ fn read_sparse(pairs: &[u64], total: usize, field: &'static str) -> Result<Vec<u
     Ok(out)
 }
 
+/// The last code of each metric, whichever series it was in: what the next one is coded against.
+#[derive(Default)]
+struct LastCodes(BTreeMap<Metric, i64>);
+
+impl LastCodes {
+    fn expected(&self, metric: Metric, base: Option<i64>) -> i64 {
+        base.or_else(|| self.0.get(&metric).copied()).unwrap_or(0)
+    }
+}
+
 #[derive(Default)]
 struct ColumnWriter {
     values: Vec<i64>,
-    constant: Bits,
+    zeros: i64,
+    last: LastCodes,
 }
 
 impl ColumnWriter {
-    fn times(&mut self, from: MonoMs, group: &[&Sample]) {
-        let (mut last, mut step) = (steps_of(from), 0i64);
-        let mut residuals = Vec::with_capacity(group.len());
-        for (place, sample) in group.iter().enumerate() {
-            let at = steps_of(sample.at);
-            let difference = at.wrapping_sub(last);
-            residuals.push(if place < 2 { difference } else { difference.wrapping_sub(step) });
-            (last, step) = (at, difference);
+    fn counts(&mut self, samples: &[&Sample], series: usize) {
+        let mut counts = vec![0i64; series];
+        for sample in samples {
+            counts[usize::from(sample.series.0)] += 1;
         }
-        self.push(residuals, 2);
+        let mut before = 0;
+        for count in counts {
+            self.push(count - before);
+            before = count;
+        }
+    }
+
+    fn times(&mut self, from: MonoMs, interval: i64, group: &[&Sample]) {
+        let mut expected = steps_of(from);
+        for sample in group {
+            let at = steps_of(sample.at);
+            self.push(at.wrapping_sub(expected));
+            expected = at.wrapping_add(interval);
+        }
     }
 
     fn metric(&mut self, metric: Metric, place: usize, base: Option<usize>, group: &[&Sample]) {
-        let step = metric.info().resolution;
-        let mut last = 0i64;
-        let mut residuals = Vec::with_capacity(group.len());
         for sample in group {
-            let Some(value) = sample.values[place].map(|v| to_steps(v, step)) else { continue };
-            let from_base = base.and_then(|b| sample.values[b]).map(|v| to_steps(v, step));
-            residuals.push(value.wrapping_sub(from_base.unwrap_or(last)));
-            last = value;
+            let Some(value) = sample.values[place] else { continue };
+            let code = metric.info().precision.code(value);
+            self.push(code.wrapping_sub(self.last.expected(metric, base_code(metric, base, sample))));
+            self.last.0.insert(metric, code);
         }
-        self.push(residuals, 1);
     }
 
-    fn push(&mut self, residuals: Vec<i64>, first: usize) {
-        let constant = residuals.len() > first && residuals[first..].iter().all(|r| *r == 0);
-        let kept = if constant { first } else { residuals.len() };
-        self.values.extend_from_slice(&residuals[..kept]);
-        self.constant.bits.push(constant);
+    fn push(&mut self, residual: i64) {
+        if residual == 0 {
+            self.zeros += 1;
+        } else {
+            self.end_zeros();
+            self.values.push(residual);
+        }
     }
+
+    fn end_zeros(&mut self) {
+        if self.zeros > 0 {
+            self.values.extend([0, self.zeros - 1]);
+            self.zeros = 0;
+        }
+    }
+
+    fn finish(mut self) -> Vec<i64> {
+        self.end_zeros();
+        self.values
+    }
+}
+
+/// The code of a sample's base metric in the precision of the metric that is coded against it.
+fn base_code(metric: Metric, base: Option<usize>, sample: &Sample) -> Option<i64> {
+    sample.values[base?].map(|value| metric.info().precision.code(value))
 }
 
 /// Monotonic time in wire steps; the number wraps only after the sun is gone.
 fn steps_of(at: MonoMs) -> i64 {
-    i64::try_from((at.0 + TIME_STEP_MS / 2) / TIME_STEP_MS).unwrap_or(i64::MAX)
+    i64::try_from((at.0.saturating_add(TIME_STEP_MS / 2)) / TIME_STEP_MS).unwrap_or(i64::MAX)
+}
+
+/// A series' interval in wire steps.
+fn interval_steps(series: &Series) -> i64 {
+    i64::from(series.interval_s).saturating_mul(1000 / TIME_STEP_MS as i64)
 }
 
 struct ColumnReader<'a> {
     values: std::slice::Iter<'a, i64>,
-    constant: &'a [u8],
-    column: usize,
+    zeros: i64,
+    last: LastCodes,
 }
 
-impl ColumnReader<'_> {
-    fn begin_column(&mut self) -> bool {
-        let set = self.constant.get(self.column / 8).is_some_and(|byte| byte >> (self.column % 8) & 1 == 1);
-        self.column += 1;
-        set
+impl<'a> ColumnReader<'a> {
+    fn new(values: &'a [i64]) -> Self {
+        ColumnReader { values: values.iter(), zeros: 0, last: LastCodes::default() }
     }
 
-    fn residual(&mut self, constant: bool, first: usize, place: usize) -> Result<i64, DecodeError> {
-        if constant && place >= first {
+    fn next(&mut self) -> Result<i64, DecodeError> {
+        if self.zeros > 0 {
+            self.zeros -= 1;
             return Ok(0);
         }
-        self.values.next().copied().ok_or_else(|| fault("values", "fewer than the samples need"))
+        let value = *self.values.next().ok_or_else(|| fault("values", "fewer than the samples need"))?;
+        if value == 0 {
+            self.zeros =
+                *self.values.next().filter(|more| **more >= 0).ok_or_else(|| fault("values", "a run of zeros without its length"))?;
+        }
+        Ok(value)
     }
 
-    fn times(&mut self, from: MonoMs, count: u32) -> Result<Vec<MonoMs>, DecodeError> {
-        let constant = self.begin_column();
-        let (mut last, mut step) = (steps_of(from), 0i64);
-        (0..usize::try_from(count).unwrap_or(0))
-            .map(|place| {
-                let residual = self.residual(constant, 2, place)?;
-                step = if place < 2 { residual } else { step.wrapping_add(residual) };
-                last = last.wrapping_add(step);
-                let steps = u64::try_from(last).map_err(|_| fault("values", "a time before the boot"))?;
+    fn finish(mut self) -> Result<(), DecodeError> {
+        if self.zeros > 0 || self.values.next().is_some() {
+            return Err(fault("values", "more than the samples need"));
+        }
+        Ok(())
+    }
+
+    /// Reads how many samples each series has; together they stay within [`limits`].
+    fn counts(&mut self, table: &SeriesTable) -> Result<Vec<usize>, DecodeError> {
+        let (mut before, mut total, mut places) = (0i64, 0usize, 0usize);
+        let mut counts = Vec::with_capacity(table.series.len());
+        for series in &table.series {
+            before = before.wrapping_add(self.next()?);
+            let count = usize::try_from(before).map_err(|_| fault("values", "a negative count of samples"))?;
+            total = total.saturating_add(count);
+            places = places.saturating_add(count.saturating_mul(series.metrics.len()));
+            if total > limits::SAMPLES_PER_BATCH || places > limits::VALUES_PER_BATCH {
+                return Err(fault("values", "more samples or values than a batch may hold"));
+            }
+            counts.push(count);
+        }
+        Ok(counts)
+    }
+
+    fn times(&mut self, from: MonoMs, interval: i64, count: usize) -> Result<Vec<MonoMs>, DecodeError> {
+        let mut expected = steps_of(from);
+        (0..count)
+            .map(|_| {
+                let at = expected.wrapping_add(self.next()?);
+                expected = at.wrapping_add(interval);
+                let steps = u64::try_from(at).map_err(|_| fault("values", "a time before the boot"))?;
                 steps.checked_mul(TIME_STEP_MS).map(MonoMs).ok_or_else(|| fault("values", "a time past the end of time"))
             })
             .collect()
@@ -492,20 +511,11 @@ impl ColumnReader<'_> {
         masks: &[u64],
         samples: &mut [Sample],
     ) -> Result<(), DecodeError> {
-        let step = metric.info().resolution;
-        let constant = self.begin_column();
-        let mut last = 0i64;
-        let mut present = 0;
-        for (sample, mask) in samples.iter_mut().zip(masks) {
-            if mask >> place & 1 == 1 {
-                continue;
-            }
-            let residual = self.residual(constant, 1, present)?;
-            present += 1;
-            let from_base = base.and_then(|b| sample.values[b]).map(|v| to_steps(v, step));
-            let value = from_base.unwrap_or(last).wrapping_add(residual);
-            sample.values[place] = Some(value.checked_mul(step).ok_or_else(|| fault("values", "out of range"))?);
-            last = value;
+        for (sample, _) in samples.iter_mut().zip(masks).filter(|(_, mask)| *mask >> place & 1 == 0) {
+            let code = self.last.expected(metric, base_code(metric, base, sample)).wrapping_add(self.next()?);
+            let value = metric.info().precision.value(code);
+            sample.values[place] = Some(value.ok_or_else(|| fault("values", "out of range"))?);
+            self.last.0.insert(metric, code);
         }
         Ok(())
     }

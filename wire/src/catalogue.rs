@@ -1,8 +1,10 @@
 //! The metric catalogue: every value the product measures, once, with its name, unit, kind, meaning and standard.
 //!
-//! Values are integers. A metric's `resolution` is what the wire keeps: the encoder rounds to it, and the figure is
-//! chosen so that rounding stays below the measurement's own error (RTT: 10 µs). A metric with a `base` is coded as its
-//! difference to the base in the same sample, because the two move together.
+//! Values are integers. A metric's [`Precision`] is what the wire keeps: the encoder rounds to it, and it is chosen so
+//! that rounding stays below the measurement's own error. A metric with a `base` is coded as its difference to the base
+//! in the same sample, because the two move together.
+
+use crate::precision::Precision;
 
 /// What a number of a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -25,8 +27,8 @@ pub struct MetricInfo {
     pub unit: Unit,
     /// Gauge or counter.
     pub kind: MetricKind,
-    /// The step the wire keeps, in the unit; at least 1.
-    pub resolution: i64,
+    /// What the wire keeps of a value.
+    pub precision: Precision,
     /// The metric this one is coded against, if both are in a sample.
     pub base: Option<Metric>,
     /// One sentence for people.
@@ -36,7 +38,7 @@ pub struct MetricInfo {
 }
 
 macro_rules! catalogue {
-    ($($variant:ident $code:literal $name:literal $unit:literal $kind:ident $resolution:literal $base:expr, $meaning:literal, $standard:literal;)+) => {
+    ($($variant:ident $code:literal $name:literal $unit:literal $kind:ident $precision:ident($step:literal) $base:expr, $meaning:literal, $standard:literal;)+) => {
         /// A metric; the number is its wire code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u16)]
@@ -58,7 +60,7 @@ macro_rules! catalogue {
             pub const fn info(self) -> MetricInfo {
                 match self {
                     $(Metric::$variant => MetricInfo {
-                        name: $name, unit: $unit, kind: MetricKind::$kind, resolution: $resolution, base: $base,
+                        name: $name, unit: $unit, kind: MetricKind::$kind, precision: Precision::$precision($step), base: $base,
                         meaning: $meaning, standard: $standard,
                     },)+
                 }
@@ -80,92 +82,92 @@ impl Metric {
 }
 
 catalogue! {
-    Sent 1 "sent" "count" Gauge 1 None, "Packets sent in the round.", "RFC 2680";
-    Received 2 "received" "count" Gauge 1 None, "Replies received within the waiting time.", "RFC 2680";
-    Duplicates 3 "duplicates" "count" Gauge 1 None, "Replies received more than once.", "RFC 5560";
-    RttUsMin 10 "rtt_us_min" "us" Gauge 10 None, "Smallest round-trip time of the round.", "RFC 2681";
-    RttUsP50 11 "rtt_us_p50" "us" Gauge 10 Some(Metric::RttUsMin), "Median round-trip time of the round.", "RFC 2681";
-    RttUsP90 12 "rtt_us_p90" "us" Gauge 10 Some(Metric::RttUsP50), "90th percentile of the round-trip times of the round.", "RFC 2681";
-    RttUsMax 13 "rtt_us_max" "us" Gauge 10 Some(Metric::RttUsP50), "Largest round-trip time of the round.", "RFC 2681";
-    PdvUsP95 14 "pdv_us_p95" "us" Gauge 10 None, "95th percentile of RTT minus the round's smallest RTT.", "RFC 5481";
-    IpdvUsMean 15 "ipdv_us_mean" "us" Gauge 10 None, "Mean absolute difference of consecutive RTTs.", "RFC 3393";
-    ResolveUs 20 "resolve_us" "us" Gauge 10 None, "Name resolution phase.", "-";
-    ConnectUs 21 "connect_us" "us" Gauge 10 None, "TCP connect phase.", "RFC 9293";
-    TlsUs 22 "tls_us" "us" Gauge 10 None, "TLS handshake phase.", "RFC 8446";
-    FirstByteUs 23 "first_byte_us" "us" Gauge 10 None, "Request sent to first byte of the answer.", "RFC 9110";
-    TransferUs 24 "transfer_us" "us" Gauge 10 None, "First byte to last byte of the answer.", "RFC 9110";
-    HttpStatus 25 "http_status" "code" Gauge 1 None, "HTTP status code.", "RFC 9110";
-    BodyBytes 26 "body_bytes" "bytes" Gauge 1 None, "Bytes of body read, up to the limit.", "RFC 9110";
-    CertificateS 27 "certificate_s" "s" Gauge 3600 None, "Time until the first certificate of the chain expires; negative once expired.", "RFC 5280";
-    QueryUs 28 "query_us" "us" Gauge 10 None, "DNS query to answer.", "RFC 1035";
-    DnsRcode 29 "dns_rcode" "code" Gauge 1 None, "DNS response code.", "RFC 1035";
-    Answers 30 "answers" "count" Gauge 1 None, "Records in the DNS answer.", "RFC 1035";
-    SipStatus 31 "sip_status" "code" Gauge 1 None, "SIP status code.", "RFC 3261";
-    NtpOffsetUs 32 "ntp_offset_us" "us" Gauge 10 None, "Server clock minus ours.", "RFC 5905";
-    NtpStratum 33 "ntp_stratum" "count" Gauge 1 None, "Server stratum.", "RFC 5905";
-    Hops 34 "hops" "count" Gauge 1 None, "Hops to the target or to the last router that answered.", "-";
-    PathMtu 35 "path_mtu" "bytes" Gauge 1 None, "Largest packet that passes unfragmented.", "RFC 8899";
-    LastHop 36 "last_hop" "address" Gauge 1 None, "IPv4 address of the last router that answered, as a number.", "-";
-    MtuBlackHole 37 "mtu_black_hole" "flag" Gauge 1 None, "1 when large packets vanish without an ICMP message.", "RFC 2923";
-    IfHcInOctets 40 "ifHCInOctets" "bytes" Counter 1 None, "Octets received, 64-bit.", "IF-MIB RFC 2863";
-    IfHcOutOctets 41 "ifHCOutOctets" "bytes" Counter 1 None, "Octets sent, 64-bit.", "IF-MIB RFC 2863";
-    IfInErrors 42 "ifInErrors" "count" Counter 1 None, "Inbound packets with errors.", "IF-MIB RFC 2863";
-    IfOutErrors 43 "ifOutErrors" "count" Counter 1 None, "Outbound packets with errors.", "IF-MIB RFC 2863";
-    IfInDiscards 44 "ifInDiscards" "count" Counter 1 None, "Inbound packets discarded.", "IF-MIB RFC 2863";
-    IfOutDiscards 45 "ifOutDiscards" "count" Counter 1 None, "Outbound packets discarded.", "IF-MIB RFC 2863";
-    IfOperStatus 46 "ifOperStatus" "code" Gauge 1 None, "1 up 2 down 3 testing 4 unknown 5 dormant 6 notPresent 7 lowerLayerDown.", "IF-MIB RFC 2863";
-    IfHighSpeed 47 "ifHighSpeed" "Mbps" Gauge 1 None, "Nominal speed.", "IF-MIB RFC 2863";
-    ReceiveBps 48 "receive_bps" "bps" Gauge 1 None, "Rate from octets received, wrap and reset aware.", "RFC 2863";
-    TransmitBps 49 "transmit_bps" "bps" Gauge 1 None, "Rate from octets sent, wrap and reset aware.", "RFC 2863";
-    UptimeS 60 "uptime_s" "s" Gauge 1 None, "Time since the device started.", "SNMPv2-MIB RFC 3418";
-    Load1Milli 61 "load1_milli" "milli" Gauge 1 None, "One-minute load average times 1000.", "-";
-    CpuPct 62 "cpu_pct" "percent" Gauge 1 None, "Processor load.", "HOST-RESOURCES-MIB RFC 2790";
-    MemoryAvailableKib 63 "memory_available_kib" "KiB" Gauge 16 None, "Memory available to programs.", "-";
-    DiskAvailableKib 64 "disk_available_kib" "KiB" Gauge 16 None, "Disk space available for the spool.", "-";
-    TemperatureDc 65 "temperature_dc" "0.1degC" Gauge 1 None, "Temperature.", "ENTITY-SENSOR-MIB RFC 3433";
-    VoltageMv 66 "voltage_mv" "mV" Gauge 1 None, "Supply voltage.", "-";
-    BootReason 67 "boot_reason" "code" Gauge 1 None, "0 unknown 1 power 2 reboot 3 watchdog 4 panic.", "-";
-    ClockSynced 68 "clock_synced" "flag" Gauge 1 None, "1 when the kernel says its clock is synchronised.", "adjtimex";
-    ModemPresent 69 "modem_present" "flag" Gauge 1 None, "1 when the modem answers its reader.", "-";
-    RsrpDbm 70 "rsrp_dbm" "dBm" Gauge 1 None, "Reference signal received power.", "TS 36.133 9.1.4";
-    RsrqCb 71 "rsrq_cb" "0.1dB" Gauge 1 None, "Reference signal received quality.", "TS 36.133 9.1.7";
-    SinrCb 72 "sinr_cb" "0.1dB" Gauge 1 None, "Signal to interference and noise ratio.", "TS 36.214";
-    RssiDbm 73 "rssi_dbm" "dBm" Gauge 1 None, "Received signal strength.", "TS 27.007 8.5";
-    Rat 74 "rat" "code" Gauge 1 None, "Radio technology: 0 none 2 2G 3 3G 4 LTE 5 NR.", "-";
-    Registration 75 "registration" "code" Gauge 1 None, "0 not registered 1 home 2 searching 3 denied 4 unknown 5 roaming.", "TS 27.007 10.1.22";
-    Plmn 76 "plmn" "code" Gauge 1 None, "Mobile country and network code as one number.", "TS 23.003";
-    CellId 77 "cell_id" "code" Gauge 1 None, "E-UTRAN or UTRAN cell identity.", "TS 23.003";
-    Tac 78 "tac" "code" Gauge 1 None, "Tracking or location area code.", "TS 23.003";
-    SimState 79 "sim_state" "code" Gauge 1 None, "0 absent 1 ready 2 PIN needed 3 PUK needed 4 failed.", "TS 27.007 8.3";
-    BearerUp 80 "bearer_up" "flag" Gauge 1 None, "1 when the bearer has an address.", "TS 27.007 10.1.23";
-    Pci 81 "pci" "code" Gauge 1 None, "Physical cell identity.", "TS 36.211";
-    Band 82 "band" "code" Gauge 1 None, "E-UTRA band number.", "TS 36.101";
-    UpsSource 90 "ups_source" "code" Gauge 1 None, "1 other 2 none 3 normal 4 bypass 5 battery 6 booster 7 reducer.", "UPS-MIB RFC 1628";
-    UpsOnBatteryS 91 "ups_on_battery_s" "s" Gauge 1 None, "Seconds on battery; 0 on mains.", "UPS-MIB RFC 1628";
-    UpsMinutesLeft 92 "ups_minutes_left" "min" Gauge 1 None, "Estimated minutes of battery left.", "UPS-MIB RFC 1628";
-    UpsChargePct 93 "ups_charge_pct" "percent" Gauge 1 None, "Estimated charge left.", "UPS-MIB RFC 1628";
-    UpsInputDv 94 "ups_input_dv" "0.1V" Gauge 1 None, "Input voltage.", "UPS-MIB RFC 1628";
-    UpsLoadPct 95 "ups_load_pct" "percent" Gauge 1 None, "Output load.", "UPS-MIB RFC 1628";
-    UpsBatteryStatus 96 "ups_battery_status" "code" Gauge 1 None, "1 unknown 2 normal 3 low 4 depleted.", "UPS-MIB RFC 1628";
-    OpticalRxCdbm 100 "optical_rx_cdbm" "0.01dBm" Gauge 1 None, "Optical power received.", "ITU-T G.984.2";
-    OpticalTxCdbm 101 "optical_tx_cdbm" "0.01dBm" Gauge 1 None, "Optical power sent.", "ITU-T G.984.2";
-    DownloadBps 110 "download_bps" "bps" Gauge 1000 None, "Throughput towards the site.", "RFC 6349";
-    UploadBps 111 "upload_bps" "bps" Gauge 1000 None, "Throughput from the site.", "RFC 6349";
-    TestBytes 112 "test_bytes" "bytes" Gauge 1 None, "Bytes a throughput test moved.", "-";
-    ExitCode 120 "exit_code" "code" Gauge 1 None, "Plugin result: 0 ok 1 warning 2 critical 3 unknown.", "Monitoring Plugins API";
-    PerfValueMilli 121 "perf_value_milli" "milli" Gauge 1 None, "One plugin performance value times 1000.", "Monitoring Plugins API";
-    UssdBalanceKib 122 "ussd_balance_kib" "KiB" Gauge 1 None, "Data left as told by the operator.", "TS 22.090";
-    SpoolBytes 140 "spool_bytes" "bytes" Gauge 1 None, "Bytes waiting in the spool.", "-";
-    SpoolFrames 141 "spool_frames" "count" Gauge 1 None, "Frames waiting in the spool.", "-";
-    PlanUsedKib 142 "plan_used_kib" "KiB" Gauge 1 None, "Bytes the link's interface moved in this billing cycle.", "-";
-    PlanOwnKib 143 "plan_own_kib" "KiB" Gauge 1 None, "Of those, the agent's own probes and reports.", "-";
-    PlanLimitKib 144 "plan_limit_kib" "KiB" Gauge 1 None, "The plan's size.", "-";
-    PlanStage 145 "plan_stage" "code" Gauge 1 None, "Degradation: 0 none 1 no throughput 2 slower probes 3 less detail 4 heartbeat only.", "-";
-    BrokenRung 146 "broken_rung" "code" Gauge 1 None, "Lowest broken rung of the link; absent when all hold.", "-";
-    AgentCpuMs 147 "agent_cpu_ms" "ms" Counter 1 None, "Processor time the agent used.", "-";
-    AgentRssKib 148 "agent_rss_kib" "KiB" Gauge 1 None, "Resident memory of the agent.", "-";
-    Rounds 150 "rounds" "count" Gauge 1 None, "Rounds a summary sample stands for.", "-";
-    RoundsFailed 151 "rounds_failed" "count" Gauge 1 None, "Of those, failed ones.", "-";
+    Sent 1 "sent" "count" Gauge Step(1) None, "Packets sent in the round.", "RFC 2680";
+    Received 2 "received" "count" Gauge Step(1) Some(Metric::Sent), "Replies received within the waiting time.", "RFC 2680";
+    Duplicates 3 "duplicates" "count" Gauge Step(1) None, "Replies received more than once.", "RFC 5560";
+    RttUsMin 10 "rtt_us_min" "us" Gauge Significant(10) None, "Smallest round-trip time of the round.", "RFC 2681";
+    RttUsP50 11 "rtt_us_p50" "us" Gauge Significant(10) Some(Metric::RttUsMin), "Median round-trip time of the round.", "RFC 2681";
+    RttUsP90 12 "rtt_us_p90" "us" Gauge Significant(10) Some(Metric::RttUsP50), "90th percentile of the round-trip times of the round.", "RFC 2681";
+    RttUsMax 13 "rtt_us_max" "us" Gauge Significant(10) Some(Metric::RttUsP50), "Largest round-trip time of the round.", "RFC 2681";
+    PdvUsP95 14 "pdv_us_p95" "us" Gauge Significant(10) None, "95th percentile of RTT minus the round's smallest RTT.", "RFC 5481";
+    IpdvUsMean 15 "ipdv_us_mean" "us" Gauge Significant(10) None, "Mean absolute difference of consecutive RTTs.", "RFC 3393";
+    ResolveUs 20 "resolve_us" "us" Gauge Significant(10) None, "Name resolution phase.", "-";
+    ConnectUs 21 "connect_us" "us" Gauge Significant(10) None, "TCP connect phase.", "RFC 9293";
+    TlsUs 22 "tls_us" "us" Gauge Significant(10) None, "TLS handshake phase.", "RFC 8446";
+    FirstByteUs 23 "first_byte_us" "us" Gauge Significant(10) None, "Request sent to first byte of the answer.", "RFC 9110";
+    TransferUs 24 "transfer_us" "us" Gauge Significant(10) None, "First byte to last byte of the answer.", "RFC 9110";
+    HttpStatus 25 "http_status" "code" Gauge Step(1) None, "HTTP status code.", "RFC 9110";
+    BodyBytes 26 "body_bytes" "bytes" Gauge Step(1) None, "Bytes of body read, up to the limit.", "RFC 9110";
+    CertificateS 27 "certificate_s" "s" Gauge Step(3600) None, "Time until the first certificate of the chain expires; negative once expired.", "RFC 5280";
+    QueryUs 28 "query_us" "us" Gauge Significant(10) None, "DNS query to answer.", "RFC 1035";
+    DnsRcode 29 "dns_rcode" "code" Gauge Step(1) None, "DNS response code.", "RFC 1035";
+    Answers 30 "answers" "count" Gauge Step(1) None, "Records in the DNS answer.", "RFC 1035";
+    SipStatus 31 "sip_status" "code" Gauge Step(1) None, "SIP status code.", "RFC 3261";
+    NtpOffsetUs 32 "ntp_offset_us" "us" Gauge Significant(10) None, "Server clock minus ours.", "RFC 5905";
+    NtpStratum 33 "ntp_stratum" "count" Gauge Step(1) None, "Server stratum.", "RFC 5905";
+    Hops 34 "hops" "count" Gauge Step(1) None, "Hops to the target or to the last router that answered.", "-";
+    PathMtu 35 "path_mtu" "bytes" Gauge Step(1) None, "Largest packet that passes unfragmented.", "RFC 8899";
+    LastHop 36 "last_hop" "address" Gauge Step(1) None, "IPv4 address of the last router that answered, as a number.", "-";
+    MtuBlackHole 37 "mtu_black_hole" "flag" Gauge Step(1) None, "1 when large packets vanish without an ICMP message.", "RFC 2923";
+    IfHcInOctets 40 "ifHCInOctets" "bytes" Counter Step(1) None, "Octets received, 64-bit.", "IF-MIB RFC 2863";
+    IfHcOutOctets 41 "ifHCOutOctets" "bytes" Counter Step(1) None, "Octets sent, 64-bit.", "IF-MIB RFC 2863";
+    IfInErrors 42 "ifInErrors" "count" Counter Step(1) None, "Inbound packets with errors.", "IF-MIB RFC 2863";
+    IfOutErrors 43 "ifOutErrors" "count" Counter Step(1) None, "Outbound packets with errors.", "IF-MIB RFC 2863";
+    IfInDiscards 44 "ifInDiscards" "count" Counter Step(1) None, "Inbound packets discarded.", "IF-MIB RFC 2863";
+    IfOutDiscards 45 "ifOutDiscards" "count" Counter Step(1) None, "Outbound packets discarded.", "IF-MIB RFC 2863";
+    IfOperStatus 46 "ifOperStatus" "code" Gauge Step(1) None, "1 up 2 down 3 testing 4 unknown 5 dormant 6 notPresent 7 lowerLayerDown.", "IF-MIB RFC 2863";
+    IfHighSpeed 47 "ifHighSpeed" "Mbps" Gauge Step(1) None, "Nominal speed.", "IF-MIB RFC 2863";
+    ReceiveBps 48 "receive_bps" "bps" Gauge Step(1) None, "Rate from octets received, wrap and reset aware.", "RFC 2863";
+    TransmitBps 49 "transmit_bps" "bps" Gauge Step(1) None, "Rate from octets sent, wrap and reset aware.", "RFC 2863";
+    UptimeS 60 "uptime_s" "s" Gauge Step(1) None, "Time since the device started.", "SNMPv2-MIB RFC 3418";
+    Load1Milli 61 "load1_milli" "milli" Gauge Step(1) None, "One-minute load average times 1000.", "-";
+    CpuPct 62 "cpu_pct" "percent" Gauge Step(1) None, "Processor load.", "HOST-RESOURCES-MIB RFC 2790";
+    MemoryAvailableKib 63 "memory_available_kib" "KiB" Gauge Step(16) None, "Memory available to programs.", "-";
+    DiskAvailableKib 64 "disk_available_kib" "KiB" Gauge Step(16) None, "Disk space available for the spool.", "-";
+    TemperatureDc 65 "temperature_dc" "0.1degC" Gauge Step(1) None, "Temperature.", "ENTITY-SENSOR-MIB RFC 3433";
+    VoltageMv 66 "voltage_mv" "mV" Gauge Step(1) None, "Supply voltage.", "-";
+    BootReason 67 "boot_reason" "code" Gauge Step(1) None, "0 unknown 1 power 2 reboot 3 watchdog 4 panic.", "-";
+    ClockSynced 68 "clock_synced" "flag" Gauge Step(1) None, "1 when the kernel says its clock is synchronised.", "adjtimex";
+    ModemPresent 69 "modem_present" "flag" Gauge Step(1) None, "1 when the modem answers its reader.", "-";
+    RsrpDbm 70 "rsrp_dbm" "dBm" Gauge Step(1) None, "Reference signal received power.", "TS 36.133 9.1.4";
+    RsrqCb 71 "rsrq_cb" "0.1dB" Gauge Step(1) None, "Reference signal received quality.", "TS 36.133 9.1.7";
+    SinrCb 72 "sinr_cb" "0.1dB" Gauge Step(1) None, "Signal to interference and noise ratio.", "TS 36.214";
+    RssiDbm 73 "rssi_dbm" "dBm" Gauge Step(1) None, "Received signal strength.", "TS 27.007 8.5";
+    Rat 74 "rat" "code" Gauge Step(1) None, "Radio technology: 0 none 2 2G 3 3G 4 LTE 5 NR.", "-";
+    Registration 75 "registration" "code" Gauge Step(1) None, "0 not registered 1 home 2 searching 3 denied 4 unknown 5 roaming.", "TS 27.007 10.1.22";
+    Plmn 76 "plmn" "code" Gauge Step(1) None, "Mobile country and network code as one number.", "TS 23.003";
+    CellId 77 "cell_id" "code" Gauge Step(1) None, "E-UTRAN or UTRAN cell identity.", "TS 23.003";
+    Tac 78 "tac" "code" Gauge Step(1) None, "Tracking or location area code.", "TS 23.003";
+    SimState 79 "sim_state" "code" Gauge Step(1) None, "0 absent 1 ready 2 PIN needed 3 PUK needed 4 failed.", "TS 27.007 8.3";
+    BearerUp 80 "bearer_up" "flag" Gauge Step(1) None, "1 when the bearer has an address.", "TS 27.007 10.1.23";
+    Pci 81 "pci" "code" Gauge Step(1) None, "Physical cell identity.", "TS 36.211";
+    Band 82 "band" "code" Gauge Step(1) None, "E-UTRA band number.", "TS 36.101";
+    UpsSource 90 "ups_source" "code" Gauge Step(1) None, "1 other 2 none 3 normal 4 bypass 5 battery 6 booster 7 reducer.", "UPS-MIB RFC 1628";
+    UpsOnBatteryS 91 "ups_on_battery_s" "s" Gauge Step(1) None, "Seconds on battery; 0 on mains.", "UPS-MIB RFC 1628";
+    UpsMinutesLeft 92 "ups_minutes_left" "min" Gauge Step(1) None, "Estimated minutes of battery left.", "UPS-MIB RFC 1628";
+    UpsChargePct 93 "ups_charge_pct" "percent" Gauge Step(1) None, "Estimated charge left.", "UPS-MIB RFC 1628";
+    UpsInputDv 94 "ups_input_dv" "0.1V" Gauge Step(1) None, "Input voltage.", "UPS-MIB RFC 1628";
+    UpsLoadPct 95 "ups_load_pct" "percent" Gauge Step(1) None, "Output load.", "UPS-MIB RFC 1628";
+    UpsBatteryStatus 96 "ups_battery_status" "code" Gauge Step(1) None, "1 unknown 2 normal 3 low 4 depleted.", "UPS-MIB RFC 1628";
+    OpticalRxCdbm 100 "optical_rx_cdbm" "0.01dBm" Gauge Step(1) None, "Optical power received.", "ITU-T G.984.2";
+    OpticalTxCdbm 101 "optical_tx_cdbm" "0.01dBm" Gauge Step(1) None, "Optical power sent.", "ITU-T G.984.2";
+    DownloadBps 110 "download_bps" "bps" Gauge Step(1000) None, "Throughput towards the site.", "RFC 6349";
+    UploadBps 111 "upload_bps" "bps" Gauge Step(1000) None, "Throughput from the site.", "RFC 6349";
+    TestBytes 112 "test_bytes" "bytes" Gauge Step(1) None, "Bytes a throughput test moved.", "-";
+    ExitCode 120 "exit_code" "code" Gauge Step(1) None, "Plugin result: 0 ok 1 warning 2 critical 3 unknown.", "Monitoring Plugins API";
+    PerfValueMilli 121 "perf_value_milli" "milli" Gauge Step(1) None, "One plugin performance value times 1000.", "Monitoring Plugins API";
+    UssdBalanceKib 122 "ussd_balance_kib" "KiB" Gauge Step(1) None, "Data left as told by the operator.", "TS 22.090";
+    SpoolBytes 140 "spool_bytes" "bytes" Gauge Step(1) None, "Bytes waiting in the spool.", "-";
+    SpoolFrames 141 "spool_frames" "count" Gauge Step(1) None, "Frames waiting in the spool.", "-";
+    PlanUsedKib 142 "plan_used_kib" "KiB" Gauge Step(1) None, "Bytes the link's interface moved in this billing cycle.", "-";
+    PlanOwnKib 143 "plan_own_kib" "KiB" Gauge Step(1) None, "Of those, the agent's own probes and reports.", "-";
+    PlanLimitKib 144 "plan_limit_kib" "KiB" Gauge Step(1) None, "The plan's size.", "-";
+    PlanStage 145 "plan_stage" "code" Gauge Step(1) None, "Degradation: 0 none 1 no throughput 2 slower probes 3 less detail 4 heartbeat only.", "-";
+    BrokenRung 146 "broken_rung" "code" Gauge Step(1) None, "Lowest broken rung of the link; absent when all hold.", "-";
+    AgentCpuMs 147 "agent_cpu_ms" "ms" Counter Step(1) None, "Processor time the agent used.", "-";
+    AgentRssKib 148 "agent_rss_kib" "KiB" Gauge Step(1) None, "Resident memory of the agent.", "-";
+    Rounds 150 "rounds" "count" Gauge Step(1) None, "Rounds a summary sample stands for.", "-";
+    RoundsFailed 151 "rounds_failed" "count" Gauge Step(1) None, "Of those, failed ones.", "-";
 }
 
 #[cfg(test)]
@@ -180,7 +182,8 @@ mod tests {
         for metric in Metric::ALL {
             assert_eq!(Metric::from_code(u32::from(metric.code())), Some(*metric));
             assert_eq!(Metric::by_name(metric.name()), Some(*metric));
-            assert!(metric.info().resolution >= 1, "{} has no resolution", metric.name());
+            let (Precision::Step(step) | Precision::Significant(step)) = metric.info().precision;
+            assert!(step >= 1, "{} has no step", metric.name());
         }
     }
 
