@@ -1,0 +1,211 @@
+//! How a socket is tied to a link: the only place that opens one.
+//!
+//! Invariant: what belongs to a link leaves by that link or not at all. A socket is bound to the link's interface
+//! (`SO_BINDTODEVICE`) and source address before anything is sent; when the interface or the address is not there the
+//! socket is never opened and the caller gets [`Fault::Gone`].
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use pnet::datalink::interfaces;
+use rusta_wire::Outcome;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+
+/// The way a link leaves this machine. Both `None`: the routing table decides.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Way {
+    /// The interface every packet must leave and enter by.
+    pub interface: Option<String>,
+    /// The address every packet must come from.
+    pub source: Option<IpAddr>,
+}
+
+/// Why no socket or no exchange came about.
+#[derive(Debug)]
+pub enum Fault {
+    /// The link's interface or source address is not there, or has no address of the target's family.
+    Gone,
+    /// The kernel lets this process open no such socket.
+    NotPermitted,
+    /// The operating system or the network said something else.
+    Io(io::Error),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Fault::Io(error)
+    }
+}
+
+impl Fault {
+    /// Says what this means for the round.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Fault::Gone => Outcome::LinkGone,
+            Fault::NotPermitted => Outcome::NotPermitted,
+            Fault::Io(error) => outcome_of(error),
+        }
+    }
+}
+
+/// Translates an error of a socket call into what it proves.
+pub fn outcome_of(error: &io::Error) -> Outcome {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::TimedOut => Outcome::Timeout,
+        Kind::ConnectionRefused | Kind::ConnectionReset | Kind::ConnectionAborted => Outcome::Refused,
+        Kind::HostUnreachable | Kind::NetworkUnreachable => Outcome::Unreachable,
+        Kind::NetworkDown | Kind::AddrNotAvailable => Outcome::LinkGone,
+        // A firewall on this machine or a `prohibit` route answers a send with EACCES or EPERM.
+        Kind::PermissionDenied => Outcome::Unreachable,
+        Kind::UnexpectedEof => Outcome::Malformed,
+        _ => match error.raw_os_error() {
+            // The interface went away under an open socket.
+            Some(ENODEV | ENXIO) => Outcome::LinkGone,
+            Some(EPROTO) => Outcome::Unreachable,
+            _ => Outcome::SystemError,
+        },
+    }
+}
+
+const ENXIO: i32 = 6;
+const ENODEV: i32 = 19;
+/// ICMP "protocol unreachable" and "parameter problem" surface as this.
+const EPROTO: i32 = 71;
+
+/// Reads a refusal to bind: `SO_BINDTODEVICE` on a name that is not there says ENODEV.
+fn bind_fault(error: io::Error) -> Fault {
+    match (error.raw_os_error(), error.kind()) {
+        (Some(ENODEV | ENXIO), _) | (_, io::ErrorKind::AddrNotAvailable) => Fault::Gone,
+        (_, io::ErrorKind::PermissionDenied) => Fault::NotPermitted,
+        _ => Fault::Io(error),
+    }
+}
+
+impl Way {
+    /// Tells whether packets are held to one link at all.
+    pub fn is_bound(&self) -> bool {
+        self.interface.is_some() || self.source.is_some()
+    }
+
+    /// Connects to `peer`. The caller bounds the waiting time.
+    ///
+    /// # Errors
+    /// [`Fault::Gone`] without a packet sent when the link is not there; otherwise what the network said.
+    pub async fn connect_tcp(&self, peer: SocketAddr) -> Result<TcpStream, Fault> {
+        let socket = self.open(peer.ip(), Type::STREAM, Protocol::TCP)?;
+        let stream = TcpSocket::from_std_stream(socket.into()).connect(peer).await?;
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    /// Opens a UDP socket that talks only to `peer`.
+    ///
+    /// # Errors
+    /// [`Fault::Gone`] when the link is not there; otherwise what the kernel said.
+    pub async fn connect_udp(&self, peer: SocketAddr) -> Result<UdpSocket, Fault> {
+        let socket = self.open(peer.ip(), Type::DGRAM, Protocol::UDP)?;
+        let socket = UdpSocket::from_std(socket.into())?;
+        socket.connect(peer).await?;
+        Ok(socket)
+    }
+
+    /// Opens an ICMP echo socket for `family`'s address family: an unprivileged datagram socket where
+    /// `net.ipv4.ping_group_range` lets us, else a raw one. The type returned says which.
+    ///
+    /// # Errors
+    /// [`Fault::NotPermitted`] when the kernel refuses both.
+    pub fn open_icmp(&self, family: IpAddr) -> Result<(UdpSocket, Type), Fault> {
+        let protocol = if family.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
+        let (socket, kind) = match self.open(family, Type::DGRAM, protocol) {
+            Err(Fault::NotPermitted) => (self.open(family, Type::RAW, protocol)?, Type::RAW),
+            other => (other?, Type::DGRAM),
+        };
+        Ok((UdpSocket::from_std(socket.into())?, kind))
+    }
+
+    /// Opens a non-blocking socket bound to this way; nothing has been sent on it.
+    ///
+    /// # Errors
+    /// [`Fault::Gone`], [`Fault::NotPermitted`], or what the kernel said.
+    pub fn open(&self, family: IpAddr, kind: Type, protocol: Protocol) -> Result<Socket, Fault> {
+        let socket = Socket::new(Domain::for_address(SocketAddr::new(family, 0)), kind, Some(protocol)).map_err(bind_fault)?;
+        socket.set_nonblocking(true)?;
+        if let Some(interface) = self.held_to()? {
+            socket.bind_device(Some(interface.as_bytes())).map_err(bind_fault)?;
+        }
+        match self.source {
+            // A link known by its IPv4 address says nothing about where IPv6 would leave, so nothing does.
+            Some(source) if source.is_ipv4() != family.is_ipv4() => return Err(Fault::Gone),
+            Some(source) => socket.bind(&SocketAddr::new(source, 0).into()).map_err(bind_fault)?,
+            None => {}
+        }
+        Ok(socket)
+    }
+}
+
+impl Way {
+    /// Names the interface to hold a socket to. A source address alone would not do: once its interface loses its route,
+    /// Linux sends packets from that address by any other one. An address on the loopback interface (a router's own
+    /// stable address) belongs to no link, so the routing table decides.
+    fn held_to(&self) -> Result<Option<String>, Fault> {
+        match (&self.interface, self.source) {
+            (Some(interface), _) => Ok(Some(interface.clone())),
+            (None, Some(source)) => {
+                let owner = interfaces()
+                    .into_iter()
+                    .find(|i| i.ips.iter().any(|net| net.ip() == source || i.is_loopback() && net.contains(source)));
+                owner.map(|i| (!i.is_loopback()).then_some(i.name)).ok_or(Fault::Gone)
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// Returns the unspecified address of the same family.
+pub fn any_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    fn bound_to(interface: &str) -> Way {
+        Way { interface: Some(interface.into()), source: None }
+    }
+
+    #[tokio::test]
+    async fn a_missing_interface_or_source_is_a_gone_link_and_nothing_is_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        for way in [bound_to("nosuch-if0"), Way { interface: None, source: Some("203.0.113.77".parse().unwrap()) }] {
+            assert!(matches!(way.connect_tcp(peer).await, Err(Fault::Gone)), "{way:?}");
+            assert!(matches!(way.connect_udp(peer).await, Err(Fault::Gone)), "{way:?}");
+            assert!(matches!(way.open_icmp(peer.ip()), Err(Fault::Gone)), "{way:?}");
+        }
+        let nobody = tokio::time::timeout(std::time::Duration::from_millis(50), listener.accept()).await;
+        assert!(nobody.is_err(), "a connection came although the link is gone");
+    }
+
+    #[tokio::test]
+    async fn a_source_of_the_other_family_never_leaks_by_the_default_route() {
+        let way = Way { interface: None, source: Some("127.0.0.1".parse().unwrap()) };
+        let peer: SocketAddr = "[::1]:9".parse().unwrap();
+        assert!(matches!(way.connect_tcp(peer).await, Err(Fault::Gone)));
+    }
+
+    #[tokio::test]
+    async fn a_bound_source_is_what_the_peer_sees() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let way = Way { interface: Some("lo".into()), source: Some("127.0.0.9".parse().unwrap()) };
+        let (stream, seen) = tokio::join!(way.connect_tcp(listener.local_addr().unwrap()), listener.accept());
+        assert!(stream.is_ok());
+        assert_eq!(seen.unwrap().1.ip(), way.source.unwrap());
+    }
+}
