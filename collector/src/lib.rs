@@ -2,6 +2,7 @@
 
 pub mod engine;
 pub mod inventory;
+pub mod persian;
 
 /// Runs.
 pub fn main() -> std::process::ExitCode {

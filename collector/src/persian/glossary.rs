@@ -1,0 +1,313 @@
+//! The glossary: every label a page, a report or a message prints, once, in both languages.
+//!
+//! [`Words`] has one field per entry, so a template that names a label nobody translated does not compile.
+
+use super::Lang;
+
+macro_rules! glossary {
+    ($($key:ident: $fa:literal, $en:literal;)+) => {
+        /// The labels of one language.
+        #[derive(Debug)]
+        pub struct Words { $(#[doc = $en] pub $key: &'static str,)+ }
+
+        static FA: Words = Words { $($key: $fa,)+ };
+        static EN: Words = Words { $($key: $en,)+ };
+
+        #[cfg(test)]
+        const ENTRIES: &[(&str, &str, &str)] = &[$((stringify!($key), $fa, $en),)+];
+    };
+}
+
+/// Returns the labels of a language.
+pub fn words(lang: Lang) -> &'static Words {
+    match lang {
+        Lang::Fa => &FA,
+        Lang::En => &EN,
+    }
+}
+
+glossary! {
+    product: "روستا", "Rusta";
+    tagline: "پایش اتصال روستاها", "village connectivity";
+    // Places and things.
+    province: "استان", "province";
+    county: "شهرستان", "county";
+    counties: "شهرستان‌ها", "counties";
+    district: "بخش", "district";
+    rural_district: "دهستان", "rural district";
+    region: "منطقه", "region";
+    regions: "تقسیمات کشوری", "administrative divisions";
+    village: "روستا", "village";
+    villages: "روستاها", "villages";
+    households: "خانوار", "households";
+    population: "جمعیت", "population";
+    site: "سایت", "site";
+    sites: "سایت‌ها", "sites";
+    site_record: "شناسنامه سایت", "site record";
+    link: "لینک", "link";
+    links: "لینک‌ها", "links";
+    target: "هدف سنجش", "target";
+    targets: "اهداف سنجش", "targets";
+    agent: "عامل پایش", "agent";
+    agents: "عامل‌ها", "agents";
+    network: "شبکه", "network";
+    networks: "شبکه‌ها", "networks";
+    operator: "اپراتور", "operator";
+    access: "فناوری", "technology";
+    role: "نقش", "role";
+    service: "خدمت", "service";
+    services: "خدمات", "services";
+    contact: "تماس", "contact";
+    code: "کد", "code";
+    name: "نام", "name";
+    kind: "نوع", "kind";
+    state: "وضعیت", "state";
+    since: "از", "since";
+    cause: "علت", "cause";
+    confidence: "اطمینان", "confidence";
+    class: "رده", "class";
+    tags: "برچسب‌ها", "tags";
+    calendar: "تقویم خدمت", "service calendar";
+    location: "موقعیت روی نقشه", "map location";
+    map: "نقشه", "map";
+    band: "گروه خانوار", "household band";
+    // Figures.
+    connected_now: "متصل در این لحظه", "connected now";
+    kpi: "شاخص کلیدی", "KPI";
+    kpis: "شاخص‌ها", "KPIs";
+    value: "مقدار", "value";
+    lower_bound: "کران پایین", "lower bound";
+    upper_bound: "کران بالا", "upper bound";
+    bounds: "کران‌ها", "bounds";
+    known_ratio: "سهم دانسته", "known share";
+    numerator: "صورت", "numerator";
+    denominator: "مخرج", "denominator";
+    of_which: "از", "of";
+    weight: "وزن", "weight";
+    unit: "یکا", "unit";
+    period: "دوره", "period";
+    definition: "تعریف", "definition";
+    definition_version: "نسخه تعریف", "definition version";
+    goal: "هدف", "goal";
+    baseline: "مبنا", "baseline";
+    declared: "اعلامی", "declared";
+    measured: "سنجیده", "measured";
+    gap: "شکاف", "gap";
+    provisional: "موقت", "provisional";
+    published: "نهایی", "published";
+    revision: "بازنگری", "revision";
+    live: "زنده", "live";
+    insufficient_data: "داده ناکافی", "insufficient data";
+    not_collected: "هنوز داده‌ای گردآوری نشده است", "no data has been collected yet";
+    breakdown: "به تفکیک", "broken down by";
+    source: "منبع", "source";
+    as_of: "به تاریخ", "as of";
+    trend: "روند", "trend";
+    history: "پیشینه", "history";
+    availability: "دسترس‌پذیری", "availability";
+    // States as groups.
+    connected: "متصل", "connected";
+    disconnected: "قطع", "disconnected";
+    unknown: "نامشخص", "unknown";
+    partial: "اتصال ناقص", "partial";
+    down: "قطع", "down";
+    up: "برقرار", "up";
+    degraded: "افت کیفیت", "degraded";
+    silent: "خاموش", "silent";
+    all: "همه", "all";
+    total: "جمع", "total";
+    none: "هیچ", "none";
+    attention: "نیازمند رسیدگی", "needs attention";
+    no_attention: "هیچ سایتی قطع یا نامشخص نیست.", "No site is down or unknown.";
+    silent_agents: "عامل‌های خاموش", "silent agents";
+    worst_movers: "بیشترین افت", "worst movers";
+    by_network: "به تفکیک شبکه", "by network";
+    by_cause: "به تفکیک علت", "by cause";
+    unattributed: "بی‌علت مشخص", "unattributed";
+    // Site page.
+    ladder: "نردبان خرابی", "fault ladder";
+    ladder_hint: "پایین‌ترین پله شکسته جای خرابی است.", "The lowest broken rung is where the fault is.";
+    broken_rung: "پله شکسته", "broken rung";
+    rung_holds: "برقرار", "holds";
+    rung_broken: "شکسته", "broken";
+    rung_above: "بالای خرابی", "above the fault";
+    rung_unmeasured: "سنجیده نمی‌شود", "not measured";
+    last_24h: "۲۴ ساعت گذشته", "last 24 hours";
+    last_7d: "۷ روز گذشته", "last 7 days";
+    last_30d: "۳۰ روز گذشته", "last 30 days";
+    last_year: "یک سال گذشته", "last year";
+    state_ribbon: "نوار وضعیت", "state over time";
+    rtt: "تأخیر رفت‌وبرگشت", "round-trip time";
+    rtt_spread: "خط: میانه؛ سایه: از کمترین تا بیشترین", "line: median; shade: smallest to largest";
+    loss: "اتلاف بسته", "packet loss";
+    radio: "رادیو", "radio";
+    traffic: "ترافیک", "traffic";
+    power: "برق", "power";
+    outages: "قطعی‌ها", "outages";
+    outage: "قطعی", "outage";
+    no_outages: "در این بازه قطعی ثبت نشده است.", "No outage is recorded in this range.";
+    started: "آغاز", "started";
+    restored: "پایان", "restored";
+    duration: "مدت", "duration";
+    ongoing: "ادامه دارد", "ongoing";
+    no_samples: "در این بازه سنجشی ثبت نشده است.", "No measurement is recorded in this range.";
+    result: "نتیجه", "result";
+    probe: "روش سنجش", "probe";
+    observed: "زمان سنجش", "observed";
+    evidence: "آخرین شاهد", "latest evidence";
+    metered: "با هزینه حجمی", "metered";
+    plan: "بسته داده", "data plan";
+    plan_use: "مصرف بسته", "plan use";
+    clock: "ساعت", "clock";
+    clock_skew: "اختلاف ساعت", "clock skew";
+    spool: "در انتظار ارسال", "waiting to be sent";
+    samples_lost: "سنجش از دست رفته", "samples lost";
+    last_report: "آخرین گزارش", "last report";
+    version: "نسخه", "version";
+    certificate_until: "اعتبار گواهی تا", "certificate valid until";
+    no_agent: "عاملی برای این سایت ثبت نشده است.", "No agent is enrolled for this site.";
+    never: "هرگز", "never";
+    // Incidents.
+    incident: "رخداد", "incident";
+    incidents: "رخدادها", "incidents";
+    open_incidents: "رخدادهای باز", "open incidents";
+    no_incidents: "رخداد بازی نیست.", "No incident is open.";
+    root_cause: "علت ریشه‌ای", "root cause";
+    severity: "شدت", "severity";
+    affected: "سایت‌های درگیر", "affected sites";
+    acknowledge: "تأیید دریافت", "acknowledge";
+    acknowledged_by: "تأیید شده توسط", "acknowledged by";
+    resolve: "پایان دادن", "resolve";
+    assign: "ارجاع", "assign";
+    assignee: "مسئول", "assignee";
+    note: "یادداشت", "note";
+    add_note: "ثبت یادداشت", "add note";
+    site_visited: "از سایت بازدید شد", "site visited";
+    timeline: "روند رخداد", "timeline";
+    why_called: "چرا خبر داده شد، چرا نه", "why someone was called, or not";
+    maintenance: "در دست تعمیر", "under maintenance";
+    maintenance_windows: "پنجره‌های نگهداری", "maintenance windows";
+    opened: "باز شده", "opened";
+    closed: "بسته", "closed";
+    open: "باز", "open";
+    // Lists.
+    search: "جست‌وجو", "search";
+    search_hint: "نام فارسی یا لاتین، یا کد", "Persian or Latin name, or code";
+    filter: "پالایش", "filter";
+    apply: "اعمال", "apply";
+    clear: "پاک کردن", "clear";
+    found: "مورد", "found";
+    nothing_found: "چیزی پیدا نشد.", "Nothing found.";
+    next_page: "صفحه بعد", "next page";
+    first_page: "صفحه نخست", "first page";
+    export: "خروجی گرفتن", "export";
+    sort_by: "مرتب‌سازی بر پایه", "sort by";
+    more: "بیشتر", "more";
+    show_all: "نمایش همه", "show all";
+    print: "چاپ", "print";
+    // Shell.
+    home: "نمای استان", "overview";
+    wall: "نمای دیواری", "wall screen";
+    admin: "مدیریت", "administration";
+    settings: "تنظیمات", "settings";
+    sign_in: "ورود", "sign in";
+    sign_out: "خروج", "sign out";
+    user: "کاربر", "user";
+    users: "کاربران", "users";
+    user_name: "نام کاربری", "user name";
+    password: "گذرواژه", "password";
+    signed_in_as: "کاربر", "signed in as";
+    wrong_login: "نام کاربری یا گذرواژه درست نیست.", "The user name or the password is wrong.";
+    too_many_logins: "تلاش‌های ناموفق زیاد بود. چند دقیقه دیگر دوباره بیازمایید.", "Too many failed attempts. Try again in a few minutes.";
+    language: "زبان", "language";
+    other_language: "English", "فارسی";
+    theme: "پوسته", "theme";
+    light: "روشن", "light";
+    dark: "تیره", "dark";
+    automatic: "خودکار", "automatic";
+    skip: "پرش به محتوا", "skip to content";
+    menu: "فهرست", "menu";
+    last_update: "آخرین به‌روزرسانی", "last update";
+    stale_page: "ارتباط با گردآورنده قطع است؛ این صفحه کهنه است.", "The collector does not answer; this page is old.";
+    not_found: "پیدا نشد", "not found";
+    not_found_hint: "چنین صفحه‌ای نیست یا در حوزه دسترسی شما نیست.", "There is no such page, or it is outside your region.";
+    forbidden: "اجازه ندارید", "not allowed";
+    forbidden_hint: "نقش شما این کار را روا نمی‌دارد.", "Your role does not allow this.";
+    failed: "انجام نشد", "failed";
+    save: "ثبت", "save";
+    cancel: "انصراف", "cancel";
+    remove: "حذف", "remove";
+    // Administration.
+    role_viewer: "بیننده", "viewer";
+    role_operator: "بهره‌بردار", "operator";
+    role_admin: "مدیر", "administrator";
+    scope: "حوزه دسترسی", "region scope";
+    whole_country: "همه", "everything";
+    tokens: "توکن‌های API", "API tokens";
+    token: "توکن", "token";
+    token_once: "این توکن تنها همین یک بار نشان داده می‌شود:", "This token is shown only this once:";
+    create: "ساختن", "create";
+    revoke: "لغو", "revoke";
+    audit: "دفتر رویدادهای کاربری", "audit log";
+    who: "چه کسی", "who";
+    what: "چه کاری", "what";
+    when: "زمان", "when";
+    inventory: "ثبت‌نامه", "inventory";
+    inventory_import: "ورود ثبت‌نامه", "inventory import";
+    dry_run: "بررسی بدون اجرا", "dry run";
+    import_apply: "ثبت نسخه تازه", "store as new version";
+    file: "پرونده", "file";
+    line: "سطر", "line";
+    column: "ستون", "column";
+    fault: "ایراد", "fault";
+    remedy: "چاره", "remedy";
+    reason: "دلیل", "reason";
+    announced: "اعلام شده", "announced";
+    from: "از", "from";
+    until: "تا", "until";
+    // Services.
+    owner: "متولی", "owner";
+    channel: "کانال", "channel";
+    vantage: "نقطه سنجش", "vantage point";
+    reachable: "در دسترس", "reachable";
+    failing: "ناموفق", "failing";
+    not_measured: "سنجیده نشده", "not measured";
+    public_status: "وضعیت اتصال استان", "province connectivity status";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::persian::{digits, normalise};
+
+    #[test]
+    fn labels_are_spelled_as_the_language_spells() {
+        for (key, fa, en) in ENTRIES {
+            assert!(!fa.is_empty() && !en.is_empty(), "{key}");
+            assert_eq!(digits(&normalise(fa), Lang::Fa), **fa, "{key} is not in stored spelling");
+            if *key != "other_language" {
+                assert!(fa.chars().any(|c| ('\u{600}'..'\u{700}').contains(&c)), "{key}: {fa}");
+                assert!(!en.chars().any(|c| ('\u{600}'..'\u{700}').contains(&c)), "{key}: {en}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_glossary_of_the_customer_is_kept() {
+        let fa = words(Lang::Fa);
+        let agreed = [
+            (fa.county, "شهرستان"),
+            (fa.availability, "دسترس‌پذیری"),
+            (fa.rtt, "تأخیر رفت‌وبرگشت"),
+            (fa.loss, "اتلاف بسته"),
+            (fa.agent, "عامل پایش"),
+            (fa.root_cause, "علت ریشه‌ای"),
+            (fa.insufficient_data, "داده ناکافی"),
+            (fa.site_record, "شناسنامه سایت"),
+            (fa.gap, "شکاف"),
+        ];
+        for (ours, theirs) in agreed {
+            assert_eq!(ours, theirs);
+        }
+    }
+}
