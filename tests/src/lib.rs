@@ -1,1 +1,15 @@
-//! The test harness: starts both real programs, lays out network namespaces, simulates fleets.
+//! The test harness: starts both real programs, lays out network namespaces, speaks for whole fleets.
+//!
+//! ```text
+//! stage     a temporary folder with a collector, its inventory and its enrolled agents   -> programs, http
+//! netns     namespaces, veth pairs, loss and outage, gone when dropped
+//! fleet     virtual agents that speak the wire, so that one process is a province
+//! ```
+//! Everything a test starts ends with the test, also when it panics.
+
+// A fault in the harness is a failed test; it may panic like one.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod http;
+pub mod netns;
+pub mod programs;

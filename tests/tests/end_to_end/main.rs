@@ -1,0 +1,3 @@
+//! Tests that run both real programs, most of them in network namespaces.
+
+mod harness;

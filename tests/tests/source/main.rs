@@ -1,0 +1,3 @@
+//! What the source says about itself: which module may use which.
+
+mod arrows;
