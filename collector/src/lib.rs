@@ -1,5 +1,6 @@
 //! The collector: keeps what agents saw, computes KPIs, finds causes, wakes people once.
 
+pub mod day;
 pub mod engine;
 pub mod inventory;
 pub mod persian;

@@ -6,6 +6,10 @@
 //!                                   --snapshot--> what pages, KPIs of now and /metrics read
 //! ```
 
+pub mod event;
+pub mod record;
 pub mod state;
 
+pub use event::Event;
+pub use record::{BootTime, Record};
 pub use state::*;

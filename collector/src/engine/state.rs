@@ -77,7 +77,7 @@ word_enum! {
 }
 
 /// Why something is not up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cause {
     /// The lowest broken rung.
     pub rung: Rung,
@@ -183,6 +183,8 @@ pub struct Snapshot {
     pub villages: Vec<VillageView>,
     /// Every enrolled agent.
     pub agents: Vec<AgentView>,
+    /// Since when so much of the fleet is quiet at once that the fault is ours, if it is.
+    pub fleet_quiet_since: Option<UnixMs>,
 }
 
 impl Snapshot {
