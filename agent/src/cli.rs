@@ -1,0 +1,152 @@
+//! The command line: parses it, calls one function for each command, turns errors into exit codes.
+//!
+//! Exit 0 is ok, 1 failed, 2 wrong usage or configuration. Data goes to stdout, complaints to stderr.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Faults};
+
+/// Probes the links of a village site, keeps what it saw, reports it over mTLS.
+#[derive(Debug, Parser)]
+#[command(name = "rusta-agent", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Probe, spool and report until stopped. SIGTERM drains and says what is still owed, SIGHUP reads the file again
+    Run(ConfigArg),
+    /// Check a configuration; list every mistake with line and column
+    Check(ConfigArg),
+    /// Run each target once and show which rung of the ladder is broken. Exit 0 only if all hold
+    Probe(ProbeArgs),
+    /// Create a key and get a certificate for it; the key never leaves this machine
+    Enroll(EnrollArgs),
+    /// Ask the running agent: links, spool, last acknowledgement, data plan, clock
+    Status(StatusArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ConfigArg {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    config: PathBuf,
+}
+
+/// The arguments of `probe`.
+#[derive(Debug, clap::Args)]
+pub struct ProbeArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    pub config: PathBuf,
+    /// Run only this target
+    #[arg(long, value_name = "NAME")]
+    pub target: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// The language of the table
+    #[arg(long, value_enum, default_value_t = Language::En)]
+    pub lang: Language,
+}
+
+/// The languages a technician reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    /// Persian
+    Fa,
+    /// English
+    En,
+}
+
+/// The arguments of `enroll`.
+#[derive(Debug, clap::Args)]
+pub struct EnrollArgs {
+    /// The collector, as in https://collector.example:8443
+    #[arg(long, value_name = "URL")]
+    pub collector: String,
+    /// The one-time token of `rusta-collector agents token`; `-` reads it from stdin
+    #[arg(long, value_name = "TOKEN")]
+    pub token: String,
+    /// Where key and certificates go
+    #[arg(long, value_name = "DIR", default_value = "/etc/rusta/identity")]
+    pub dir: PathBuf,
+    /// The collector's CA certificate
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+}
+
+/// The arguments of `status`.
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    /// The configuration file that names the socket
+    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    pub config: PathBuf,
+    /// The socket itself
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why a command ends with another exit code than 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Wrong usage or configuration: exit 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Something did not work: exit 1.
+    #[error("{0}")]
+    Failed(String),
+    /// What there was to say has been said: exit 1.
+    #[error("")]
+    Silent,
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Failure::Usage(faults.to_string())
+    }
+}
+
+/// Runs the program from the command line.
+pub fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(usage) => {
+            // clap writes help to stdout and errors to stderr; a closed pipe is no reason to panic.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { 2 } else { 0 });
+        }
+    };
+    match run(command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => complain(&text, 2),
+        Err(Failure::Failed(text)) => complain(&text, 1),
+        Err(Failure::Silent) => ExitCode::FAILURE,
+    }
+}
+
+fn complain(text: &str, code: u8) -> ExitCode {
+    eprintln!("{text}");
+    ExitCode::from(code)
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check(args) => check(&args),
+        _ => Err(Failure::Failed("not in this build".to_string())),
+    }
+}
+
+fn check(args: &ConfigArg) -> Result<(), Failure> {
+    let watch = Config::load(&args.config)?.watch();
+    println!("{}: {} links, {} targets, no mistakes", args.config.display(), watch.links.len(), watch.targets.len());
+    Ok(())
+}

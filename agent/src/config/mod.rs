@@ -1,0 +1,472 @@
+//! The agent's configuration. Stage one ([`text`]) is what was typed, stage two is what it means: a [`Config`] is valid by
+//! construction, and everything wrong with a file is told at once, with line, column and the way to mend it.
+//!
+//! ```text
+//! agent.yaml --yaml::read--> text::File --build--> Config { collector, report, spool, .., watch }
+//! assignment --yaml::read--> text::Assigned --over the local one--> Watch { links, targets }
+//! ```
+
+pub mod text;
+pub mod units;
+pub mod yaml;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusta_wire::{Network, Rung, limits};
+
+use crate::probe::{Place, Probe};
+use crate::socket::Way;
+pub use text::{Calendar, Sync};
+pub use yaml::Mistake;
+use yaml::{Note, Reading, Step};
+
+/// The name of the agent's own series on each link; no target may take it.
+pub const OWN_TARGET: &str = "agent";
+
+/// Smallest spool: eight segments of the journal, so that thinning has room to work in.
+const SPOOL_BYTES_MIN: u64 = 512 * 1024;
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Config {
+    /// Where reports go; `None`: nowhere, the spool keeps what fits.
+    pub collector: Option<Collector>,
+    /// When and how reports leave.
+    pub report: Report,
+    /// What waits on disk.
+    pub spool: Spool,
+    /// Where `status` asks.
+    pub status_socket: PathBuf,
+    /// Name servers; empty: the system's.
+    pub resolvers: Vec<SocketAddr>,
+    /// The file's own links and targets, as typed: an assignment is laid over them.
+    pub local: text::Assigned,
+}
+
+/// Where reports go.
+#[derive(Debug, Clone)]
+pub struct Collector {
+    /// Tried in order.
+    pub urls: Vec<Url>,
+    /// Holds key and certificates.
+    pub identity_dir: PathBuf,
+}
+
+/// An `https` address without a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Host and port.
+    pub place: Place,
+}
+
+/// When and how reports leave.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The reporting interval.
+    pub every: Duration,
+    /// The links a report may leave by; empty: any, then the routing table.
+    pub links: Vec<String>,
+}
+
+/// What waits on disk.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The most it takes.
+    pub max_bytes: u64,
+    /// When data is forced to disk.
+    pub sync: Sync,
+    /// The wear budget.
+    pub writes_per_day: u64,
+}
+
+/// What an agent watches: its links and what it probes over them.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// In the file's order.
+    pub links: Vec<Link>,
+    /// In the file's order.
+    pub targets: Vec<Target>,
+}
+
+/// A way upstream.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// As in the inventory.
+    pub name: String,
+    /// Which network it belongs to.
+    pub network: Network,
+    /// What its sockets are tied to.
+    pub way: Way,
+    /// Whether to probe little while all is quiet.
+    pub metered: bool,
+    /// How often targets beyond the nearest anchor are probed while all is quiet.
+    pub quiet: Duration,
+    /// The data plan.
+    pub plan: Option<Plan>,
+}
+
+/// A link's data plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Plan {
+    /// What may be used in a cycle, by everybody.
+    pub bytes: u64,
+    /// The agent's own share of it.
+    pub own_bytes: u64,
+    /// The day of the month on which the cycle starts.
+    pub cycle_day: u8,
+    /// The calendar of that day.
+    pub calendar: Calendar,
+}
+
+/// What is probed.
+#[derive(Debug)]
+pub struct Target {
+    /// Unique in the watch.
+    pub name: String,
+    /// Its link's place in [`Watch::links`].
+    pub link: usize,
+    /// The site it stands for, empty for this one.
+    pub towards: String,
+    /// The rung it proves.
+    pub rung: Rung,
+    /// Time between rounds.
+    pub every: Duration,
+    /// The longest a round takes.
+    pub timeout: Duration,
+    /// How it is probed.
+    pub probe: Probe,
+}
+
+/// A file that cannot be used, and why.
+#[derive(Debug)]
+pub struct Faults {
+    /// The file's name, as given.
+    pub file: String,
+    /// Everything wrong with it.
+    pub mistakes: Vec<Mistake>,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for mistake in &self.mistakes {
+            writeln!(f, "{}:{mistake}", self.file)?;
+        }
+        let s = if self.mistakes.len() == 1 { "" } else { "s" };
+        write!(f, "{}: {} mistake{s}; nothing was changed", self.file, self.mistakes.len())
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// What there is on this machine for a link to be tied to.
+#[derive(Debug, Clone, Default)]
+pub struct Machine {
+    interfaces: HashSet<String>,
+    addresses: HashSet<IpAddr>,
+}
+
+impl Machine {
+    /// Looks at the machine's interfaces and their addresses.
+    pub fn look() -> Machine {
+        let all = pnet::datalink::interfaces();
+        Machine {
+            addresses: all.iter().flat_map(|i| i.ips.iter().map(|net| net.ip())).collect(),
+            interfaces: all.into_iter().map(|i| i.name).collect(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Config, Faults> {
+        let file = path.display().to_string();
+        let unread = |text: String| Faults {
+            file: file.clone(),
+            mistakes: vec![Mistake { line: 1, column: 1, path: String::new(), text }],
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| unread(format!("cannot be read: {error}")))?;
+        Config::parse(&text, &Machine::look()).map_err(|mistakes| Faults { file: file.clone(), mistakes })
+    }
+
+    /// Reads and checks a text.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the text.
+    pub fn parse(text: &str, machine: &Machine) -> Result<Config, Vec<Mistake>> {
+        let Reading { value, mut notes, skipped } = yaml::read::<text::File>(text).map_err(|mistake| vec![mistake])?;
+        let config = value.map(|file| build(file, &mut Check { notes: &mut notes, skipped: &skipped }, machine));
+        match config {
+            Some(config) if notes.is_empty() => Ok(config),
+            _ => Err(yaml::place(text, &notes)),
+        }
+    }
+
+    /// Returns what the file itself says to watch.
+    pub fn watch(&self) -> Watch {
+        // `build` found nothing wrong with it, so nothing is noted or left out here.
+        let mut notes = Vec::new();
+        watch(&self.local, &mut Check { notes: &mut notes, skipped: &HashSet::new() })
+    }
+
+    /// Lays an assignment over the file's own links and targets: assigned ones are added; a link of the same name keeps
+    /// the file's interface and address where the assignment names none, a target of the same name stays as in the file.
+    ///
+    /// # Errors
+    /// Everything wrong with the assignment; places are those of its text.
+    pub fn assigned(&self, text: &str) -> Result<Watch, Vec<Mistake>> {
+        let Reading { value, mut notes, skipped } = yaml::read::<text::Assigned>(text).map_err(|mistake| vec![mistake])?;
+        let watch = value.map(|assigned| watch(&lay_over(&self.local, assigned), &mut Check { notes: &mut notes, skipped: &skipped }));
+        match watch {
+            Some(watch) if notes.is_empty() => Ok(watch),
+            _ => Err(yaml::place(text, &notes)),
+        }
+    }
+}
+
+/// Assigned elements first, so that a mistake's index is the one in the assignment's text.
+fn lay_over(local: &text::Assigned, mut assigned: text::Assigned) -> text::Assigned {
+    for link in &mut assigned.links {
+        if let Some(own) = local.links.iter().find(|l| l.name == link.name) {
+            link.interface = link.interface.take().or_else(|| own.interface.clone());
+            link.source = link.source.or(own.source);
+            link.plan = link.plan.take().or_else(|| own.plan.clone());
+        }
+    }
+    assigned.targets.retain(|target| local.targets.iter().all(|own| own.name != target.name));
+    let assigned_names: HashSet<String> = assigned.links.iter().map(|l| l.name.clone()).collect();
+    assigned.links.extend(local.links.iter().filter(|l| !assigned_names.contains(&l.name)).cloned());
+    assigned.targets.extend(local.targets.iter().cloned());
+    assigned
+}
+
+/// Collects what is wrong although each value alone can be read.
+struct Check<'a> {
+    notes: &'a mut Vec<Note>,
+    skipped: &'a HashSet<yaml::Path>,
+}
+
+impl Check<'_> {
+    fn wrong(&mut self, path: yaml::Path, text: impl Into<String>) {
+        self.notes.push(Note::value(path, text));
+    }
+
+    /// Returns the paths of a list's kept elements: those left out before do not count.
+    fn items(&self, list: &str, kept: usize) -> Vec<yaml::Path> {
+        let all = (0..).map(|index| vec![Step::Key(list.to_string()), Step::Item(index)]);
+        all.filter(|path| !self.skipped.contains(path)).take(kept).collect()
+    }
+
+    fn any_left_out(&self, list: &str) -> bool {
+        self.skipped.iter().any(|path| path.first() == Some(&Step::Key(list.to_string())))
+    }
+}
+
+fn key(path: &[Step], key: &str) -> yaml::Path {
+    path.iter().cloned().chain([Step::Key(key.to_string())]).collect()
+}
+
+fn build(file: text::File, check: &mut Check<'_>, machine: &Machine) -> Config {
+    let local = text::Assigned { links: file.links, targets: file.targets };
+    for (path, link) in check.items("links", local.links.len()).into_iter().zip(&local.links) {
+        check_presence(&path, link, machine, check);
+    }
+    watch(&local, check);
+    let report = Report { every: file.report.every.0, links: file.report.links };
+    check_report(&report, &local, check);
+    if file.spool.max_bytes.0 < SPOOL_BYTES_MIN {
+        check.wrong(key(&key(&[], "spool"), "max_bytes"), "a spool needs at least 512KiB");
+    }
+    Config {
+        collector: file.collector.map(|collector| build_collector(collector, check)),
+        report,
+        spool: Spool {
+            dir: file.spool.dir,
+            max_bytes: file.spool.max_bytes.0,
+            sync: file.spool.sync,
+            writes_per_day: file.spool.writes_per_day.0,
+        },
+        status_socket: file.status_socket,
+        resolvers: file.resolvers.into_iter().map(|r| r.0).collect(),
+        local,
+    }
+}
+
+fn build_collector(typed: text::Collector, check: &mut Check<'_>) -> Collector {
+    let path = key(&key(&[], "collector"), "urls");
+    if typed.urls.is_empty() {
+        check.wrong(path.clone(), "at least one URL is needed");
+    }
+    let mut urls = Vec::new();
+    for (index, text) in typed.urls.iter().enumerate() {
+        match text.parse() {
+            Ok(url) => urls.push(url),
+            Err(fault) => check.wrong(path.iter().cloned().chain([Step::Item(index)]).collect(), fault),
+        }
+    }
+    Collector { urls, identity_dir: typed.identity_dir }
+}
+
+impl std::str::FromStr for Url {
+    type Err = String;
+
+    /// Reads `https://host[:port]`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(rest) = text.strip_prefix("https://") else {
+            return Err(format!("`{text}` is no https URL, as in `https://collector.example:8443`"));
+        };
+        let place: Place = rest.strip_suffix('/').unwrap_or(rest).parse()?;
+        Ok(Url { place })
+    }
+}
+
+impl Url {
+    /// Returns the port to connect to.
+    pub fn port(&self) -> u16 {
+        self.place.port_or(443)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}", self.place)
+    }
+}
+
+fn check_report(report: &Report, local: &text::Assigned, check: &mut Check<'_>) {
+    let path = key(&[], "report");
+    if report.every < Duration::from_secs(1) || report.every > Duration::from_secs(86_400) {
+        check.wrong(key(&path, "every"), "a report is due between every `1s` and every `1d`");
+    }
+    let names: Vec<&str> = local.links.iter().map(|l| l.name.as_str()).collect();
+    if check.any_left_out("links") {
+        return;
+    }
+    for (index, link) in report.links.iter().enumerate() {
+        if !names.contains(&link.as_str()) {
+            check.wrong(key(&path, "links").into_iter().chain([Step::Item(index)]).collect(), yaml::unknown("link", link, &names));
+        }
+    }
+}
+
+fn check_presence(path: &[Step], link: &text::Link, machine: &Machine, check: &mut Check<'_>) {
+    if link.hotplug {
+        return;
+    }
+    if let Some(interface) = link.interface.as_ref().filter(|i| !machine.interfaces.contains(*i)) {
+        let known: Vec<&str> = machine.interfaces.iter().map(String::as_str).collect();
+        let text = format!("{}; if it appears later, add `hotplug: true`", yaml::unknown("interface", interface, &known));
+        check.wrong(key(path, "interface"), text);
+    }
+    if let Some(source) = link.source.filter(|s| !machine.addresses.contains(s)) {
+        check.wrong(key(path, "source"), format!("this machine has no address {source}; if it appears later, add `hotplug: true`"));
+    }
+}
+
+fn watch(typed: &text::Assigned, check: &mut Check<'_>) -> Watch {
+    let links = build_links(typed, check);
+    let targets = build_targets(typed, &links, check);
+    Watch { links, targets }
+}
+
+fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
+    let mut names = HashSet::new();
+    let mut links = Vec::new();
+    for (path, link) in check.items("links", typed.links.len()).into_iter().zip(&typed.links) {
+        check_name(&key(&path, "name"), &link.name, check);
+        if !names.insert(&link.name) {
+            check.wrong(key(&path, "name"), format!("a second link named `{}`; names are unique", link.name));
+        }
+        let plan = link.plan.as_ref().map(|plan| build_plan(&key(&path, "plan"), plan, link, check));
+        links.push(Link {
+            name: link.name.clone(),
+            network: link.network,
+            way: Way { interface: link.interface.clone(), source: link.source },
+            metered: link.metered,
+            quiet: link.quiet.0,
+            plan,
+        });
+    }
+    links
+}
+
+fn build_plan(path: &[Step], plan: &text::Plan, link: &text::Link, check: &mut Check<'_>) -> Plan {
+    if link.interface.is_none() {
+        check.wrong(path.to_vec(), "a plan needs the link's `interface`, where its bytes are counted");
+    }
+    if !(1..=31).contains(&plan.cycle_day) {
+        check.wrong(key(path, "cycle_day"), "a cycle starts on a day from 1 to 31");
+    }
+    if plan.bytes.0 == 0 || plan.own_bytes.0 == 0 {
+        check.wrong(path.to_vec(), "a plan of no bytes allows no probe");
+    }
+    Plan {
+        bytes: plan.bytes.0,
+        own_bytes: plan.own_bytes.0.min(plan.bytes.0),
+        cycle_day: plan.cycle_day.clamp(1, 31),
+        calendar: plan.calendar,
+    }
+}
+
+fn build_targets(typed: &text::Assigned, links: &[Link], check: &mut Check<'_>) -> Vec<Target> {
+    let link_names: Vec<&str> = links.iter().map(|l| l.name.as_str()).collect();
+    let mut names = HashSet::new();
+    let mut targets = Vec::new();
+    for (path, target) in check.items("targets", typed.targets.len()).into_iter().zip(&typed.targets) {
+        check_name(&key(&path, "name"), &target.name, check);
+        if target.name == OWN_TARGET || target.name.contains('/') {
+            check.wrong(key(&path, "name"), format!("`{}` is taken: `agent` and names with a slash are the agent's own", target.name));
+        }
+        if !names.insert(&target.name) {
+            check.wrong(key(&path, "name"), format!("a second target named `{}`; names are unique", target.name));
+        }
+        check_times(&path, target, check);
+        let link = link_names.iter().position(|name| *name == target.link);
+        if link.is_none() && !check.any_left_out("links") {
+            check.wrong(key(&path, "link"), yaml::unknown("link", &target.link, &link_names));
+        }
+        match Probe::from_config(target.probe.clone()) {
+            Err(fault) => check.wrong(path, fault),
+            Ok(probe) => targets.push(Target {
+                name: target.name.clone(),
+                link: link.unwrap_or(0),
+                towards: target.towards.clone(),
+                rung: target.rung,
+                every: target.every.0,
+                timeout: target.timeout.0,
+                probe,
+            }),
+        }
+    }
+    if typed.targets.len() + links.len() > limits::SERIES_PER_TABLE {
+        check.wrong(key(&[], "targets"), format!("more than {} targets", limits::SERIES_PER_TABLE));
+    }
+    targets
+}
+
+fn check_times(path: &[Step], target: &text::Target, check: &mut Check<'_>) {
+    if target.every.0 < Duration::from_secs(1) || target.every.0 > Duration::from_secs(30 * 86_400) {
+        check.wrong(key(path, "every"), "a round is due between every `1s` and every `30d`");
+    }
+    if target.timeout.0.is_zero() || target.timeout.0 > target.every.0 {
+        check.wrong(key(path, "timeout"), "a timeout is longer than nothing and no longer than `every`");
+    }
+}
+
+fn check_name(path: &[Step], name: &str, check: &mut Check<'_>) {
+    if name.is_empty() || name.len() > limits::NAME_BYTES || name.chars().any(char::is_control) {
+        check.wrong(path.to_vec(), format!("a name has 1 to {} bytes and no control characters", limits::NAME_BYTES));
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

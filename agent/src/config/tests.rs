@@ -1,0 +1,100 @@
+use super::*;
+
+fn machine() -> Machine {
+    Machine { interfaces: ["wwan0", "eth0"].map(String::from).into(), addresses: ["10.0.0.2".parse().unwrap()].into() }
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    Config::parse(text, &machine()).map(|_| ()).unwrap_err().iter().map(Mistake::to_string).collect()
+}
+
+const GOOD: &str = r#"
+collector: { urls: ["https://127.0.0.1:8443"], identity_dir: /etc/rusta/identity }
+report: { every: 60s }
+spool: { dir: /var/lib/rusta/spool, max_bytes: 8MiB, sync: batch }
+links:
+  - { name: apn0, network: apn, interface: wwan0, metered: true, plan: { bytes: 3GiB, cycle_day: 1, calendar: jalali } }
+  - { name: gov, network: gov, source: 10.0.0.2 }
+targets:
+  - { name: gateway, link: apn0, rung: gateway, every: 60s, timeout: 3s, icmp: { address: 10.1.0.1, count: 3 } }
+  - { name: portal, link: gov, rung: service, every: 5m, http: { url: "https://portal.example/", status: [200], keyword: "hi" } }
+"#;
+
+#[test]
+fn a_good_file_means_what_it_says() {
+    let config = Config::parse(GOOD, &machine()).unwrap();
+    assert_eq!(config.collector.as_ref().unwrap().urls[0].to_string(), "https://127.0.0.1:8443");
+    let watch = config.watch();
+    assert_eq!(watch.links[0].plan.unwrap().bytes, 3 << 30);
+    assert_eq!(watch.links[0].way.interface.as_deref(), Some("wwan0"));
+    assert_eq!((watch.targets[0].link, watch.targets[1].link), (0, 1));
+    assert_eq!(watch.targets[0].every, Duration::from_secs(60));
+}
+
+#[test]
+fn the_example_file_is_valid_but_for_this_machines_interfaces() {
+    let text = include_str!("../../../configs/agent.yaml");
+    Config::parse(text, &machine()).unwrap();
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let text = r#"
+report: { every: 60 }
+links:
+  - { name: apn0, network: apm, interface: wwan0 }
+  - { name: gov, network: gov, interface: eth7 }
+  - { name: gov, network: gov }
+targets:
+  - { name: a, link: gov, rung: gateway, icmp: { adress: 10.1.0.1 } }
+  - { name: b, link: gof, rung: gateway, tcp: { address: "10.1.0.1:443" } }
+  - { name: b, link: gov, rung: gateway, evry: 5s, tcp: { address: "10.1.0.1:443" } }
+  - { name: c, link: gov, rung: gateway }
+  - { name: d, link: gov, rung: gateway, timeout: 90s, tcp: { address: "10.1.0.1:443" } }
+"#;
+    let found = mistakes(text);
+    let expect = [
+        "2:18: report.every: `60` is no duration",
+        "4:28: links[0].network: `apm` is none of gov, apn",
+        "5:44: links[1].interface: unknown interface `eth7`; did you mean `eth0`?",
+        "6:13: links[2].name: a second link named `gov`",
+        "8:48: targets[0].icmp.adress: unknown key `adress`; did you mean `address`?",
+        "9:", // the unknown link is not told, because a link was left out
+        "10:13: targets[2].name: a second target named `b`",
+        "10:42: targets[2].evry: unknown key `evry`; did you mean `every`?",
+        "11:5: targets[3]: no probe; add one of icmp",
+        "12:51: targets[4].timeout: a timeout is longer",
+    ];
+    for start in expect.iter().filter(|e| **e != "9:") {
+        assert!(found.iter().any(|f| f.starts_with(start)), "{start} is not in {found:#?}");
+    }
+    assert!(!found.iter().any(|f| f.starts_with("9:")), "{found:#?}");
+}
+
+#[test]
+fn an_unknown_link_is_told_with_the_nearest() {
+    let text = GOOD.replace("link: gov", "link: gof");
+    assert_eq!(mistakes(&text), ["10:27: targets[1].link: unknown link `gof`; did you mean `gov`?"]);
+}
+
+#[test]
+fn an_assignment_is_laid_over_the_file() {
+    let config = Config::parse(GOOD, &machine()).unwrap();
+    let watch = config
+        .assigned("links: [{ name: apn0, network: apn, metered: true }]\ntargets:\n  - { name: county, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n  - { name: portal, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n")
+        .unwrap();
+    assert_eq!(watch.links[0].way.interface.as_deref(), Some("wwan0"));
+    let names: Vec<_> = watch.targets.iter().map(|t| t.name.as_str()).collect();
+    assert_eq!(names, ["county", "gateway", "portal"]);
+    assert_eq!(watch.links[watch.targets[2].link].name, "gov");
+    let wrong = config.assigned("targets: [{ name: x, link: nowhere, rung: pop, tcp: { address: '10.2.0.1:443' } }]").map(|_| ()).unwrap_err();
+    assert_eq!(wrong[0].path, "targets[0].link");
+}
+
+#[test]
+fn collector_urls_must_be_https() {
+    assert!(mistakes("collector: { urls: [\"http://a.example\"] }")[0].contains("no https URL"));
+    assert!(mistakes("collector: { urls: [] }")[0].contains("at least one URL"));
+    let url: Url = "https://a.example".parse().unwrap();
+    assert_eq!(url.port(), 443);
+}
