@@ -189,10 +189,8 @@ impl Config {
     /// Everything that is wrong with it.
     pub fn load(path: &Path) -> Result<Config, Faults> {
         let file = path.display().to_string();
-        let unread = |text: String| Faults {
-            file: file.clone(),
-            mistakes: vec![Mistake { line: 1, column: 1, path: String::new(), text }],
-        };
+        let unread =
+            |text: String| Faults { file: file.clone(), mistakes: vec![Mistake { line: 1, column: 1, path: String::new(), text }] };
         let text = std::fs::read_to_string(path).map_err(|error| unread(format!("cannot be read: {error}")))?;
         Config::parse(&text, &Machine::look()).map_err(|mistakes| Faults { file: file.clone(), mistakes })
     }
@@ -363,7 +361,7 @@ fn check_presence(path: &[Step], link: &text::Link, machine: &Machine, check: &m
     }
     if let Some(interface) = link.interface.as_ref().filter(|i| !machine.interfaces.contains(*i)) {
         let known: Vec<&str> = machine.interfaces.iter().map(String::as_str).collect();
-        let text = format!("{}; if it appears later, add `hotplug: true`", yaml::unknown("interface", interface, &known));
+        let text = format!("{} If it appears later, add `hotplug: true`", yaml::unknown("interface", interface, &known));
         check.wrong(key(path, "interface"), text);
     }
     if let Some(source) = link.source.filter(|s| !machine.addresses.contains(s)) {

@@ -56,9 +56,9 @@ targets:
     let expect = [
         "2:18: report.every: `60` is no duration",
         "4:28: links[0].network: `apm` is none of gov, apn",
-        "5:44: links[1].interface: unknown interface `eth7`; did you mean `eth0`?",
+        "5:43: links[1].interface: unknown interface `eth7`; did you mean `eth0`?",
         "6:13: links[2].name: a second link named `gov`",
-        "8:48: targets[0].icmp.adress: unknown key `adress`; did you mean `address`?",
+        "8:50: targets[0].icmp.adress: unknown key `adress`; did you mean `address`?",
         "9:", // the unknown link is not told, because a link was left out
         "10:13: targets[2].name: a second target named `b`",
         "10:42: targets[2].evry: unknown key `evry`; did you mean `every`?",
@@ -68,7 +68,7 @@ targets:
     for start in expect.iter().filter(|e| **e != "9:") {
         assert!(found.iter().any(|f| f.starts_with(start)), "{start} is not in {found:#?}");
     }
-    assert!(!found.iter().any(|f| f.starts_with("9:")), "{found:#?}");
+    assert!(!found.iter().any(|f| f.starts_with("9:") || f.contains("missing")), "{found:#?}");
 }
 
 #[test]
@@ -87,7 +87,8 @@ fn an_assignment_is_laid_over_the_file() {
     let names: Vec<_> = watch.targets.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["county", "gateway", "portal"]);
     assert_eq!(watch.links[watch.targets[2].link].name, "gov");
-    let wrong = config.assigned("targets: [{ name: x, link: nowhere, rung: pop, tcp: { address: '10.2.0.1:443' } }]").map(|_| ()).unwrap_err();
+    let wrong =
+        config.assigned("targets: [{ name: x, link: nowhere, rung: pop, tcp: { address: '10.2.0.1:443' } }]").map(|_| ()).unwrap_err();
     assert_eq!(wrong[0].path, "targets[0].link");
 }
 

@@ -274,8 +274,26 @@ impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Word<T> {
 
 /// The keys of a target: its own and one for each probe kind. A test holds the latter against [`ProbeConfig::KEYS`].
 const TARGET_KEYS: &[&str] = &[
-    "name", "link", "towards", "rung", "every", "timeout", "icmp", "tcp", "dns", "http", "tls", "sip", "ntp", "path", "snmp", "modem",
-    "host", "throughput", "ussd", "exec",
+    "name",
+    "link",
+    "towards",
+    "rung",
+    "every",
+    "timeout",
+    "icmp",
+    "tcp",
+    "dns",
+    "http",
+    "tls",
+    "sip",
+    "ntp",
+    "path",
+    "snmp",
+    "modem",
+    "host",
+    "throughput",
+    "ussd",
+    "exec",
 ];
 
 impl<'de> Deserialize<'de> for Target {

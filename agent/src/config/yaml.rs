@@ -172,8 +172,11 @@ impl Notes<'_> {
             Refusal::Said(text) => self.push(Note::value(path.to_vec(), text)),
             Refusal::Missing(field) => {
                 let child = path.iter().cloned().chain([Step::Key(field.to_string())]).collect::<Path>();
-                // A field that was left out because it is wrong is not missing as well.
-                if !self.skipped.contains(&child) {
+                // A field that was left out because it is wrong, or that is there with a slip in its key, is not missing too.
+                let meant = format!("did you mean `{field}`?");
+                let mistyped =
+                    |note: &Note| note.at_key && note.path.split_last().is_some_and(|(_, p)| p == path) && note.text.ends_with(&meant);
+                if !self.skipped.contains(&child) && !self.list.borrow().iter().any(mistyped) {
                     self.push(Note::value(path.to_vec(), format!("`{field}` is missing")));
                 }
             }
