@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use rusta_wire::{Network, UnixMs};
 
+use super::calendar::{Calendars, MaintenanceWindow};
+use super::figures::{Declared, Goal};
+use super::profile::{Profile, Service};
+
 macro_rules! dense_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -329,11 +333,67 @@ pub struct Inventory {
     pub links: Vec<Link>,
     /// Nodes by id; parents stand before their children.
     pub nodes: Vec<Node>,
+    /// What the sites are there for.
+    pub services: Vec<Service>,
+    /// Which targets a site measures.
+    pub profiles: Vec<Profile>,
+    /// Working hours, holidays and public events.
+    pub calendars: Calendars,
+    /// Planned and announced work.
+    pub maintenance: Vec<MaintenanceWindow>,
+    /// Figures that somebody announced.
+    pub declared: Vec<Declared>,
+    /// What the programme promised.
+    pub goals: Vec<Goal>,
     region_by_code: HashMap<String, RegionId>,
     site_by_code: HashMap<String, SiteId>,
+    node_by_code: HashMap<String, NodeId>,
+    sites_by_region: HashMap<RegionId, Vec<SiteId>>,
 }
 
 impl Inventory {
+    /// Builds a version without anything in it.
+    pub fn empty(version: u32, effective_from: UnixMs) -> Self {
+        Inventory { version, effective_from, ..Inventory::default() }
+    }
+
+    /// Fills the look-up tables; the builder calls it once, when the lists are complete.
+    pub(super) fn index(&mut self) {
+        self.region_by_code = (0..).map(RegionId).zip(&self.regions).map(|(id, r)| (r.code.clone(), id)).collect();
+        self.site_by_code = (0..).map(SiteId).zip(&self.sites).map(|(id, s)| (s.code.clone(), id)).collect();
+        self.node_by_code = (0..).map(NodeId).zip(&self.nodes).map(|(id, n)| (n.code.clone(), id)).collect();
+        self.sites_by_region = HashMap::new();
+        for (id, site) in (0..).map(SiteId).zip(&self.sites) {
+            self.sites_by_region.entry(site.region).or_default().push(id);
+        }
+    }
+
+    /// Finds a shared node by its code.
+    pub fn node_by_code(&self, code: &str) -> Option<NodeId> {
+        self.node_by_code.get(code).copied()
+    }
+
+    /// Returns a shared node of this version.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// Lists the sites standing directly in a region.
+    pub fn sites_of(&self, region: RegionId) -> &[SiteId] {
+        self.sites_by_region.get(&region).map_or(&[], Vec::as_slice)
+    }
+
+    /// Lists the inhabited villages, in region order: the V of every KPI.
+    pub fn villages(&self) -> impl Iterator<Item = RegionId> + '_ {
+        (0..).map(RegionId).zip(&self.regions).filter(|(_, r)| r.kind == RegionKind::Village && r.inhabited).map(|(id, _)| id)
+    }
+
+    /// Returns the village a site stands in; `None` in cities and offices above village level.
+    pub fn village_of(&self, site: SiteId) -> Option<RegionId> {
+        let region = self.site(site).region;
+        (self.region(region).kind == RegionKind::Village).then_some(region)
+    }
+
     /// Finds a region by its code.
     pub fn region_by_code(&self, code: &str) -> Option<RegionId> {
         self.region_by_code.get(code).copied()

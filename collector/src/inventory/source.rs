@@ -1,0 +1,108 @@
+//! Where an inventory comes from: a folder of CSV and YAML, or one XLSX with a sheet per list.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use calamine::{Data, Reader, Xlsx};
+
+use super::documents::FILES;
+use super::draft::Draft;
+use super::fault::{Fault, Kind, nearest};
+use super::lists::{self, SHAPES};
+use super::sheet::Sheet;
+use crate::persian::normalise;
+
+/// The files of an inventory by name, as bytes: what is read, stored and exported.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Reads a folder or workbook into a draft. Any fault refuses it.
+pub fn read(path: &Path) -> Result<Draft, Vec<Fault>> {
+    let is_workbook = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xlsx"));
+    if is_workbook { workbook(path) } else { draft(&folder(path)?) }
+}
+
+/// Reads the known files of a folder. A CSV or YAML file with another name is a fault: it would be silently ignored.
+pub fn folder(path: &Path) -> Result<Files, Vec<Fault>> {
+    let unreadable = |name: &str, error: std::io::Error| Fault::at(name, 0, "", Kind::Unreadable { reason: error.to_string() });
+    let entries = std::fs::read_dir(path).map_err(|e| vec![unreadable(&path.display().to_string(), e)])?;
+    let (mut files, mut faults) = (Files::new(), Vec::new());
+    for entry in entries.filter_map(Result::ok) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_list = [".csv", ".yaml", ".yml"].iter().any(|end| name.ends_with(end));
+        if known_files().any(|known| known == name) {
+            match std::fs::read(entry.path()) {
+                Ok(bytes) => drop(files.insert(name, bytes)),
+                Err(error) => faults.push(unreadable(&name, error)),
+            }
+        } else if is_list {
+            let near = nearest(&name, known_files()).map_or_else(|| known_files().collect::<Vec<_>>().join(", "), |n| format!("`{n}`"));
+            faults.push(Fault::at(&name, 0, "", Kind::UnknownColumn { found: name.clone(), nearest: near }));
+        }
+    }
+    if faults.is_empty() { Ok(files) } else { Err(faults) }
+}
+
+/// Reads files into a draft.
+pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
+    let (mut draft, mut faults) = (Draft::default(), Vec::new());
+    for shape in SHAPES {
+        if let Some(bytes) = files.get(shape.file)
+            && let Some(sheet) = Sheet::from_csv(shape, bytes, &mut faults)
+        {
+            lists::read(&sheet, shape.file, &mut draft, &mut faults);
+        }
+    }
+    for file in FILES {
+        let Some(bytes) = files.get(file) else { continue };
+        match std::str::from_utf8(bytes) {
+            Ok(text) => draft.documents.read(file, text, &mut faults),
+            Err(error) => faults.push(Fault::at(file, 0, "", Kind::Unreadable { reason: error.to_string() })),
+        }
+    }
+    if draft.regions.is_empty() && faults.is_empty() {
+        faults.push(Fault::at("regions.csv", 0, "", Kind::Missing { what: "regions.csv with at least a province".to_owned() }));
+    }
+    if faults.is_empty() { Ok(draft) } else { Err(faults) }
+}
+
+/// Reads a workbook: lists by sheet name; documents as sheets whose first column holds the YAML lines.
+fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let unreadable = |reason: String| vec![Fault::at(&name, 0, "", Kind::Unreadable { reason })];
+    let mut book: Xlsx<_> = calamine::open_workbook(path).map_err(|e: calamine::XlsxError| unreadable(e.to_string()))?;
+    let (mut draft, mut faults) = (Draft::default(), Vec::new());
+    for sheet_name in book.sheet_names() {
+        let range = book.worksheet_range(&sheet_name).map_err(|e| unreadable(e.to_string()))?;
+        let rows: Vec<Vec<String>> = range.rows().map(|row| row.iter().map(cell).collect()).collect();
+        let csv = format!("{sheet_name}.csv");
+        let yaml = format!("{sheet_name}.yaml");
+        if let Some(shape) = SHAPES.into_iter().find(|s| s.file == csv) {
+            let cleaned = rows.iter().map(|row| row.iter().map(|c| normalise(c)).collect()).collect();
+            if let Some(sheet) = Sheet::from_rows(shape, cleaned, &mut faults) {
+                lists::read(&sheet, shape.file, &mut draft, &mut faults);
+            }
+        } else if let Some(file) = FILES.into_iter().find(|f| *f == yaml) {
+            let lines: Vec<&str> = rows.iter().map(|row| row.first().map_or("", String::as_str)).collect();
+            draft.documents.read(file, &lines.join("\n"), &mut faults);
+        } else {
+            let known = || known_files().filter_map(|f| f.split('.').next());
+            let near = nearest(&sheet_name, known()).map_or_else(|| known().collect::<Vec<_>>().join(", "), |n| format!("`{n}`"));
+            faults.push(Fault::at(&sheet_name, 0, "", Kind::UnknownColumn { found: sheet_name.clone(), nearest: near }));
+        }
+    }
+    if faults.is_empty() { Ok(draft) } else { Err(faults) }
+}
+
+fn cell(data: &Data) -> String {
+    match data {
+        Data::Empty => String::new(),
+        // A code typed as a number has lost its leading zeros; the reference check then says so.
+        Data::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number:.0}"),
+        Data::DateTime(_) | Data::DateTimeIso(_) => data.to_string().split(['T', ' ']).next().unwrap_or_default().to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn known_files() -> impl Iterator<Item = &'static str> + Clone {
+    SHAPES.into_iter().map(|s| s.file).chain(FILES)
+}
