@@ -7,6 +7,7 @@
 //! ```
 
 pub mod event;
+pub mod incident;
 pub mod record;
 pub mod state;
 

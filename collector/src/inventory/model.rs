@@ -358,7 +358,7 @@ impl Inventory {
     }
 
     /// Fills the look-up tables; the builder calls it once, when the lists are complete.
-    pub(super) fn index(&mut self) {
+    pub(crate) fn index(&mut self) {
         self.region_by_code = (0..).map(RegionId).zip(&self.regions).map(|(id, r)| (r.code.clone(), id)).collect();
         self.site_by_code = (0..).map(SiteId).zip(&self.sites).map(|(id, s)| (s.code.clone(), id)).collect();
         self.node_by_code = (0..).map(NodeId).zip(&self.nodes).map(|(id, n)| (n.code.clone(), id)).collect();
