@@ -1,11 +1,22 @@
 //! The collector: keeps what agents saw, computes KPIs, finds causes, wakes people once.
+//!
+//! ```text
+//! ingest -> log (durable, exactly once) -> advance(engine) -> events, snapshot -> view | kpi | notify | sink
+//! ```
+//! The arrows never turn back.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dating;
 pub mod day;
 pub mod engine;
 pub mod inventory;
+pub mod log;
 pub mod persian;
+pub mod store;
 
-/// Runs.
+/// Runs the command the process was started with.
 pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    cli::main()
 }

@@ -95,13 +95,12 @@ fn a_batch_means_the_same_in_the_schema() {
 #[test]
 fn the_columns_can_be_read_with_the_schema_alone() {
     let message = read("Batch", &shared::full_batch().encode(&shared::table()).unwrap());
-    let counts = field(&message, "counts");
-    let counts: Vec<_> = counts.as_list().unwrap().iter().map(|v| v.as_u32().unwrap()).collect();
-    assert_eq!(counts, [3, 1, 2, 1]);
-    // The first series' time column: offset from `from_ms`, difference, difference of differences, in 100 ms.
     let values = field(&message, "values");
     let values: Vec<_> = values.as_list().unwrap().iter().map(|v| v.as_i64().unwrap()).collect();
-    assert_eq!(values[..3], [0, 600, -450]);
+    // Samples of each series, as the difference to the series before.
+    assert_eq!(values[..4], [3, -2, 1, -1]);
+    // The first series' times, in 100 ms: on the schedule twice (a run of two zeros), then 45 s early.
+    assert_eq!(values[4..7], [0, 1, -450]);
     // Samples that are not ok, as (skipped, outcome): the second of the first series times out, the next series refuses.
     let outcomes = field(&message, "outcomes");
     let outcomes: Vec<_> = outcomes.as_list().unwrap().iter().map(|v| v.as_u32().unwrap()).collect();

@@ -39,7 +39,8 @@ pub fn table() -> SeriesTable {
 
 /// Losses, a gap in the schedule, a counter past 32 bits, a negative gauge, and every head field set.
 pub fn full_batch() -> Batch {
-    let answered = [Some(5), Some(5), Some(40_120), Some(41_000), Some(44_000), Some(52_330)];
+    // Times the wire keeps exactly: up to 2.56 ms every 10 µs, above it powers of two of them.
+    let answered = [Some(5), Some(5), Some(1_120), Some(2_330), Some(40_960), Some(81_920)];
     let lost = [Some(5), Some(0), None, None, None, None];
     let sample = |series, at, outcome, values: &[Option<i64>]| Sample {
         series: SeriesIndex(series),

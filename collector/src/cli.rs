@@ -1,0 +1,113 @@
+//! The command line: which commands there are, and which module owns each.
+//!
+//! A command's arguments and its `run` live in the module that does the work; this file only names it and hands it the
+//! [`Place`] it works on. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::store::Store;
+
+/// The collector of Rusta: keeps what agents saw, computes coverage KPIs, finds causes, wakes people once.
+#[derive(Debug, Parser)]
+#[command(name = "rusta-collector", version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where a command works: the configuration and the data it names.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// Configuration file; without it the built-in defaults hold.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Data directory, instead of the one the configuration names.
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the configuration and everything it refers to; print every mistake with its line and column.
+    Check,
+}
+
+/// Why a command did not do its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// The command or the configuration is wrong (exit 2); the text is complete and tells how to mend it.
+    Usage(String),
+    /// The work failed (exit 1).
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Failure::Failed(error.into())
+    }
+}
+
+impl Place {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] with every mistake in it.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let mut config = match &self.config {
+            Some(path) => config::read(path).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?,
+            None => Config::default(),
+        };
+        if let Some(dir) = &self.data_dir {
+            config.data_dir.clone_from(dir);
+        }
+        Ok(config)
+    }
+
+    /// Opens the state database of the configured data directory.
+    ///
+    /// # Errors
+    /// What [`Place::config`] and [`Store::open`] refuse.
+    pub fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.config()?.data_dir)?)
+    }
+
+    /// Returns the configuration file, if one was named.
+    pub fn config_path(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+}
+
+/// Parses the command line and runs the command.
+pub fn main() -> ExitCode {
+    // Usage errors and `--help` end the process here with clap's codes, which are ours: 2 and 0.
+    let cli = Cli::parse();
+    match run(&cli.place, cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(text)) => {
+            eprintln!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(error)) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(place: &Place, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Check => check(place),
+    }
+}
+
+fn check(place: &Place) -> Result<(), Failure> {
+    place.config()?;
+    println!("the configuration is good");
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The configuration: what was typed (`typed.rs`) becomes what it means (here), valid by construction.
+//!
+//! Unknown keys are refused, and every mistake is listed with its file, line, column and the nearest key there is. A
+//! missing key means its default; a missing file means all defaults.
+
+mod mistakes;
+mod thresholds;
+mod typed;
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use mistakes::{Mistake, Mistakes};
+pub use thresholds::{RttLimits, Thresholds};
+pub use units::{parse_bytes, parse_duration};
+
+/// What the collector is told by its operator.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where everything is kept: the CA, the state database, the log.
+    pub data_dir: PathBuf,
+    /// The port for agents.
+    pub agents: Agents,
+    /// The port for people and machines.
+    pub http: Http,
+    /// The durable log.
+    pub log: LogLimits,
+    /// When a state is called what.
+    pub thresholds: Thresholds,
+}
+
+/// The port for agents: mTLS with the collector's own CA.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agents {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Names and addresses agents reach it by; they stand in its certificate.
+    pub names: Vec<String>,
+    /// Connections at once. A country's 65,000 agents keep one each.
+    pub connections: usize,
+    /// How long a connection may take for its TLS handshake, or for a request's head or body.
+    pub patience: Duration,
+    /// How long a certificate is valid. Agents renew at two thirds of it.
+    pub certificate_validity: Duration,
+    /// Backlog bytes the whole fleet may send in a minute; fresh data is never held back by it.
+    pub backlog_bytes_per_minute: u64,
+}
+
+/// The port for people and machines.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Http {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// Whether a visitor without a login may look: only ever on a loopback address.
+    pub anonymous_viewer: bool,
+    /// Certificate and key; needed on any address that is not loopback.
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files of a server's identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TlsFiles {
+    /// Certificate chain, leaf first.
+    pub certificate: PathBuf,
+    /// Private key.
+    pub key: PathBuf,
+}
+
+/// Bounds of the durable log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogLimits {
+    /// Raw frames are kept this many days after they were received.
+    pub retention_days: u32,
+    /// Longest time a received batch waits for others to share its fsync.
+    pub group_commit: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        typed::Config::default().mean().unwrap_or_else(|_| unreachable!("a test holds that the defaults are valid"))
+    }
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn read(path: &Path) -> Result<Config, Mistakes> {
+    let text = std::fs::read_to_string(path).map_err(|error| Mistakes::unreadable(path, &error))?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// Checks the text of a configuration; `name` is what mistakes call the file.
+///
+/// # Errors
+/// Every mistake in it.
+pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
+    let typed: typed::Config = mistakes::from_yaml(name, text)?;
+    typed.mean().map_err(|wrong| Mistakes::located(name, text, wrong))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+use std::time::Duration;
+
+use super::*;
+
+fn mistakes(text: &str) -> Vec<String> {
+    parse("c.yaml", text).unwrap_err().0.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn defaults_are_valid_and_an_empty_file_means_them() {
+    assert_eq!(parse("c.yaml", "").unwrap(), Config::default());
+    assert_eq!(parse("c.yaml", "# nothing yet\n").unwrap(), Config::default());
+    assert_eq!(Config::default().thresholds, Thresholds::default());
+}
+
+#[test]
+fn every_mistake_is_listed_with_its_place_and_the_nearest_key() {
+    let text = "\
+data_dir: /tmp/x
+agents:
+  lisen: 127.0.0.1:1
+  patience: soon
+http: { listen: \"127.0.0.1:8080\", anonymus: viewer, tls: { certificate: a, kee: b } }
+thresholds:
+  confirm_rounds: many
+colour: red
+";
+    let found = mistakes(text);
+    assert_eq!(found.len(), 6, "{found:#?}");
+    assert_eq!(found[0], "c.yaml:3:3: unknown key `lisen`; did you mean `listen`?");
+    assert!(found[1].starts_with("c.yaml:4:") && found[1].contains("is not a duration such as"), "{}", found[1]);
+    assert!(found[2].starts_with("c.yaml:5:35: ") && found[2].ends_with("did you mean `anonymous`?"), "{}", found[2]);
+}
+
+#[test]
+fn meaning_is_checked_with_a_place_too() {
+    let found = mistakes("http:\n  listen: 0.0.0.0:80\n  anonymous: viewer\nlog: { group_commit: 1s, retention_days: 0 }\n");
+    assert_eq!(
+        found,
+        [
+            "c.yaml:2:3: http.listen: an address other than loopback needs `tls: { certificate, key }`",
+            "c.yaml:3:3: http.anonymous: visitors without a login are allowed on a loopback address only",
+            "c.yaml:4:8: log.group_commit: an acknowledgement may wait 20ms at most",
+            "c.yaml:4:26: log.retention_days: raw frames must be kept for at least one day",
+        ]
+    );
+}
+
+#[test]
+fn thresholds_are_read() {
+    let config = parse("c.yaml", "thresholds: { confirm_time: 3s, slot: 10s, degraded_rtt: { lte: 250ms } }").unwrap();
+    assert_eq!(config.thresholds.confirm_time, Duration::from_secs(3));
+    assert_eq!(config.thresholds.degraded_rtt.lte, Duration::from_millis(250));
+    assert_eq!(config.thresholds.degraded_rtt.vsat, Duration::from_millis(900));
+}

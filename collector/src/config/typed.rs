@@ -1,0 +1,217 @@
+//! The configuration as typed: every key optional, every unknown key refused.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::mistakes::Wrong;
+use super::thresholds::{RttLimits, Thresholds};
+use super::units::{Size, Time};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Config {
+    data_dir: Option<PathBuf>,
+    agents: Agents,
+    http: Http,
+    log: Log,
+    thresholds: TypedThresholds,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Agents {
+    listen: Option<SocketAddr>,
+    names: Option<Vec<String>>,
+    connections: Option<usize>,
+    patience: Option<Time>,
+    certificate_validity: Option<Time>,
+    backlog_per_minute: Option<Size>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Http {
+    listen: Option<SocketAddr>,
+    anonymous: Option<Anonymous>,
+    tls: Option<TlsFiles>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Anonymous {
+    Viewer,
+    None,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Log {
+    retention_days: Option<u32>,
+    group_commit: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TypedThresholds {
+    cycle: Option<Time>,
+    confirm_rounds: Option<u32>,
+    confirm_time: Option<Time>,
+    recover_rounds: Option<u32>,
+    slot: Option<Time>,
+    degraded_slots: Option<u32>,
+    slot_window: Option<u32>,
+    degraded_loss: Option<f64>,
+    clean_loss: Option<f64>,
+    degraded_rtt: TypedRttLimits,
+    clean_rtt_ratio: Option<f64>,
+    clean_slots: Option<u32>,
+    flap_changes: Option<u32>,
+    flap_window: Option<Time>,
+    flap_stable: Option<Time>,
+    late_intervals: Option<u32>,
+    silent_intervals: Option<u32>,
+    silent_after: Option<Time>,
+    evidence_intervals: Option<u32>,
+    evidence_least: Option<Time>,
+    now_max_age: Option<Time>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TypedRttLimits {
+    lte: Option<Time>,
+    fibre: Option<Time>,
+    vsat: Option<Time>,
+}
+
+impl Config {
+    /// Turns what was typed into what it means.
+    pub(super) fn mean(self) -> Result<super::Config, Vec<Wrong>> {
+        let mut wrong = Vec::new();
+        let config = super::Config {
+            data_dir: self.data_dir.unwrap_or_else(|| "/var/lib/rusta".into()),
+            agents: self.agents.mean(&mut wrong),
+            http: self.http.mean(&mut wrong),
+            log: self.log.mean(&mut wrong),
+            thresholds: self.thresholds.mean(&mut wrong),
+        };
+        if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    }
+}
+
+impl Agents {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> super::Agents {
+        let names = self.names.unwrap_or_else(|| vec!["localhost".into(), "127.0.0.1".into()]);
+        if names.is_empty() {
+            wrong.push(Wrong::at(&["agents", "names"], "agents need at least one name or address to verify the collector by"));
+        }
+        super::Agents {
+            listen: self.listen.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8443))),
+            names,
+            connections: self.connections.unwrap_or(100_000),
+            patience: duration(self.patience, Duration::from_secs(20)),
+            certificate_validity: duration(self.certificate_validity, Duration::from_secs(90 * 86_400)),
+            backlog_bytes_per_minute: self.backlog_per_minute.map_or(512 << 20, |size| size.0),
+        }
+    }
+}
+
+impl Http {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> super::Http {
+        let listen = self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)));
+        let loopback = listen.ip().is_loopback();
+        if !loopback && self.tls.is_none() {
+            wrong.push(Wrong::at(&["http", "listen"], "an address other than loopback needs `tls: { certificate, key }`"));
+        }
+        if !loopback && self.anonymous == Some(Anonymous::Viewer) {
+            wrong.push(Wrong::at(&["http", "anonymous"], "visitors without a login are allowed on a loopback address only"));
+        }
+        super::Http {
+            listen,
+            anonymous_viewer: loopback && self.anonymous != Some(Anonymous::None),
+            tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
+        }
+    }
+}
+
+impl Log {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> super::LogLimits {
+        let limits = super::LogLimits {
+            retention_days: self.retention_days.unwrap_or(62),
+            group_commit: duration(self.group_commit, Duration::from_millis(15)),
+        };
+        if limits.retention_days == 0 {
+            wrong.push(Wrong::at(&["log", "retention_days"], "raw frames must be kept for at least one day"));
+        }
+        if limits.group_commit > Duration::from_millis(20) {
+            wrong.push(Wrong::at(&["log", "group_commit"], "an acknowledgement may wait 20ms at most"));
+        }
+        limits
+    }
+}
+
+impl TypedThresholds {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> Thresholds {
+        let base = Thresholds::default();
+        let meant = Thresholds {
+            cycle: duration(self.cycle, base.cycle),
+            confirm_rounds: self.confirm_rounds.unwrap_or(base.confirm_rounds),
+            confirm_time: duration(self.confirm_time, base.confirm_time),
+            recover_rounds: self.recover_rounds.unwrap_or(base.recover_rounds),
+            slot: duration(self.slot, base.slot),
+            degraded_slots: self.degraded_slots.unwrap_or(base.degraded_slots),
+            slot_window: self.slot_window.unwrap_or(base.slot_window),
+            degraded_loss: self.degraded_loss.unwrap_or(base.degraded_loss),
+            clean_loss: self.clean_loss.unwrap_or(base.clean_loss),
+            degraded_rtt: RttLimits {
+                lte: duration(self.degraded_rtt.lte, base.degraded_rtt.lte),
+                fibre: duration(self.degraded_rtt.fibre, base.degraded_rtt.fibre),
+                vsat: duration(self.degraded_rtt.vsat, base.degraded_rtt.vsat),
+            },
+            clean_rtt_ratio: self.clean_rtt_ratio.unwrap_or(base.clean_rtt_ratio),
+            clean_slots: self.clean_slots.unwrap_or(base.clean_slots),
+            flap_changes: self.flap_changes.unwrap_or(base.flap_changes),
+            flap_window: duration(self.flap_window, base.flap_window),
+            flap_stable: duration(self.flap_stable, base.flap_stable),
+            late_intervals: self.late_intervals.unwrap_or(base.late_intervals),
+            silent_intervals: self.silent_intervals.unwrap_or(base.silent_intervals),
+            silent_after: duration(self.silent_after, base.silent_after),
+            evidence_intervals: self.evidence_intervals.unwrap_or(base.evidence_intervals),
+            evidence_least: duration(self.evidence_least, base.evidence_least),
+            now_max_age: duration(self.now_max_age, base.now_max_age),
+        };
+        check_thresholds(&meant, wrong);
+        meant
+    }
+}
+
+fn check_thresholds(meant: &Thresholds, wrong: &mut Vec<Wrong>) {
+    let mut demand = |holds: bool, key: &'static str, fault: &str| {
+        if !holds {
+            wrong.push(Wrong::at(&["thresholds", key], fault));
+        }
+    };
+    demand(meant.confirm_rounds > 0, "confirm_rounds", "one failure is the least that can confirm");
+    demand(meant.recover_rounds > 0, "recover_rounds", "one success is the least that can prove recovery");
+    demand(!meant.slot.is_zero(), "slot", "a slot has some length");
+    demand(meant.degraded_slots > 0, "degraded_slots", "no bad slot cannot make a link degraded");
+    demand(meant.degraded_slots <= meant.slot_window, "slot_window", "the window must hold `degraded_slots`");
+    demand((0.0..=1.0).contains(&meant.degraded_loss), "degraded_loss", "a ratio lies between 0 and 1");
+    demand((0.0..=meant.degraded_loss).contains(&meant.clean_loss), "clean_loss", "must lie between 0 and `degraded_loss`");
+    demand((0.0..=1.0).contains(&meant.clean_rtt_ratio), "clean_rtt_ratio", "a ratio lies between 0 and 1");
+    demand(meant.silent_intervals >= meant.late_intervals, "silent_intervals", "an agent is late before it is silent");
+}
+
+fn duration(typed: Option<Time>, default: Duration) -> Duration {
+    typed.map_or(default, |time| time.0)
+}

@@ -1,0 +1,47 @@
+//! A record of the log as its readers get it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rusta_wire::batch::Head;
+use rusta_wire::{AgentId, Batch, DecodeError, Frame, SeriesTable, UnixMs};
+
+/// A record's place in the total order of records as received, from 1; 0 stands before all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Position(pub u64);
+
+/// One batch in the log.
+#[derive(Debug, Clone)]
+pub struct Stored {
+    /// Its place.
+    pub position: Position,
+    /// When it arrived.
+    pub received_at: UnixMs,
+    /// The site the agent's certificate spoke for when it arrived.
+    pub site_code: Arc<str>,
+    /// The part of the batch that needs no table.
+    pub head: Head,
+    /// Unix time of its boot's monotonic zero, as seen by the request that carried it: the agent said in the request how
+    /// long its boot had lasted. `None` for a batch of an earlier boot, or from an agent that did not say.
+    pub live_offset_ms: Option<i64>,
+    /// The frame as it arrived.
+    pub frame: Bytes,
+    /// The names of its samples.
+    pub table: Arc<SeriesTable>,
+}
+
+impl Stored {
+    /// Returns the agent that measured.
+    pub fn agent(&self) -> AgentId {
+        self.head.id.agent
+    }
+
+    /// Decodes the samples.
+    ///
+    /// # Errors
+    /// Bytes that were damaged at rest: what is damaged on arrival is refused there.
+    pub fn batch(&self) -> Result<Batch, DecodeError> {
+        let (frame, _) = Frame::read(&self.frame).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
+        Batch::decode(&frame.payload, &self.table)
+    }
+}
