@@ -13,3 +13,4 @@
 pub mod http;
 pub mod netns;
 pub mod programs;
+pub mod stage;

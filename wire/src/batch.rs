@@ -493,10 +493,15 @@ impl<'a> ColumnReader<'a> {
 
     fn times(&mut self, from: MonoMs, interval: i64, count: usize) -> Result<Vec<MonoMs>, DecodeError> {
         let mut expected = steps_of(from);
+        let mut last = i64::MIN;
         (0..count)
             .map(|_| {
                 let at = expected.wrapping_add(self.next()?);
                 expected = at.wrapping_add(interval);
+                if at < last {
+                    return Err(fault("values", "times of a series run backwards"));
+                }
+                last = at;
                 let steps = u64::try_from(at).map_err(|_| fault("values", "a time before the boot"))?;
                 steps.checked_mul(TIME_STEP_MS).map(MonoMs).ok_or_else(|| fault("values", "a time past the end of time"))
             })
