@@ -8,6 +8,7 @@
 
 pub mod event;
 pub mod incident;
+pub mod machine;
 pub mod record;
 pub mod state;
 

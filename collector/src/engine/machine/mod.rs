@@ -1,0 +1,296 @@
+//! The link machine: rounds in observed order become link states. Live state and history run the same one.
+//!
+//! ```text
+//!           +-> reach    answers of anchors        -> up, down, unknown, back-dated
+//! Round ----+-> quality  loss, RTT, radio by slot  -> degraded
+//!           +-> facts    modem, plan, power        -> cause
+//! ```
+//!
+//! The rules, exactly (limits are [`Thresholds`]):
+//! - An *anchor* is a target of the site's own agent on a rung that `Rung::is_anchor_of` the link's network. A round
+//!   *answers* when its outcome proves the path; an outcome that proves nothing is skipped.
+//! - A round is evidence from its time until `evidence_intervals` of its series have passed, at least
+//!   `evidence_least`. An anchor is *fresh* until then, judged by how far its agent is known to have looked.
+//! - **Down**: every fresh anchor has `confirm_rounds` failures in a row, the run in which all fail has lasted
+//!   `confirm_time`, and no vantage is answered. It starts at the latest of the anchors' first failures.
+//! - **Up** again: some anchor or vantage has `recover_rounds` answers in a row; from the first of them.
+//! - **Unknown**: nothing is fresh; from the end of the last evidence. One answer ends it, so does a confirmed failure.
+//! - A *vantage* is another site's agent that probes this link from outside. An answer proves the link up while it is
+//!   fresh. No answer proves nothing: the fault may lie on the vantage's own way.
+//! - **Off**: the agent's first round of another boot tells when the boot began. If no anchor and no vantage was heard
+//!   between the first round that was due and missed and that moment, and it is `confirm_time` or more, the site was
+//!   without power or its router was off: down from the missed round until the first answer.
+//! - **Degraded**: see [`quality`].
+//!
+//! A machine says what holds from a time on. A later word for an earlier time replaces everything said from there on.
+
+mod cause;
+mod facts;
+mod flap;
+mod quality;
+mod reach;
+
+use rusta_wire::{AgentId, Metric, Network, Outcome, Rung, UnixMs, Verdict};
+
+pub use facts::{Fact, Facts};
+pub use flap::Flap;
+pub use reach::Boot;
+
+use super::state::{Cause, LinkState};
+use crate::config::Thresholds;
+use crate::inventory::Access;
+use quality::Quality;
+use reach::Reach;
+
+/// Which targets of the site's own agents are anchors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anchors {
+    /// Those on a rung that proves a link of this network.
+    Of(Network),
+    /// Those on this rung alone: the machine then tells whether that rung is reached.
+    On(Rung),
+}
+
+impl Anchors {
+    fn include(self, rung: Rung) -> bool {
+        match self {
+            Anchors::Of(network) => rung.is_anchor_of(network),
+            Anchors::On(one) => rung == one,
+        }
+    }
+}
+
+/// What a machine must know of its link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkKind {
+    /// What proves the link.
+    pub anchors: Anchors,
+    /// Technology; sets RTT limits and the contracted generation.
+    pub access: Option<Access>,
+}
+
+/// A target as a machine sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Who probes it.
+    pub source: AgentId,
+    /// Whether `source` stands at another site.
+    pub vantage: bool,
+    /// The rung it proves.
+    pub rung: Rung,
+    /// Seconds between rounds.
+    pub interval_s: u32,
+}
+
+/// A target's place in its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(pub u16);
+
+/// One round, dated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round {
+    /// When it was due.
+    pub at: UnixMs,
+    /// Which target.
+    pub slot: Slot,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Packets sent and received, if the probe counts them.
+    pub packets: Option<(u32, u32)>,
+    /// The round's round-trip time: its 90th percentile, or what stands nearest to it.
+    pub rtt_us: Option<u32>,
+    /// Rounds this one stands for and how many of them failed: more than one after thinning on the agent.
+    pub rounds: (u32, u32),
+}
+
+/// What a round says of its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Answered,
+    Failed,
+    Nothing,
+}
+
+impl Round {
+    fn word(&self) -> Word {
+        let (rounds, failed) = self.rounds;
+        if rounds > 1 {
+            return if failed >= rounds { Word::Failed } else { Word::Answered };
+        }
+        match self.outcome.verdict() {
+            Verdict::NoEvidence => Word::Nothing,
+            _ if self.outcome.proves_path() => Word::Answered,
+            _ => Word::Failed,
+        }
+    }
+}
+
+/// What holds from a time on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change {
+    /// Since when.
+    pub at: UnixMs,
+    /// The state: up, degraded, down or unknown.
+    pub state: LinkState,
+    /// Why it is not up.
+    pub cause: Option<Cause>,
+}
+
+/// One link's machine.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    kind: LinkKind,
+    reach: Reach,
+    quality: Quality,
+    facts: Facts,
+    said: Vec<Change>,
+}
+
+impl Machine {
+    /// Makes a machine that knows nothing from `at` on.
+    pub fn new(kind: LinkKind, at: UnixMs) -> Self {
+        Machine {
+            kind,
+            reach: Reach::new(at),
+            quality: Quality::default(),
+            facts: Facts::default(),
+            said: vec![Change { at, state: LinkState::Unknown, cause: None }],
+        }
+    }
+
+    /// Adds a target and returns its place.
+    pub fn slot(&mut self, target: Target, thresholds: &Thresholds) -> Slot {
+        self.reach.slot(target, self.kind.anchors, thresholds)
+    }
+
+    /// Drops the targets that are not in `keep`; the others move up, in order.
+    pub fn keep_slots(&mut self, keep: impl Fn(Slot) -> bool) {
+        self.reach.keep_slots(keep);
+    }
+
+    /// Takes one round. Rounds of one target must come in order of time; one that does not is left out.
+    /// Returns whether it was taken.
+    pub fn observe(&mut self, round: &Round, thresholds: &Thresholds) -> bool {
+        self.close_slots(round.at, thresholds);
+        let Some(run) = self.reach.observe(round) else { return false };
+        if run.anchor {
+            self.quality.observe(round, thresholds);
+        }
+        self.judge(round.at, thresholds);
+        true
+    }
+
+    /// Takes what a device said at `at`.
+    pub fn learn(&mut self, at: UnixMs, fact: Fact, thresholds: &Thresholds) {
+        self.facts.learn(at, fact);
+        if let Fact::Gauge(Metric::Rat, generation) = fact {
+            self.quality.generation(at, generation, self.kind.access, thresholds);
+        }
+        self.blame(at);
+    }
+
+    /// Takes that `source` began another boot, before its first round in it at `first`.
+    pub fn booted(&mut self, source: AgentId, boot: &Boot, first: UnixMs, thresholds: &Thresholds) {
+        if let Some(since) = self.reach.off(source, boot, first, thresholds) {
+            self.quality.restart(first, thresholds);
+            self.say(Change { at: since, state: LinkState::Down, cause: Some(self.facts.blame_boot(boot, since)) });
+        }
+    }
+
+    /// Takes that everything `source` saw until `at` has been observed, so older evidence of it is stale.
+    pub fn progress(&mut self, source: AgentId, at: UnixMs, thresholds: &Thresholds) {
+        if self.reach.progress(source, at) {
+            self.close_slots(at, thresholds);
+            self.judge(at, thresholds);
+        }
+    }
+
+    /// Takes that everything everybody saw until `at` has been observed.
+    pub fn progress_all(&mut self, at: UnixMs, thresholds: &Thresholds) {
+        self.reach.progress_all(at);
+        self.close_slots(at, thresholds);
+        self.judge(at, thresholds);
+    }
+
+    /// Returns what holds.
+    pub fn change(&self) -> Change {
+        self.said.last().copied().unwrap_or(Change { at: UnixMs(i64::MIN), state: LinkState::Unknown, cause: None })
+    }
+
+    /// Returns what was said, oldest first.
+    pub fn said(&self) -> &[Change] {
+        &self.said
+    }
+
+    /// Forgets what was said but for what holds.
+    pub fn settle(&mut self) {
+        let last = self.said.len().saturating_sub(1);
+        self.said.drain(..last);
+    }
+
+    /// Returns when the newest evidence was observed.
+    pub fn evidence_at(&self) -> Option<UnixMs> {
+        self.reach.evidence_at()
+    }
+
+    /// Returns the end of `source`'s evidence as of now: no word of it counts after. `None` if it has none.
+    pub fn evidence_until(&self, source: AgentId) -> Option<UnixMs> {
+        self.reach.evidence_until(source)
+    }
+
+    /// Returns the device facts.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn close_slots(&mut self, at: UnixMs, thresholds: &Thresholds) {
+        while let Some(end) = self.quality.close(at, self.kind.access, thresholds) {
+            let degraded = self.quality.degraded();
+            let state = self.change().state;
+            match (state, degraded) {
+                (LinkState::Up, true) => self.say(Change { at: end, state: LinkState::Degraded, cause: None }),
+                (LinkState::Degraded, false) => self.say(Change { at: end, state: LinkState::Up, cause: None }),
+                _ => {}
+            }
+        }
+    }
+
+    /// Lets `reach` decide, and says it.
+    fn judge(&mut self, at: UnixMs, thresholds: &Thresholds) {
+        while let Some(turn) = self.reach.judge(thresholds) {
+            self.quality.restart(at, thresholds);
+            let cause = (turn.state == LinkState::Down).then(|| self.ladder(at)).flatten();
+            self.say(Change { at: turn.at, state: turn.state, cause });
+        }
+        self.blame(at);
+    }
+
+    /// Looks again for the cause of what is not up: evidence may come after the verdict.
+    fn blame(&mut self, at: UnixMs) {
+        let held = self.change();
+        if !matches!(held.state, LinkState::Down | LinkState::Degraded) {
+            return;
+        }
+        let found = self.ladder(at);
+        let better = found.filter(|new| held.cause.is_none_or(|old| new.confidence > old.confidence));
+        if let (Some(cause), Some(last)) = (better, self.said.last_mut()) {
+            last.cause = Some(cause);
+        }
+    }
+
+    fn ladder(&self, at: UnixMs) -> Option<Cause> {
+        cause::lowest_broken(&self.reach, &self.facts, self.kind.access, at)
+    }
+
+    fn say(&mut self, change: Change) {
+        while self.said.last().is_some_and(|last| last.at >= change.at) {
+            self.said.pop();
+        }
+        if self.said.last().is_none_or(|last| last.state != change.state) {
+            self.said.push(change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
