@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::grafana;
 use crate::store::Store;
 
 /// The collector of Rusta: keeps what agents saw, computes coverage KPIs, finds causes, wakes people once.
@@ -36,6 +37,8 @@ pub struct Place {
 enum Command {
     /// Check the configuration and everything it refers to; print every mistake with its line and column.
     Check,
+    /// Write the Grafana packs: dashboards and provisioning files in one query language.
+    ExportGrafana(grafana::Export),
 }
 
 /// Why a command did not do its work.
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
 fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Check => check(place),
+        Command::ExportGrafana(export) => Ok(export.run()?),
     }
 }
 

@@ -11,9 +11,11 @@ pub mod config;
 pub mod dating;
 pub mod day;
 pub mod engine;
+pub mod grafana;
 pub mod inventory;
 pub mod log;
 pub mod persian;
+pub mod sink;
 pub mod store;
 
 /// Runs the command the process was started with.
