@@ -13,6 +13,7 @@ pub mod day;
 pub mod engine;
 pub mod grafana;
 pub mod inventory;
+pub mod kpi;
 pub mod log;
 pub mod persian;
 pub mod sink;

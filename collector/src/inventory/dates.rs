@@ -3,6 +3,7 @@
 use jiff::civil;
 use rusta_wire::UnixMs;
 
+use crate::day::{Day, TEHRAN};
 use crate::persian::{JalaliDate, normalise};
 
 /// Reads a day, Gregorian or Jalali (a year below 1700), with `-` or `/`, in Persian or ASCII digits.
@@ -42,13 +43,13 @@ pub fn minutes_of_day(text: &str) -> Option<u16> {
 pub fn at_minute(date: civil::Date, minutes: u16) -> UnixMs {
     let (date, minutes) = if minutes >= 24 * 60 { (date.tomorrow().unwrap_or(date), 0) } else { (date, minutes) };
     let time = civil::Time::midnight() + jiff::Span::new().minutes(i64::from(minutes));
-    let zoned = jiff::tz::TimeZoneDatabase::bundled().get("Asia/Tehran").and_then(|zone| date.to_datetime(time).to_zoned(zone));
+    let zoned = date.to_datetime(time).to_zoned(TEHRAN.clone());
     zoned.map_or_else(|_| midnight(date), |zoned| UnixMs(zoned.timestamp().as_millisecond()))
 }
 
 /// Returns the first moment of a Tehran day.
 pub fn midnight(date: civil::Date) -> UnixMs {
-    JalaliDate::of_gregorian(date).start()
+    Day::of_date(date).start()
 }
 
 #[cfg(test)]

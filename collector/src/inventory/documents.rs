@@ -261,7 +261,7 @@ fn chunks(text: &str) -> Vec<(u32, &str)> {
     }
     let ends = starts.iter().skip(1).map(|(_, at)| *at).chain([text.len()]);
     let pieces = starts.iter().zip(ends).map(|(&(line, from), until)| (line, &text[from..until]));
-    pieces.filter(|(_, piece)| piece.lines().any(|l| says_something(l))).collect()
+    pieces.filter(|(_, piece)| piece.lines().any(says_something)).collect()
 }
 
 fn says_something(line: &str) -> bool {

@@ -1,0 +1,156 @@
+//! A figure: a value that cannot be shown without its denominator, its bounds, its window and its definition.
+
+use crate::inventory::word_enum;
+use crate::persian::Period;
+
+word_enum! {
+    /// What one object counts for. The weight is part of a figure's label.
+    Weight {
+        /// Every village, site, link or outage counts once.
+        Village = "village",
+        /// By households.
+        Household = "household",
+        /// By residents.
+        Population = "population",
+    }
+}
+
+word_enum! {
+    /// A way to break a figure down.
+    Breakdown {
+        /// Region levels.
+        Region = "region",
+        /// Household band of the village.
+        Band = "band",
+        /// Operator of the link.
+        Operator = "operator",
+        /// Access technology of the link.
+        Technology = "technology",
+        /// Site kind.
+        SiteKind = "site_kind",
+        /// Cause of an outage.
+        Cause = "cause",
+        /// E-service.
+        Service = "service",
+        /// Network.
+        Network = "network",
+        /// Pilot cohort.
+        Cohort = "cohort",
+        /// Who has to mend it.
+        Responsible = "responsible",
+    }
+}
+
+word_enum! {
+    /// What a figure's number counts.
+    Unit {
+        /// 0 to 1.
+        Ratio = "ratio",
+        /// Things.
+        Count = "count",
+        /// Minutes.
+        Minutes = "minutes",
+        /// Hours.
+        Hours = "hours",
+        /// Milliseconds.
+        Milliseconds = "ms",
+        /// Megabits per second.
+        Mbps = "mbps",
+        /// Mean opinion score, 1 to 4.5.
+        Mos = "mos",
+        /// Percentage points as a ratio difference.
+        Points = "points",
+    }
+}
+
+/// How far a figure is settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Moves with every sample.
+    Live,
+    /// The window has ended, late data may still come.
+    Provisional,
+    /// Published; later data makes the next revision.
+    Revision(u32),
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Status::Live => f.write_str("live"),
+            Status::Provisional => f.write_str("provisional"),
+            Status::Revision(number) => write!(f, "revision {number}"),
+        }
+    }
+}
+
+word_enum! {
+    /// Whether there is a number, and if not, why.
+    Standing {
+        /// Enough is known.
+        Known = "known",
+        /// Less than 80 % is known: bounds, no single number.
+        Insufficient = "insufficient_data",
+        /// Nothing was measured in the window.
+        Unmeasured = "unmeasured",
+        /// Nobody collects this yet.
+        NotCollected = "not_collected",
+        /// Nothing in this region is counted by this figure.
+        Empty = "nothing_to_count",
+    }
+}
+
+/// A number beside the value: a median, a percentile, a count.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Detail {
+    /// Its stable name.
+    pub name: &'static str,
+    /// Its value; `None` if it is not known.
+    pub value: Option<f64>,
+}
+
+/// One published number with everything needed to defend it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// The KPI.
+    pub id: &'static str,
+    /// The version of its definition.
+    pub definition_version: u32,
+    /// Code of the region.
+    pub region: String,
+    /// The window asked for.
+    pub period: Period,
+    /// What one object counts for.
+    pub weight: Weight,
+    /// The part of a breakdown, if broken down.
+    pub part: Option<(Breakdown, String)>,
+    /// The value over known objects and time; `None` unless [`Standing::Known`].
+    pub value: Option<f64>,
+    /// The value if everything unknown were bad.
+    pub lo: Option<f64>,
+    /// The value if everything unknown were good.
+    pub hi: Option<f64>,
+    /// Known share of what should be known.
+    pub known_ratio: Option<f64>,
+    /// What was counted.
+    pub numerator: f64,
+    /// Of what is known.
+    pub denominator: f64,
+    /// What is not known, in the denominator's unit.
+    pub unknown: f64,
+    /// The value's unit.
+    pub unit: Unit,
+    /// How far it is settled.
+    pub status: Status,
+    /// Whether there is a number, and if not, why.
+    pub standing: Standing,
+    /// Numbers beside the value.
+    pub details: Vec<Detail>,
+}
+
+impl Figure {
+    /// Returns a number beside the value.
+    pub fn detail(&self, name: &str) -> Option<f64> {
+        self.details.iter().find(|d| d.name == name).and_then(|d| d.value)
+    }
+}

@@ -1,0 +1,45 @@
+//! Rolls what objects add up to from the regions they stand in to every region above.
+
+use crate::inventory::{Inventory, RegionId, RegionKind};
+
+use super::tally::Tally;
+
+/// One sum per region of a version.
+#[derive(Debug, Clone)]
+pub struct ByRegion {
+    sums: Vec<Option<Tally>>,
+}
+
+impl ByRegion {
+    /// Starts with nothing counted.
+    pub fn new(inventory: &Inventory) -> Self {
+        ByRegion { sums: vec![None; inventory.regions.len()] }
+    }
+
+    /// Adds an object standing in `region`.
+    pub fn add(&mut self, region: RegionId, tally: &Tally) {
+        self.sums[region.index()].get_or_insert_with(Tally::default).add(tally);
+    }
+
+    /// Adds each region's sum to its parent's, from the leaves up. A parent stands before its children in a version.
+    pub fn roll_up(mut self, inventory: &Inventory) -> Self {
+        for at in (0..self.sums.len()).rev() {
+            let (above, below) = self.sums.split_at_mut(at);
+            if let (Some(parent), Some(sum)) = (inventory.regions[at].parent, &below[0]) {
+                above[parent.index()].get_or_insert_with(Tally::default).add(sum);
+            }
+        }
+        self
+    }
+
+    /// Returns a region's sum; nothing counted is an empty sum.
+    pub fn get(&self, region: RegionId) -> Tally {
+        self.sums[region.index()].clone().unwrap_or_default()
+    }
+}
+
+/// Lists the regions figures are published for: all levels above the village.
+pub fn levels(inventory: &Inventory) -> impl Iterator<Item = RegionId> + '_ {
+    let published = |kind| !matches!(kind, RegionKind::Village | RegionKind::City);
+    (0..).map(RegionId).zip(&inventory.regions).filter(move |(_, r)| published(r.kind)).map(|(id, _)| id)
+}
