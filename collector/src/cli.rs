@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::grafana;
+use crate::inventory;
 use crate::store::Store;
 
 /// The collector of Rusta: keeps what agents saw, computes coverage KPIs, finds causes, wakes people once.
@@ -39,6 +40,9 @@ enum Command {
     Check,
     /// Write the Grafana packs: dashboards and provisioning files in one query language.
     ExportGrafana(grafana::Export),
+    /// Registry versions: import, export, list.
+    #[command(subcommand)]
+    Inventory(inventory::cli::Command),
 }
 
 /// Why a command did not do its work.
@@ -107,6 +111,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Check => check(place),
         Command::ExportGrafana(export) => Ok(export.run()?),
+        Command::Inventory(command) => inventory::cli::run(place, command),
     }
 }
 

@@ -9,11 +9,15 @@
 //! [`SiteId`], [`LinkId`], [`NodeId`]) are dense and hold only inside one version; what joins versions is the code
 //! (`previous_code` when it changed).
 
+pub mod assignment;
 mod builder;
 pub mod calendar;
+pub mod cli;
 pub mod dates;
+mod difference;
 pub mod documents;
 mod draft;
+pub mod export;
 mod fault;
 mod figures;
 pub mod lists;
@@ -22,14 +26,17 @@ mod profile;
 mod resolve;
 pub mod sheet;
 pub mod source;
+pub mod versions;
 
 #[cfg(test)]
 mod tests;
 
 pub use builder::{Built, Note};
 pub use calendar::{Calendars, Covered, MaintenanceWindow, PublicEvent, Repeat, ServiceCalendar};
+pub use difference::{Difference, ListChange};
 pub use draft::{Draft, Refers, Written};
 pub use fault::{Fault, Kind, Place, nearest};
 pub use figures::{Declared, Goal};
 pub use model::*;
 pub use profile::{Check, Profile, Scope, Service, TargetTemplate};
+pub use versions::Versions;

@@ -141,3 +141,143 @@ fn a_draft_can_be_filled_by_hand() {
     let inventory = draft.build(1, UnixMs(0)).unwrap().inventory;
     assert_eq!(inventory.link_code(LinkId(0)), "s/apn0");
 }
+
+mod stored {
+    use super::*;
+    use crate::inventory::versions::{self, Import};
+    use crate::persian::Window;
+    use crate::store::Store;
+
+    const PROFILES: &str = "- name: apn\n  kinds: [village]\n  networks: [apn]\n  targets:\n  - name: gateway\n    rung: gateway\n    every: 60s\n    \
+        icmp: {address: 'gw.{county}.{operator}', count: 3}\n- name: one site\n  sites: [V-1]\n  networks: [gov]\n  targets:\n  - {name: school, rung: service, tcp: {address: '10.0.0.9:443'}}\n";
+    const SERVICES: &str =
+        "- id: health\n  name_fa: سلامت\n  vantages: [village]\n  check: {every: 30m, http: {url: 'https://health/{site}'}}\n";
+
+    fn full() -> Files {
+        let mut files = good();
+        files.insert("profiles.yaml".into(), PROFILES.as_bytes().to_vec());
+        files.insert("services.yaml".into(), SERVICES.as_bytes().to_vec());
+        files.insert("calendars.yaml".into(), b"- name: office\n  week: {saturday: '07:30-14:30'}\n  holidays: [1405-01-01]\n".to_vec());
+        let work = "- id: w\n  reason: x\n  from: 1405-01-02 10:00\n  until: 1405-01-02 12:00\n  announced: 1404-12-20\n  weekly: true\n  nodes: [CORE]\n";
+        files.insert("maintenance.yaml".into(), work.as_bytes().to_vec());
+        files.insert("goals.csv".into(), b"kpi,region_code,value\nconnected_share_now,09,1\n".to_vec());
+        files.insert(
+            "declared.csv".into(),
+            b"kpi,value,unit,region_code,as_of,publisher\nnin_share_20plus,0.89,ratio,09,1404-06-01,x\n".to_vec(),
+        );
+        files
+    }
+
+    fn import(store: &Store, files: &Files, from: i64) -> Inventory {
+        let import = Import { by: "cli", at: UnixMs(5), effective_from: UnixMs(from) };
+        versions::import(store, &draft(files).unwrap(), &import).unwrap().inventory
+    }
+
+    #[test]
+    fn export_gives_what_imports_to_the_same_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(import(&store, &full(), 0).version, 1);
+        let exported = versions::files(&store, 1).unwrap();
+        assert_eq!(exported.len(), 10);
+        assert_eq!(import(&store, &exported, 0).version, 1, "nothing changed, so no new version");
+        assert_eq!(export::files(&draft(&exported).unwrap()).unwrap(), exported);
+        let loaded = Versions::load(&store).unwrap().last();
+        assert_eq!((loaded.sites.len(), loaded.services.len(), loaded.maintenance.len()), (3, 1, 1));
+        assert_eq!(loaded.goals.len() + loaded.declared.len(), 2);
+        assert_eq!(versions::list(&store).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn stored_versions_cannot_be_changed_or_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        import(&store, &full(), 0);
+        for sql in ["UPDATE inventory_versions SET effective_from = 9", "DELETE FROM inventory_versions"] {
+            let refused: Result<usize, crate::store::StoreError> = store.write(|tx| Ok(tx.execute(sql, [])?));
+            assert!(refused.is_err(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_refused_import_stores_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let mut bad = full();
+        bad.insert("goals.csv".into(), b"kpi,region_code,value\nconnected_share_now,10,1\n".to_vec());
+        let import = Import { by: "cli", at: UnixMs(5), effective_from: UnixMs(0) };
+        let refused = versions::import(&store, &draft(&bad).unwrap(), &import);
+        assert!(matches!(refused, Err(versions::VersionError::Faults(faults)) if faults[0].place.to_string() == "goals.csv:2:region_code"));
+        assert!(versions::list(&store).unwrap().is_empty());
+    }
+
+    #[test]
+    fn each_day_has_its_version_and_a_region_is_followed_through_its_codes() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let old = import(&store, &full(), 1_000);
+        let mut split = full();
+        let regions = REGIONS.replace("0901010001000002,village,0901010001", "0902010001000001,village,0902010001")
+            + "0902,county,09,نو,\n090201,district,0902,نو,\n0902010001,rural_district,090201,نو,\n";
+        let regions: Vec<String> = regions
+            .lines()
+            .map(|line| match line {
+                heading if heading.starts_with("code") => format!("{heading},previous_code"),
+                moved if moved.starts_with("0902010001000001") => format!("{moved},0901010001000002"),
+                same => format!("{same},"),
+            })
+            .collect();
+        split.insert("regions.csv".into(), regions.join("\n").into_bytes());
+        split.insert("sites.csv".into(), SITES.replace("0901010001000002", "0902010001000001").into_bytes());
+        let new = import(&store, &split, 2_000);
+        assert_eq!((old.version, new.version), (1, 2));
+
+        let versions = Versions::load(&store).unwrap();
+        let at = |time| versions.at(UnixMs(time)).version;
+        assert_eq!([at(0), at(1_000), at(1_999), at(2_000)], [1, 1, 1, 2]);
+        let parts = versions.parts(Window { from: UnixMs(1_500), until: UnixMs(3_000) });
+        let parts: Vec<_> = parts.iter().map(|(w, i)| (w.from.0, w.until.0, i.version)).collect();
+        assert_eq!(parts, [(1_500, 2_000, 1), (2_000, 3_000, 2)]);
+
+        let lineage = versions.lineage(&old, &new);
+        let moved = lineage[old.region_by_code("0901010001000002").unwrap().index()].unwrap();
+        assert_eq!(new.region(moved).code, "0902010001000001");
+        let difference = Difference::between(&old, &new);
+        assert_eq!(difference.regions.added, ["0902", "090201", "0902010001"]);
+        assert!(difference.regions.removed.is_empty());
+        assert_eq!(difference.regions.changed[0].0, "0902010001000001");
+    }
+
+    #[test]
+    fn an_assignment_is_the_matching_profiles_and_services_with_names_filled_in() {
+        let inventory = draft(&full()).unwrap().build(1, UnixMs(0)).unwrap().inventory;
+        let site = inventory.site_by_code("V-1").unwrap();
+        let assignment = assignment::of(&inventory, site);
+        let value: serde_yaml::Value = serde_yaml::from_str(&assignment.yaml).unwrap();
+        let targets = value["targets"].as_sequence().unwrap();
+        let names: Vec<_> = targets.iter().map(|t| t["name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["gov0-school", "apn0-gateway", "service-health"]);
+        assert_eq!(targets[1]["icmp"]["address"], "gw.0901.mci");
+        assert_eq!((targets[1]["link"].as_str(), targets[1]["every"].as_str()), (Some("apn0"), Some("60s")));
+        assert_eq!(targets[2]["http"]["url"], "https://health/V-1");
+        assert_eq!(targets[2]["link"], "gov0", "services are reached over the primary link");
+        assert_eq!(value["links"][1]["plan"]["bytes"].as_u64(), Some(3 << 30));
+        assert_eq!(assignment, assignment::of(&inventory, site));
+        assert_ne!(assignment.version, assignment::of(&inventory, inventory.site_by_code("V-2").unwrap()).version);
+    }
+
+    #[test]
+    fn a_weekly_window_comes_back_and_only_an_early_announcement_is_forgiven() {
+        let inventory = draft(&full()).unwrap().build(1, UnixMs(0)).unwrap().inventory;
+        let window = &inventory.maintenance[0];
+        let day = 86_400_000;
+        let spans = window.spans(UnixMs(window.span.0.0 + day), UnixMs(window.span.0.0 + 15 * day));
+        assert_eq!(spans.iter().map(|s| (s.0.0 - window.span.0.0) / day).collect::<Vec<_>>(), [7, 14]);
+        assert!(window.is_announced_for(window.span.0));
+        let covered = |site: &str, link: &str| {
+            inventory.is_covered(window, inventory.link_by_name(inventory.site_by_code(site).unwrap(), link).unwrap())
+        };
+        assert!(covered("F-0901", "core0") && covered("V-1", "apn0"), "a mast's and a gateway's node hang on the core");
+        assert!(!covered("V-1", "gov0"), "it hangs on a site, not on the node");
+    }
+}

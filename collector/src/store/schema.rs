@@ -18,7 +18,10 @@ struct Migration {
 }
 
 /// Every migration there is.
-const MIGRATIONS: &[Migration] = &[Migration { number: 1, sql: include_str!("schema/001_identity.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("schema/001_identity.sql") },
+    Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
+];
 
 /// Applies what is missing, all of it or none.
 pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {

@@ -1,0 +1,157 @@
+//! `rusta-collector inventory …`
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::fault::Fault;
+use super::versions::{self, Import, VersionError};
+use super::{Built, Difference, Versions, dates, export, source};
+use crate::cli::{Failure, Place};
+use crate::clock;
+use crate::day::Day;
+
+/// Registry versions.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Validate a folder or workbook whole and store it as a version.
+    ///
+    /// Any mistake refuses the import, changes nothing, and is listed with file, row, column and a fix. A folder holds
+    /// regions.csv, sites.csv, links.csv, nodes.csv, declared.csv, goals.csv, services.yaml, profiles.yaml,
+    /// calendars.yaml, events.yaml and maintenance.yaml; a workbook one sheet of the same name for each.
+    Import {
+        /// Folder or XLSX file.
+        path: PathBuf,
+        /// Show what would change and store nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// From when on it holds, Gregorian or Jalali; today if not given.
+        #[arg(long, value_name = "DATE")]
+        effective_from: Option<String>,
+        /// Print the outcome as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write a version as a folder that imports to the same version again.
+    Export {
+        /// Folder to write.
+        dir: PathBuf,
+        /// Version number; the newest if not given.
+        #[arg(long)]
+        version: Option<u32>,
+    },
+    /// List the stored versions.
+    List {
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs a command.
+pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Import { path, dry_run, effective_from, json } => import(place, &path, dry_run, effective_from.as_deref(), json),
+        Command::Export { dir, version } => export_version(place, &dir, version),
+        Command::List { json } => list(place, json),
+    }
+}
+
+fn import(place: &Place, path: &std::path::Path, dry_run: bool, effective_from: Option<&str>, json: bool) -> Result<(), Failure> {
+    let at = clock::now();
+    let effective_from = match effective_from {
+        Some(text) => dates::moment(text).map_err(|e| Failure::Usage(format!("--effective-from `{text}` is not {e}")))?,
+        None => Day::of(at).start(),
+    };
+    let draft = source::read(path).map_err(|faults| refused(&faults, json))?;
+    let store = place.store()?;
+    if dry_run {
+        let built = draft.build(0, effective_from).map_err(|faults| refused(&faults, json))?;
+        let current = Versions::load(&store)?.at(effective_from);
+        report(&built, Some(&Difference::between(&current, &built.inventory)), json);
+        return Ok(());
+    }
+    match versions::import(&store, &draft, &Import { by: "cli", at, effective_from }) {
+        Ok(built) => report(&built, None, json),
+        Err(VersionError::Faults(faults)) => return Err(refused(&faults, json)),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+fn refused(faults: &[Fault], json: bool) -> Failure {
+    if json {
+        println!("{}", serde_json::json!({ "imported": false, "faults": faults }));
+    }
+    let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    Failure::Usage(format!(
+        "{}\n{} mistakes; nothing was changed / {} اشتباه؛ چیزی تغییر نکرد",
+        list.join("\n"),
+        faults.len(),
+        faults.len()
+    ))
+}
+
+fn report(built: &Built, difference: Option<&Difference>, json: bool) {
+    let inventory = &built.inventory;
+    if json {
+        let outcome = serde_json::json!({
+            "imported": difference.is_none(),
+            "version": inventory.version,
+            "effective_from": inventory.effective_from.0,
+            "regions": inventory.regions.len(),
+            "sites": inventory.sites.len(),
+            "links": inventory.links.len(),
+            "nodes": inventory.nodes.len(),
+            "notes": built.notes,
+            "difference": difference,
+        });
+        println!("{outcome}");
+        return;
+    }
+    for note in built.notes.iter().take(SHOWN_NOTES) {
+        eprintln!("note: {}: {} / {}", note.place, note.english, note.persian);
+    }
+    if built.notes.len() > SHOWN_NOTES {
+        eprintln!("note: and {} more; --json lists all", built.notes.len() - SHOWN_NOTES);
+    }
+    match difference {
+        Some(difference) => print!("{difference}"),
+        None => println!(
+            "version {}: {} regions, {} sites, {} links, {} nodes",
+            inventory.version,
+            inventory.regions.len(),
+            inventory.sites.len(),
+            inventory.links.len(),
+            inventory.nodes.len()
+        ),
+    }
+}
+
+/// A screenful; the rest is in `--json`.
+const SHOWN_NOTES: usize = 20;
+
+fn export_version(place: &Place, dir: &std::path::Path, version: Option<u32>) -> Result<(), Failure> {
+    let store = place.store()?;
+    let newest = || versions::list(&store).map(|rows| rows.last().map(|row| row.version));
+    let version = match version {
+        Some(version) => version,
+        None => newest()?.ok_or_else(|| Failure::Usage("no inventory was imported yet; `inventory import DIR` does".to_owned()))?,
+    };
+    export::to_folder(&versions::files(&store, version)?, dir)?;
+    println!("version {version} written to {}", dir.display());
+    Ok(())
+}
+
+fn list(place: &Place, json: bool) -> Result<(), Failure> {
+    let rows = versions::list(&place.store()?)?;
+    if json {
+        println!("{}", serde_json::to_string(&rows)?);
+        return Ok(());
+    }
+    for row in rows {
+        let from = Day::of(rusta_wire::UnixMs(row.effective_from));
+        println!("{:4}  from {from}  imported by {}  {}", row.version, row.imported_by, &row.digest[..12.min(row.digest.len())]);
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! What an import would change, by code: the answer of `--dry-run` and of the import page.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::model::{Inventory, RegionId, SiteId};
+
+/// Changes of one list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct ListChange {
+    /// How many entries it will have.
+    pub total: usize,
+    /// Codes that were not there.
+    pub added: Vec<String>,
+    /// Codes that will be gone.
+    pub removed: Vec<String>,
+    /// Codes with what changes.
+    pub changed: Vec<(String, String)>,
+}
+
+/// Changes of the whole registry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct Difference {
+    /// Regions; one whose `previous_code` is known is changed, not added.
+    pub regions: ListChange,
+    /// Sites.
+    pub sites: ListChange,
+    /// Links, as `site/link`.
+    pub links: ListChange,
+    /// Shared nodes.
+    pub nodes: ListChange,
+}
+
+impl Difference {
+    /// Compares two versions.
+    pub fn between(old: &Inventory, new: &Inventory) -> Difference {
+        Difference { regions: regions(old, new), sites: sites(old, new), links: links(old, new), nodes: nodes(old, new) }
+    }
+
+    /// Tells whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        [&self.regions, &self.sites, &self.links, &self.nodes]
+            .iter()
+            .all(|c| c.added.is_empty() && c.removed.is_empty() && c.changed.is_empty())
+    }
+}
+
+/// A terminal shows this many codes of each kind; `--json` has all of them.
+const SHOWN: usize = 10;
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, list) in [("regions", &self.regions), ("sites", &self.sites), ("links", &self.links), ("nodes", &self.nodes)] {
+            let (added, removed, changed) = (list.added.len(), list.removed.len(), list.changed.len());
+            writeln!(f, "{name:8} {} in all, +{added} -{removed} ~{changed}", list.total)?;
+            let added = list.added.iter().take(SHOWN).map(|code| format!("  + {code}"));
+            let removed = list.removed.iter().take(SHOWN).map(|code| format!("  - {code}"));
+            let changed = list.changed.iter().take(SHOWN).map(|(code, what)| format!("  ~ {code}: {what}"));
+            for line in added.chain(removed).chain(changed) {
+                writeln!(f, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn regions(old: &Inventory, new: &Inventory) -> ListChange {
+    let renamed: HashMap<&str, &str> = new.regions.iter().filter_map(|r| Some((r.previous_code.as_deref()?, r.code.as_str()))).collect();
+    let mut change = ListChange { total: new.regions.len(), ..ListChange::default() };
+    let parent = |i: &Inventory, id: Option<RegionId>| id.map(|p| i.region(p).code.clone()).unwrap_or_default();
+    for region in &new.regions {
+        let same = old.region_by_code(&region.code);
+        let before = same.or_else(|| old.region_by_code(region.previous_code.as_deref()?));
+        let Some(before) = before else {
+            change.added.push(region.code.clone());
+            continue;
+        };
+        let was = old.region(before);
+        let mut what = Changes::default();
+        what.compare("code", &was.code, &region.code);
+        what.compare("kind", &was.kind.to_string(), &region.kind.to_string());
+        what.compare("parent", &parent(old, was.parent), &parent(new, region.parent));
+        what.compare("name", &was.name_fa, &region.name_fa);
+        what.compare("households", &format!("{:?}", was.households), &format!("{:?}", region.households));
+        what.compare("inhabited", &was.inhabited.to_string(), &region.inhabited.to_string());
+        change.changed.extend(what.of(&region.code));
+    }
+    let gone = |code: &str| new.region_by_code(code).is_none() && !renamed.contains_key(code);
+    change.removed = old.regions.iter().map(|r| &r.code).filter(|code| gone(code)).cloned().collect();
+    change
+}
+
+fn sites(old: &Inventory, new: &Inventory) -> ListChange {
+    let mut change = ListChange { total: new.sites.len(), ..ListChange::default() };
+    for site in &new.sites {
+        let Some(before) = old.site_by_code(&site.code) else {
+            change.added.push(site.code.clone());
+            continue;
+        };
+        let was = old.site(before);
+        let mut what = Changes::default();
+        what.compare("kind", &was.kind.to_string(), &site.kind.to_string());
+        what.compare("region", &old.region(was.region).code, &new.region(site.region).code);
+        what.compare("name", &was.name_fa, &site.name_fa);
+        what.compare("criticality", &was.criticality.to_string(), &site.criticality.to_string());
+        what.compare("calendar", &was.calendar, &site.calendar);
+        change.changed.extend(what.of(&site.code));
+    }
+    change.removed = old.sites.iter().map(|s| &s.code).filter(|code| new.site_by_code(code).is_none()).cloned().collect();
+    change
+}
+
+fn links(old: &Inventory, new: &Inventory) -> ListChange {
+    let mut change = ListChange { total: new.links.len(), ..ListChange::default() };
+    let find = |i: &Inventory, site: SiteId, from: &Inventory, name: &str| i.link_by_name(i.site_by_code(&from.site(site).code)?, name);
+    for link in &new.links {
+        let code = format!("{}/{}", new.site(link.site).code, link.name);
+        let Some(before) = find(old, link.site, new, &link.name) else {
+            change.added.push(code);
+            continue;
+        };
+        let was = old.link(before);
+        let mut what = Changes::default();
+        what.compare("network", was.network.as_str(), link.network.as_str());
+        what.compare("role", was.role.as_str(), link.role.as_str());
+        what.compare("access", &format!("{:?}", was.access), &format!("{:?}", link.access));
+        what.compare("operator", &was.operator, &link.operator);
+        what.compare("plan", &format!("{:?}", was.plan_bytes), &format!("{:?}", link.plan_bytes));
+        what.compare("parents", &parents(old, &was.parents), &parents(new, &link.parents));
+        change.changed.extend(what.of(&code));
+    }
+    let gone = old.links.iter().filter(|l| find(new, l.site, old, &l.name).is_none());
+    change.removed = gone.map(|l| format!("{}/{}", old.site(l.site).code, l.name)).collect();
+    change
+}
+
+fn nodes(old: &Inventory, new: &Inventory) -> ListChange {
+    let mut change = ListChange { total: new.nodes.len(), ..ListChange::default() };
+    let parent = |i: &Inventory, n: &super::Node| n.parent.map(|p| i.node(p).code.clone()).unwrap_or_default();
+    for node in &new.nodes {
+        let Some(before) = old.node_by_code(&node.code) else {
+            change.added.push(node.code.clone());
+            continue;
+        };
+        let was = old.node(before);
+        let mut what = Changes::default();
+        what.compare("kind", was.kind.as_str(), node.kind.as_str());
+        what.compare("name", &was.name_fa, &node.name_fa);
+        what.compare("parent", &parent(old, was), &parent(new, node));
+        change.changed.extend(what.of(&node.code));
+    }
+    change.removed = old.nodes.iter().map(|n| &n.code).filter(|code| new.node_by_code(code).is_none()).cloned().collect();
+    change
+}
+
+fn parents(inventory: &Inventory, parents: &[super::Parent]) -> String {
+    let code = |parent: &super::Parent| match *parent {
+        super::Parent::Node(node) => inventory.node(node).code.clone(),
+        super::Parent::Site(site) => inventory.site(site).code.clone(),
+        super::Parent::Link(link) => inventory.link_code(link),
+    };
+    parents.iter().map(code).collect::<Vec<_>>().join("|")
+}
+
+#[derive(Default)]
+struct Changes(Vec<String>);
+
+impl Changes {
+    fn compare(&mut self, what: &str, old: &str, new: &str) {
+        if old != new {
+            self.0.push(format!("{what} {old} -> {new}"));
+        }
+    }
+
+    fn of(self, code: &str) -> Option<(String, String)> {
+        (!self.0.is_empty()).then(|| (code.to_owned(), self.0.join(", ")))
+    }
+}

@@ -1,0 +1,154 @@
+//! Writes a draft back as the files it could have come from. Reading them again gives the same draft, and writing that
+//! gives the same bytes: this is the form a version is stored in.
+
+use super::documents::FILES;
+use super::draft::{Draft, Written};
+use super::lists::SHAPES;
+use super::sheet::Shape;
+use super::source::Files;
+
+/// Why a draft could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The CSV writer refused.
+    #[error("CSV")]
+    Csv(#[from] csv::Error),
+    /// The YAML writer refused.
+    #[error("YAML")]
+    Yaml(#[from] serde_yaml::Error),
+    /// The disk refused.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Writes every list and document that has something in it.
+pub fn files(draft: &Draft) -> Result<Files, ExportError> {
+    let mut files = Files::new();
+    for shape in SHAPES {
+        let rows: Vec<Vec<String>> = match shape.file {
+            "regions.csv" => draft.regions.iter().map(region).collect(),
+            "sites.csv" => draft.sites.iter().map(site).collect(),
+            "links.csv" => draft.links.iter().map(link).collect(),
+            "nodes.csv" => draft.nodes.iter().map(node).collect(),
+            "declared.csv" => draft.declared.iter().map(declared).collect(),
+            _ => draft.goals.iter().map(goal).collect(),
+        };
+        if !rows.is_empty() {
+            files.insert(shape.file.to_owned(), csv_of(shape, &rows)?);
+        }
+    }
+    for file in FILES {
+        if let Some(text) = draft.documents.write(file)? {
+            files.insert(file.to_owned(), text.into_bytes());
+        }
+    }
+    Ok(files)
+}
+
+/// Writes files into a folder, making it if it is not there.
+pub fn to_folder(files: &Files, folder: &std::path::Path) -> Result<(), ExportError> {
+    std::fs::create_dir_all(folder)?;
+    for (name, bytes) in files {
+        std::fs::write(folder.join(name), bytes)?;
+    }
+    Ok(())
+}
+
+fn csv_of(shape: Shape, rows: &[Vec<String>]) -> Result<Vec<u8>, ExportError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(shape.columns.iter().map(|c| c.name))?;
+    for row in rows {
+        writer.write_record(row)?;
+    }
+    writer.into_inner().map_err(|error| ExportError::Io(error.into_error()))
+}
+
+fn region(w: &Written<super::Region>) -> Vec<String> {
+    let r = &w.item;
+    vec![
+        r.code.clone(),
+        r.kind.to_string(),
+        w.refers.owner.clone(),
+        r.name_fa.clone(),
+        r.name_en.clone(),
+        text(&r.households),
+        text(&r.population),
+        text(&r.households_as_of),
+        text(&r.lat),
+        text(&r.lon),
+        yes_no(r.inhabited),
+        r.fixed_line.map(yes_no).unwrap_or_default(),
+        text(&r.cohort),
+        text(&r.previous_code),
+    ]
+}
+
+fn site(w: &Written<super::Site>) -> Vec<String> {
+    let s = &w.item;
+    vec![
+        s.code.clone(),
+        s.kind.to_string(),
+        w.refers.owner.clone(),
+        s.name_fa.clone(),
+        s.name_en.clone(),
+        text(&s.lat),
+        text(&s.lon),
+        s.criticality.to_string(),
+        s.calendar.clone(),
+        s.contact.clone(),
+        s.tags.join("|"),
+    ]
+}
+
+fn link(w: &Written<super::Link>) -> Vec<String> {
+    let l = &w.item;
+    vec![
+        w.refers.owner.clone(),
+        l.name.clone(),
+        l.network.as_str().to_owned(),
+        l.role.to_string(),
+        text(&l.access),
+        l.operator.clone(),
+        yes_no(l.metered),
+        text(&l.plan_bytes),
+        text(&l.cycle_day),
+        l.interface.clone(),
+        text(&w.refers.sla),
+        w.refers.parents.clone(),
+        text(&l.contract_mbps),
+    ]
+}
+
+fn node(w: &Written<super::Node>) -> Vec<String> {
+    vec![w.item.code.clone(), w.item.kind.to_string(), w.item.name_fa.clone(), w.refers.owner.clone()]
+}
+
+fn declared(w: &Written<super::Declared>) -> Vec<String> {
+    let d = &w.item;
+    vec![
+        d.kpi.clone(),
+        d.value.to_string(),
+        d.unit.clone(),
+        w.refers.owner.clone(),
+        d.as_of.clone(),
+        d.publisher.clone(),
+        text(&d.numerator),
+        text(&d.denominator),
+        text(&d.announced_on),
+        d.source.clone(),
+        text(&d.superseded_by),
+    ]
+}
+
+fn goal(w: &Written<super::Goal>) -> Vec<String> {
+    let g = &w.item;
+    vec![g.kpi.clone(), w.refers.owner.clone(), g.value.to_string(), text(&g.baseline), text(&g.due_on), g.policy_ref.clone()]
+}
+
+fn text<T: ToString>(value: &Option<T>) -> String {
+    value.as_ref().map(T::to_string).unwrap_or_default()
+}
+
+fn yes_no(flag: bool) -> String {
+    if flag { "yes" } else { "no" }.to_owned()
+}
