@@ -11,3 +11,4 @@ pub mod line;
 pub mod points;
 pub mod queue;
 pub mod schema;
+pub mod tail;

@@ -1,0 +1,200 @@
+//! The loop of one sink: owe a minute's states, deliver what is owed, deliver the log from the cursor on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusta_wire::UnixMs;
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::delivery::{Delivered, Endpoint, Postponed, deliver};
+use super::points::{Fields, write_probes, write_states};
+use super::queue::Queue;
+use crate::engine::{Record, Snapshot};
+use crate::log::Position;
+
+/// Points a request carries at most: larger bodies gained nothing when measured, smaller ones cost requests.
+const LINES_A_REQUEST: usize = 5_000;
+
+/// Log records read at a time.
+const RECORDS_A_READ: usize = 512;
+
+/// First and longest pause after a failure; each pause doubles the one before.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// What a sink is told.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its name, in metrics and in its file's name.
+    pub name: String,
+    /// Where to write.
+    pub endpoint: Endpoint,
+    /// Its own durable memory.
+    pub queue: PathBuf,
+    /// How often every state is written.
+    pub states_every: Duration,
+}
+
+/// What a sink did since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Points the database took.
+    pub written: AtomicU64,
+    /// Points set aside because the database will never take them.
+    pub set_aside: AtomicU64,
+    /// Deliveries that had to wait.
+    pub postponed: AtomicU64,
+}
+
+/// What a sink reads: dated records after a position, and the newest snapshot.
+pub struct Source<R> {
+    /// Reads up to so many records after a position, oldest first.
+    pub records: R,
+    /// Follows the log's newest position.
+    pub head: watch::Receiver<Position>,
+    /// Follows the engine.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+/// A sink at work.
+pub struct Tail<R> {
+    settings: Settings,
+    source: Source<R>,
+    queue: Queue,
+    client: reqwest::Client,
+    fields: Fields,
+    counters: Arc<Counters>,
+    pause: Duration,
+}
+
+impl<R> Tail<R>
+where
+    R: Fn(Position, usize) -> anyhow::Result<Vec<Record>>,
+{
+    /// Opens the sink's memory.
+    ///
+    /// # Errors
+    /// A memory that cannot be opened, or an HTTP client that cannot be made.
+    pub fn new(settings: Settings, source: Source<R>, counters: Arc<Counters>) -> anyhow::Result<Self> {
+        let queue = Queue::open(&settings.queue)?;
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
+        Ok(Tail { settings, source, queue, client, fields: Fields::new(), counters, pause: PAUSE.0 })
+    }
+
+    /// Works until `stop` says so. What is owed stays on disk.
+    ///
+    /// # Errors
+    /// The sink's own memory failed; a database that fails is waited for.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
+        let mut states = interval(self.settings.states_every);
+        states.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut resume_at = Instant::now();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return Ok(()),
+                _ = states.tick() => self.owe_states()?,
+                changed = self.source.head.changed() => changed?,
+                () = sleep_until(resume_at), if resume_at > Instant::now() => {}
+            }
+            if Instant::now() < resume_at {
+                continue;
+            }
+            match self.deliver_all().await? {
+                None => self.pause = PAUSE.0,
+                Some(postponed) => resume_at = Instant::now() + self.next_pause(&postponed),
+            }
+        }
+    }
+
+    fn next_pause(&mut self, postponed: &Postponed) -> Duration {
+        self.counters.postponed.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(sink = self.settings.name, reason = postponed.reason, "the database does not take points; nothing is lost");
+        let pause = postponed.retry_after.unwrap_or(self.pause);
+        self.pause = (self.pause * 2).min(PAUSE.1);
+        pause
+    }
+
+    /// Dates the states of now to the start of their interval, so that a restart within it writes the same points again.
+    fn owe_states(&mut self) -> anyhow::Result<()> {
+        let snapshot = self.source.snapshots.borrow().clone();
+        let every = i64::try_from(self.settings.states_every.as_millis()).unwrap_or(i64::MAX).max(1);
+        let at = UnixMs(snapshot.at.0 - snapshot.at.0.rem_euclid(every));
+        let mut lines = String::new();
+        write_states(&mut lines, &snapshot, at);
+        for body in bodies(&lines) {
+            self.queue.owe(body)?;
+        }
+        Ok(())
+    }
+
+    async fn deliver_all(&mut self) -> anyhow::Result<Option<Postponed>> {
+        while let Some(owed) = self.queue.oldest_owed()? {
+            match deliver(&self.client, &self.settings.endpoint, &owed.body).await {
+                Ok(delivered) => self.keep(&delivered)?,
+                Err(postponed) => return Ok(Some(postponed)),
+            }
+            self.queue.delivered(owed.id)?;
+        }
+        self.deliver_log().await
+    }
+
+    async fn deliver_log(&mut self) -> anyhow::Result<Option<Postponed>> {
+        loop {
+            // Read anew each time: an operator may have moved it to replay.
+            let cursor = self.queue.cursor()?.unwrap_or_default();
+            let records = (self.source.records)(cursor, RECORDS_A_READ)?;
+            let Some(last) = records.last().map(|record| Position(record.position)) else { return Ok(None) };
+            let inventory = self.source.snapshots.borrow().inventory.clone();
+            let mut lines = String::new();
+            for record in &records {
+                write_probes(&mut lines, &self.fields, &inventory, record);
+            }
+            for body in bodies(&lines) {
+                match deliver(&self.client, &self.settings.endpoint, body).await {
+                    Ok(delivered) => self.keep(&delivered)?,
+                    Err(postponed) => return Ok(Some(postponed)),
+                }
+            }
+            self.queue.set_cursor(last)?;
+        }
+    }
+
+    fn keep(&mut self, delivered: &Delivered) -> anyhow::Result<()> {
+        self.counters.written.fetch_add(delivered.lines as u64, Ordering::Relaxed);
+        if delivered.poison.is_empty() {
+            return Ok(());
+        }
+        self.counters.set_aside.fetch_add(delivered.poison.len() as u64, Ordering::Relaxed);
+        let at = self.source.snapshots.borrow().at;
+        Ok(self.queue.set_aside(at, &delivered.poison)?)
+    }
+}
+
+/// Cuts line protocol at line ends into bodies of at most [`LINES_A_REQUEST`].
+fn bodies(lines: &str) -> impl Iterator<Item = &str> {
+    let mut rest = lines;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.match_indices('\n').nth(LINES_A_REQUEST - 1).map_or(rest.len(), |(at, _)| at + 1);
+        let (body, more) = rest.split_at(end);
+        rest = more;
+        Some(body)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_cut_at_line_ends_and_lose_nothing() {
+        let lines: String = (0..LINES_A_REQUEST * 2 + 7).map(|n| format!("m v={n} 1\n")).collect();
+        let parts: Vec<&str> = bodies(&lines).collect();
+        assert_eq!(parts.iter().map(|p| p.lines().count()).collect::<Vec<_>>(), [LINES_A_REQUEST, LINES_A_REQUEST, 7]);
+        assert_eq!(parts.concat(), lines);
+    }
+}
