@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use rusta_wire::{
-    Batch, Clock, Frame, FrameKind, Metric, Network, Outcome, ProbeKind, Reason, Rung, Sample, Sequence, Series, SeriesIndex, SeriesTable,
+    Batch, Clock, ClockSource, Frame, FrameKind, Metric, Network, Outcome, ProbeKind, Reason, Rung, Sample, Sequence, Series, SeriesIndex,
+    SeriesTable,
 };
 
 use super::*;

@@ -4,6 +4,7 @@
 CREATE TABLE agents (
     id          TEXT PRIMARY KEY,
     site_code   TEXT NOT NULL,
+    key_hash    TEXT NOT NULL,             -- SHA-256 of its public key
     enrolled_at INTEGER NOT NULL,
     renewed_at  INTEGER,
     not_after   INTEGER NOT NULL,          -- of its newest certificate
