@@ -17,6 +17,7 @@ pub mod kpi;
 pub mod log;
 pub mod people;
 pub mod persian;
+pub mod rules;
 pub mod sink;
 pub mod store;
 pub mod view;
