@@ -5,13 +5,31 @@
 //!                                   --advance_to(time)--> silence, lateness, stale evidence  --> Event
 //!                                   --snapshot--> what pages, KPIs of now and /metrics read
 //! ```
+//!
+//! What the engine knows is split by who asks: [`machine`] judges one link, [`roll_up`] makes sites and villages of links,
+//! `agent` and `fleet` tell their silence from ours, `live` applies records, `passing` lets time pass, `registry` moves
+//! between inventory versions, `views` is what a snapshot copies.
 
+mod agent;
 pub mod event;
+mod fleet;
 pub mod incident;
+mod live;
 pub mod machine;
+mod passing;
 pub mod record;
+mod registry;
+pub mod roll_up;
+pub mod sight;
 pub mod state;
+mod track;
+mod views;
 
 pub use event::Event;
+pub use live::Engine;
 pub use record::{BootTime, Record};
+pub use roll_up::VillagePolicy;
 pub use state::*;
+
+#[cfg(test)]
+mod tests;

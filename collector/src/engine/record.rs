@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusta_wire::{Batch, MonoMs, SeriesTable, UnixMs};
 
 use crate::inventory::SiteId;
+use crate::log::Position;
 
 /// When a boot's monotonic clock stood at zero, as far as is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ impl BootTime {
 #[derive(Debug, Clone)]
 pub struct Record {
     /// Its place in the log; the order in which records are applied.
-    pub position: u64,
+    pub position: Position,
     /// When the collector had it on disk.
     pub received_at: UnixMs,
     /// The site its agent speaks for.
@@ -34,7 +35,7 @@ pub struct Record {
     /// `None` when nobody knows when the boot was: such a batch proves that the agent speaks, nothing else.
     pub boot: Option<BootTime>,
     /// What the agent saw.
-    pub batch: Arc<Batch>,
+    pub batch: Batch,
     /// What the batch's series are called.
     pub table: Arc<SeriesTable>,
 }

@@ -145,7 +145,7 @@ where
             // Read anew each time: an operator may have moved it to replay.
             let cursor = self.queue.cursor()?.unwrap_or_default();
             let records = (self.source.records)(cursor, RECORDS_A_READ)?;
-            let Some(last) = records.last().map(|record| Position(record.position)) else { return Ok(None) };
+            let Some(last) = records.last().map(|record| record.position) else { return Ok(None) };
             let inventory = self.source.snapshots.borrow().inventory.clone();
             let mut lines = String::new();
             for record in &records {

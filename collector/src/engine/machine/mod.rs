@@ -163,9 +163,9 @@ impl Machine {
         self.reach.slot(target, self.kind.anchors, thresholds)
     }
 
-    /// Drops the targets that are not in `keep`; the others move up, in order.
-    pub fn keep_slots(&mut self, keep: impl Fn(Slot) -> bool) {
-        self.reach.keep_slots(keep);
+    /// Gives a place up: its target is no longer measured, and what it said last no longer counts.
+    pub fn retire(&mut self, slot: Slot) {
+        self.reach.retire(slot);
     }
 
     /// Takes one round. Rounds of one target must come in order of time; one that does not is left out.

@@ -38,6 +38,7 @@ pub(super) struct Run {
     pub(super) answers: u32,
     first_answer: UnixMs,
     pub(super) link_gone: bool,
+    retired: bool,
 }
 
 /// How far one agent is known to have looked.
@@ -67,7 +68,7 @@ impl Reach {
     pub(super) fn slot(&mut self, target: Target, anchors: Anchors, thresholds: &Thresholds) -> Slot {
         let interval_ms = if target.interval_s == 0 { millis(thresholds.cycle) } else { i64::from(target.interval_s) * 1000 };
         let lifetime_ms = (interval_ms * i64::from(thresholds.evidence_intervals)).max(millis(thresholds.evidence_least));
-        self.runs.push(Run {
+        let run = Run {
             target: Target { interval_s: u32::try_from(interval_ms / 1000).unwrap_or(u32::MAX), ..target },
             anchor: !target.vantage && anchors.include(target.rung),
             lifetime_ms,
@@ -78,16 +79,21 @@ impl Reach {
             answers: 0,
             first_answer: NEVER,
             link_gone: false,
-        });
-        Slot(u16::try_from(self.runs.len() - 1).unwrap_or(u16::MAX))
+            retired: false,
+        };
+        let place = self.runs.iter().position(|run| run.retired).unwrap_or(self.runs.len());
+        match self.runs.get_mut(place) {
+            Some(free) => *free = run,
+            None => self.runs.push(run),
+        }
+        Slot(u16::try_from(place).unwrap_or(u16::MAX))
     }
 
-    pub(super) fn keep_slots(&mut self, keep: impl Fn(Slot) -> bool) {
-        let mut place = 0;
-        self.runs.retain(|_| {
-            place += 1;
-            keep(Slot(place - 1))
-        });
+    pub(super) fn retire(&mut self, slot: Slot) {
+        if let Some(run) = self.runs.get_mut(usize::from(slot.0)) {
+            (run.retired, run.anchor, run.target.vantage, run.last_at, run.last_ok) = (true, false, false, NEVER, None);
+            (run.failures, run.answers) = (0, 0);
+        }
     }
 
     /// Counts a round; `None` if it says nothing or is not newer than its target's last.
@@ -95,7 +101,7 @@ impl Reach {
         let place = usize::from(round.slot.0);
         let run = self.runs.get_mut(place)?;
         let word = round.word();
-        if round.at <= run.last_at || word == Word::Nothing {
+        if run.retired || round.at <= run.last_at || word == Word::Nothing {
             return None;
         }
         run.count(round, word);
