@@ -43,6 +43,8 @@ enum Command {
     /// Registry versions: import, export, list.
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
+    /// Add, list and remove the people who may look.
+    Users(crate::people::command::UsersArgs),
 }
 
 /// Why a command did not do its work.
@@ -112,6 +114,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Check => check(place),
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Inventory(command) => inventory::cli::run(place, command),
+        Command::Users(args) => crate::people::command::run(&args, place),
     }
 }
 

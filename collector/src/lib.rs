@@ -15,9 +15,12 @@ pub mod grafana;
 pub mod inventory;
 pub mod kpi;
 pub mod log;
+pub mod people;
 pub mod persian;
+pub mod rules;
 pub mod sink;
 pub mod store;
+pub mod view;
 
 /// Runs the command the process was started with.
 pub fn main() -> std::process::ExitCode {

@@ -10,7 +10,9 @@
 // A fault in the harness is a failed test; it may panic like one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod fleet;
 pub mod http;
 pub mod netns;
 pub mod programs;
+pub mod random;
 pub mod stage;

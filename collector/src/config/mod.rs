@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use mistakes::{Mistake, Mistakes};
+pub use mistakes::{Mistake, Mistakes, from_yaml, nearest};
 pub use thresholds::{RttLimits, Thresholds};
 pub use units::{parse_bytes, parse_duration};
 
@@ -97,7 +97,7 @@ pub fn read(path: &Path) -> Result<Config, Mistakes> {
 /// # Errors
 /// Every mistake in it.
 pub fn parse(name: &str, text: &str) -> Result<Config, Mistakes> {
-    let typed: typed::Config = mistakes::from_yaml(name, text)?;
+    let typed: typed::Config = from_yaml(name, text)?;
     typed.mean().map_err(|wrong| Mistakes::located(name, text, wrong))
 }
 

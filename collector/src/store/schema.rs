@@ -21,6 +21,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("schema/001_identity.sql") },
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
+    Migration { number: 30, sql: include_str!("schema/030_people.sql") },
 ];
 
 /// Applies what is missing, all of it or none.

@@ -4,14 +4,17 @@
 //! `scripts/fuzz` as long as one likes (`RUSTA_FUZZ_SECONDS`, `RUSTA_FUZZ_TARGET`). The random numbers start from a fixed
 //! seed, so a short run is the same run everywhere; a longer one goes on from there.
 
+// A test is allowed to fail.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod targets;
 mod wounds;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use rusta_tests::random::Random;
 use targets::Target;
-use wounds::Random;
 
 /// No input of at most a few kilobytes may take longer than this, even in a slow build on a busy machine.
 const SLOWEST: Duration = Duration::from_secs(5);
@@ -48,7 +51,7 @@ fn torment(target: &Target) {
         assert_eq!(fault_of(target, seed), None, "{}: on its own seed", target.name);
     }
     while started.elapsed() < Duration::from_secs(seconds()) {
-        let input = random.wounded(&target.seeds);
+        let input = wounds::wounded(&mut random, &target.seeds);
         let fault = fault_of(target, &input);
         assert_eq!(fault, None, "{} in run {runs} on {}", target.name, hex(&input));
         runs += 1;

@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use super::*;
+
+const NOW: UnixMs = UnixMs(1_795_206_600_000);
+const PASSWORD: &str = "a long enough password";
+
+fn people() -> (tempfile::TempDir, People) {
+    let dir = tempfile::tempdir().unwrap();
+    let people = People::new(Store::open(dir.path()).unwrap());
+    (dir, people)
+}
+
+fn user(name: &str, role: Role, region: Option<&str>) -> NewUser {
+    NewUser { name: name.to_owned(), password: PASSWORD.to_owned(), role, region: region.map(str::to_owned) }
+}
+
+fn welcome(login: Login) -> String {
+    match login {
+        Login::Welcome(secret) => secret,
+        other => panic!("not let in: {other:?}"),
+    }
+}
+
+#[test]
+fn a_session_carries_role_and_region_and_ends() {
+    let (_dir, people) = people();
+    people.add_user(&user("zahra", Role::Operator, Some("0901")), "cli", NOW).unwrap();
+    let secret = welcome(people.sign_in("zahra", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let visitor = people.by_session(&secret, NOW).unwrap().unwrap();
+    assert_eq!((visitor.name.as_deref(), visitor.role, visitor.region.as_deref()), (Some("zahra"), Role::Operator, Some("0901")));
+    assert_eq!(visitor.csrf.len(), 64);
+    let later = NOW + Duration::from_secs(13 * 3600);
+    assert_eq!(people.by_session(&secret, later).unwrap(), None, "an idle session ends after a shift");
+    people.sign_out(&secret).unwrap();
+    assert_eq!(people.by_session(&secret, NOW).unwrap(), None);
+    assert_eq!(people.by_session("guess", NOW).unwrap(), None);
+}
+
+#[test]
+fn a_busy_session_lives_on_but_not_for_ever() {
+    let (_dir, people) = people();
+    people.add_user(&user("reza", Role::Viewer, None), "cli", NOW).unwrap();
+    let secret = welcome(people.sign_in("reza", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let mut hours = 0;
+    while people.by_session(&secret, NOW + Duration::from_secs(hours * 3600)).unwrap().is_some() {
+        hours += 6;
+        assert!(hours < 400, "a session has no end");
+    }
+    assert_eq!(hours, 7 * 24 + 6);
+}
+
+#[test]
+fn wrong_passwords_hold_the_name_and_are_audited() {
+    let (_dir, people) = people();
+    people.add_user(&user("ali", Role::Admin, None), "cli", NOW).unwrap();
+    for _ in 0..5 {
+        assert_eq!(people.sign_in("ali", "wrong password", "10.0.0.9", NOW).unwrap(), Login::Wrong);
+    }
+    assert_eq!(people.sign_in("ali", PASSWORD, "10.0.0.10", NOW).unwrap(), Login::Held);
+    assert_eq!(people.sign_in("somebody else", PASSWORD, "10.0.0.9", NOW).unwrap(), Login::Held, "the address is held too");
+    let failed = people.audit(20).unwrap().into_iter().filter(|entry| entry.action == "login.failed").count();
+    assert_eq!(failed, 5);
+}
+
+#[test]
+fn removing_a_user_ends_their_sessions_and_keeps_the_last_administrator() {
+    let (_dir, people) = people();
+    people.add_user(&user("boss", Role::Admin, None), "cli", NOW).unwrap();
+    people.add_user(&user("mina", Role::Viewer, None), "cli", NOW).unwrap();
+    let secret = welcome(people.sign_in("mina", PASSWORD, "127.0.0.1", NOW).unwrap());
+    people.remove_user("mina", "user:boss", NOW).unwrap();
+    assert_eq!(people.by_session(&secret, NOW).unwrap(), None);
+    assert!(matches!(people.remove_user("boss", "user:boss", NOW), Err(PeopleError::Refused(_))));
+    assert!(matches!(people.add_user(&user("boss", Role::Admin, None), "cli", NOW), Err(PeopleError::Refused(_))));
+    assert!(matches!(people.add_user(&user("a b", Role::Admin, None), "cli", NOW), Err(PeopleError::Refused(_))));
+}
+
+#[test]
+fn a_token_works_until_it_ends_or_is_revoked() {
+    let (_dir, people) = people();
+    let expires_at = Some(NOW + Duration::from_secs(60));
+    let wanted = NewToken { label: "grafana".to_owned(), role: Role::Viewer, region: Some("0902".to_owned()), expires_at };
+    let bearer = people.add_token(&wanted, "user:boss", NOW).unwrap();
+    let visitor = people.by_token(&bearer, NOW).unwrap().unwrap();
+    assert_eq!((visitor.role, visitor.region.as_deref()), (Role::Viewer, Some("0902")));
+    assert_eq!(people.by_token(&bearer, NOW + Duration::from_secs(61)).unwrap(), None);
+    let id = people.tokens().unwrap()[0].id;
+    people.revoke_token(id, "user:boss", NOW).unwrap();
+    assert_eq!(people.by_token(&bearer, NOW).unwrap(), None);
+    let kept: Vec<_> = people.audit(10).unwrap().into_iter().map(|entry| entry.action).collect();
+    assert_eq!(kept, ["token.revoke", "token.add"]);
+    assert!(!format!("{:?}", people.tokens().unwrap()).contains(&bearer));
+}

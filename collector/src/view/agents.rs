@@ -1,0 +1,91 @@
+//! The programs in the villages: who reports, who is late, who is silent.
+
+use rusta_wire::{AgentId, ClockSource};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Sight, Time, Word};
+use crate::engine::{AgentState, AgentView, Snapshot};
+use crate::inventory::{RegionId, SiteId};
+
+/// An agent in a list.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AgentRow {
+    /// Sixteen hexadecimal digits.
+    pub id: String,
+    /// Code of the site it speaks for.
+    pub site: String,
+    /// Persian name of that site.
+    pub site_name_fa: String,
+    /// Latin name of that site.
+    pub site_name_en: String,
+    /// What is known of it.
+    #[schema(value_type = String, example = "reporting")]
+    pub state: AgentState,
+    /// When its last batch arrived.
+    pub received_at: Option<Time>,
+    /// When its newest sample was observed.
+    pub observed_at: Option<Time>,
+    /// Where it has its time from.
+    #[schema(value_type = Option<String>, example = "collector")]
+    pub clock: Option<Word<ClockSource>>,
+    /// Its clock minus ours.
+    pub clock_skew_ms: Option<i64>,
+    /// Frames waiting in its spool.
+    pub spool_frames: Option<i64>,
+    /// Samples it thinned or dropped in this boot.
+    pub lost: u64,
+}
+
+/// Which agents to list.
+#[derive(Debug, Clone, Default)]
+pub struct AgentFilter {
+    /// Any of these states; empty means all.
+    pub states: Vec<AgentState>,
+    /// Of sites inside this region.
+    pub region: Option<RegionId>,
+    /// Of this site.
+    pub site: Option<SiteId>,
+}
+
+/// Lists agents, those in trouble first, then by their id.
+pub fn agents(snapshot: &Snapshot, sight: Sight, filter: &AgentFilter) -> Vec<AgentRow> {
+    let inventory = &snapshot.inventory;
+    let mut views: Vec<_> = snapshot
+        .agents
+        .iter()
+        .filter(|view| sight.sees_site(inventory, view.site))
+        .filter(|view| filter.site.is_none_or(|site| view.site == site))
+        .filter(|view| filter.states.is_empty() || filter.states.contains(&view.state))
+        .filter(|view| filter.region.is_none_or(|region| inventory.is_within(inventory.site(view.site).region, region)))
+        .collect();
+    views.sort_by_key(|view| (trouble(view.state), view.id));
+    views.into_iter().map(|view| row(snapshot, view)).collect()
+}
+
+fn row(snapshot: &Snapshot, view: &AgentView) -> AgentRow {
+    let site = snapshot.inventory.site(view.site);
+    AgentRow {
+        id: AgentId::to_string(&view.id),
+        site: site.code.clone(),
+        site_name_fa: site.name_fa.clone(),
+        site_name_en: site.name_en.clone(),
+        state: view.state,
+        received_at: view.received_at.map(Time),
+        observed_at: view.observed_at.map(Time),
+        clock: view.clock.map(Word),
+        clock_skew_ms: view.clock_skew_ms,
+        spool_frames: view.spool_frames,
+        lost: view.lost,
+    }
+}
+
+fn trouble(state: AgentState) -> u8 {
+    match state {
+        AgentState::Silent => 0,
+        AgentState::Late => 1,
+        AgentState::Buffered => 2,
+        AgentState::NeverSeen => 3,
+        AgentState::Reporting => 4,
+    }
+}

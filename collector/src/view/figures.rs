@@ -1,0 +1,77 @@
+//! KPI figures as pages and the API show them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Place, Time, place};
+use crate::inventory::{Inventory, RegionId};
+use crate::kpi::{Figure, Standing, Unit, Weight};
+
+/// One figure with everything needed to defend it.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct FigureView {
+    /// The KPI.
+    #[schema(example = "connected_share_now")]
+    pub id: &'static str,
+    /// Where.
+    pub region: Place,
+    /// The window asked for: `now`, `24h`, `1405`, `1405-q3`, `1405-08`, `1405-08-30` or `1405-08-30w`.
+    #[schema(example = "now")]
+    pub period: String,
+    /// When it was computed from.
+    pub at: Time,
+    /// What one object counts for.
+    #[schema(value_type = String, example = "village")]
+    pub weight: Weight,
+    /// The part of a breakdown, such as `operator=mci`; `null` if not broken down.
+    pub part: Option<String>,
+    /// The value over what is known; `null` unless `standing` is `known`.
+    pub value: Option<f64>,
+    /// The value if everything unknown were bad.
+    pub lo: Option<f64>,
+    /// The value if everything unknown were good.
+    pub hi: Option<f64>,
+    /// Known share of what should be known.
+    pub known_ratio: Option<f64>,
+    /// What was counted.
+    pub numerator: f64,
+    /// Of what is known.
+    pub denominator: f64,
+    /// What is not known, in the denominator's unit.
+    pub unknown: f64,
+    /// The value's unit.
+    #[schema(value_type = String, example = "ratio")]
+    pub unit: Unit,
+    /// `live`, `provisional` or `revision N`.
+    pub status: String,
+    /// Whether there is a number, and if not, why.
+    #[schema(value_type = String, example = "known")]
+    pub standing: Standing,
+    /// The version of the definition.
+    pub definition_version: u32,
+}
+
+impl FigureView {
+    /// Describes a figure of a region of this inventory.
+    pub fn of(inventory: &Inventory, region: RegionId, figure: &Figure, at: Time) -> Self {
+        FigureView {
+            id: figure.id,
+            region: place(inventory, region),
+            period: figure.period.to_string(),
+            at,
+            weight: figure.weight,
+            part: figure.part.as_ref().map(|(by, part)| format!("{by}={part}")),
+            value: figure.value,
+            lo: figure.lo,
+            hi: figure.hi,
+            known_ratio: figure.known_ratio,
+            numerator: figure.numerator,
+            denominator: figure.denominator,
+            unknown: figure.unknown,
+            unit: figure.unit,
+            status: figure.status.to_string(),
+            standing: figure.standing,
+            definition_version: figure.definition_version,
+        }
+    }
+}

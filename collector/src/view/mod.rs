@@ -1,0 +1,30 @@
+//! What pages and the API say, as plain structs: pure functions of a [`Snapshot`](crate::engine::Snapshot), history and KPI figures.
+//!
+//! The API serialises these structs and the pages print them, so a number on a page is the number of the API. Every
+//! function takes a [`Sight`]: what lies outside a person's region is not filtered later, it is never built.
+//!
+//! Nothing here knows a language, a clock, HTTP or a database.
+
+mod agents;
+mod attention;
+mod detail;
+mod figures;
+mod ladder;
+mod places;
+mod rows;
+mod sight;
+mod tally;
+mod time;
+mod word;
+
+pub use agents::{AgentFilter, AgentRow, agents};
+pub use attention::{Attention, attention};
+pub use detail::{LinkDetail, SiteDetail, TargetRow, VillageNow, site_detail};
+pub use figures::FigureView;
+pub use ladder::{Ladder, Step, StepState, ladder};
+pub use places::{Place, RegionRow, children, children_of, path_to, place, roots};
+pub use rows::{CauseView, SiteFilter, SiteRow, Slice, site_row, sites};
+pub use sight::Sight;
+pub use tally::{Counts, LinkCounts, SiteCounts, Tally, VillageCounts};
+pub use time::Time;
+pub use word::Word;

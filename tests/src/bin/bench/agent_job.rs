@@ -1,0 +1,92 @@
+//! The same job for everybody: every 10 s ten pings, two HTTP and two TCP checks and the counters of four interfaces,
+//! a report a minute over mTLS on a line of its own, in namespaces.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+
+use rusta_tests::netns::{Lab, Namespace};
+use rusta_tests::programs::{Programs, run_ok};
+use rusta_tests::stage::{Stage, Village};
+use serde_json::{Value, json};
+
+use crate::process;
+
+const VILLAGES: [Village; 1] = [Village { site: "one", links: &[("gov0", "gov", "primary", "fibre")] }];
+
+/// Answers every request with a short page, for as long as the benchmark lives.
+fn serve_pages(core: &Namespace, address: &str) {
+    let address: SocketAddr = address.parse().unwrap();
+    let listener = core.enter(|| TcpListener::bind(address).unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.read(&mut [0; 2048]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n");
+        }
+    });
+}
+
+fn targets() -> String {
+    let mut text = String::from(
+        "links:\n  - { name: gov0, network: gov, interface: gov0 }\n  - { name: rep0, network: internet, interface: rep0 }\ntargets:\n",
+    );
+    let mut add = |name: String, rung: &str, probe: String| {
+        text += &format!("  - {{ name: {name}, link: gov0, rung: {rung}, every: 10s, timeout: 3s, {probe} }}\n");
+    };
+    for n in 0..10 {
+        add(format!("ping-{n}"), "gateway", format!("icmp: {{ address: 10.84.0.{}, count: 1 }}", 10 + n));
+    }
+    for n in 0..2 {
+        add(format!("page-{n}"), "service", format!("http: {{ url: \"http://10.84.0.1:800{n}/\", status: [200] }}"));
+        add(format!("port-{n}"), "core", format!("tcp: {{ address: \"10.84.0.1:800{n}\" }}"));
+    }
+    add("router".into(), "device", "host: { interfaces: [lo, gov0, rep0, spare0] }".into());
+    text
+}
+
+/// Bytes on the IP layer that the core exchanged over the report's line.
+fn report_bytes(core: &Namespace) -> u64 {
+    let chains = ["INPUT", "OUTPUT"].map(|chain| run_ok(core.command("iptables").args(["-nvxL", chain])));
+    let counted = chains.iter().flat_map(|text| text.lines().filter(|line| line.contains("rep")));
+    counted.map(|line| line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)).sum()
+}
+
+/// Runs the job for `seconds` after a minute of warm-up.
+pub fn measure(programs: &Programs, seconds: u64) -> Value {
+    let mut lab = Lab::new();
+    let (core, village) = (lab.namespace("core"), lab.namespace("village"));
+    lab.join((&core, "gov", "10.84.0.1/24"), (&village, "gov0", "10.84.0.2/24"));
+    lab.join((&core, "rep", "10.84.1.1/24"), (&village, "rep0", "10.84.1.2/24"));
+    village.ip(&["link", "add", "spare0", "type", "dummy"]);
+    for n in 0..10 {
+        core.ip(&["address", "add", &format!("10.84.0.{}/24", 10 + n), "dev", "gov"]);
+    }
+    run_ok(core.command("iptables").args(["-A", "INPUT", "-i", "rep"]));
+    run_ok(core.command("iptables").args(["-A", "OUTPUT", "-o", "rep"]));
+    serve_pages(&core, "10.84.0.1:8000");
+    serve_pages(&core, "10.84.0.1:8001");
+
+    let stage = Stage::new(programs.clone());
+    let http: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+    stage.configure_collector("10.84.1.1:8443".parse().unwrap(), &["10.84.1.1"], http, "");
+    stage.import(&VILLAGES);
+    let _collector = stage.serve(Some(&core), http);
+    let url = "https://10.84.1.1:8443".to_string();
+    stage.enroll(Some(&village), "one", &url);
+    stage.configure_agent("one", &[url], "60s, links: [rep0]", &targets());
+    let agent = stage.run_agent(Some(&village), "one");
+
+    std::thread::sleep(Duration::from_secs(65));
+    let (before, bytes_before) = (process::read(agent.pid()), report_bytes(&core));
+    std::thread::sleep(Duration::from_secs(seconds));
+    let (after, bytes_after) = (process::read(agent.pid()), report_bytes(&core));
+    let per_second = |from: u64, to: u64| (to - from) as f64 / seconds as f64;
+    json!({
+        "bench": "agent_job", "seconds": seconds,
+        "cpu_s_per_hour": per_second(before.cpu_ns, after.cpu_ns) * 3600.0 / 1e9,
+        "rss_kib": after.rss_kib, "private_kib": after.private_kib,
+        "context_switches_per_s": per_second(before.switches, after.switches),
+        "report_bytes_per_minute": per_second(bytes_before, bytes_after) * 60.0,
+        "binary_bytes": std::fs::metadata(&programs.agent).unwrap().len(),
+    })
+}

@@ -1,0 +1,30 @@
+//! Measures both programs as `scripts/bench` built them; prints one JSON line for each figure group.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod agent_job;
+mod collector_load;
+mod process;
+
+use rusta_tests::programs::Programs;
+
+fn argument(name: &str) -> Option<String> {
+    let arguments: Vec<_> = std::env::args().collect();
+    let place = arguments.iter().position(|argument| argument == name)?;
+    arguments.get(place + 1).cloned()
+}
+
+fn main() {
+    let programs = Programs {
+        agent: argument("--agent").expect("--agent PROGRAM").into(),
+        collector: argument("--collector").expect("--collector PROGRAM").into(),
+    };
+    let seconds = argument("--seconds").map_or(600, |text| text.parse().expect("--seconds NUMBER"));
+    let only = argument("--only").unwrap_or_default();
+    if only.is_empty() || only == "agent" {
+        println!("{}", agent_job::measure(&programs, seconds));
+    }
+    if only.is_empty() || only == "collector" {
+        println!("{}", collector_load::measure(&programs, seconds.min(20)));
+    }
+}

@@ -1,0 +1,39 @@
+//! What `/proc` says of a process.
+
+use std::path::PathBuf;
+
+/// One reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Nanoseconds on a processor, all threads.
+    pub cpu_ns: u64,
+    /// Voluntary and forced context switches, all threads.
+    pub switches: u64,
+    /// Resident memory.
+    pub rss_kib: u64,
+    /// Memory nobody shares.
+    pub private_kib: u64,
+}
+
+fn number_after(text: &str, name: &str) -> u64 {
+    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
+}
+
+fn threads(pid: u32) -> Vec<PathBuf> {
+    std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// Reads a process.
+pub fn read(pid: u32) -> Reading {
+    let (mut cpu_ns, mut switches) = (0, 0);
+    for thread in threads(pid) {
+        let schedstat = std::fs::read_to_string(thread.join("schedstat")).unwrap_or_default();
+        cpu_ns += schedstat.split_whitespace().next().and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+        let status = std::fs::read_to_string(thread.join("status")).unwrap_or_default();
+        switches += number_after(&status, "voluntary_ctxt_switches:") + number_after(&status, "nonvoluntary_ctxt_switches:");
+    }
+    let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let private_kib = number_after(&memory, "Private_Clean:") + number_after(&memory, "Private_Dirty:");
+    Reading { cpu_ns, switches, rss_kib: number_after(&memory, "Rss:"), private_kib }
+}
