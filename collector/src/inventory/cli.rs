@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::fault::Fault;
+use super::generate::{self, Size};
 use super::versions::{self, Import, VersionError};
 use super::{Built, Difference, Versions, dates, export, source};
 use crate::cli::{Failure, Place};
@@ -40,6 +41,18 @@ pub enum Command {
         #[arg(long)]
         version: Option<u32>,
     },
+    /// Write a synthetic registry, and in later/ what happens to it over a year. The same seed gives the same bytes.
+    Generate {
+        /// demo, kr, lorestan or national.
+        #[arg(long, value_parser = |text: &str| text.parse::<Size>())]
+        size: Size,
+        /// Seed.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder to write.
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// List the stored versions.
     List {
         /// Print as JSON.
@@ -53,6 +66,7 @@ pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Import { path, dry_run, effective_from, json } => import(place, &path, dry_run, effective_from.as_deref(), json),
         Command::Export { dir, version } => export_version(place, &dir, version),
+        Command::Generate { size, seed, out } => generate_registry(size, seed, &out),
         Command::List { json } => list(place, json),
     }
 }
@@ -140,6 +154,16 @@ fn export_version(place: &Place, dir: &std::path::Path, version: Option<u32>) ->
     };
     export::to_folder(&versions::files(&store, version)?, dir)?;
     println!("version {version} written to {}", dir.display());
+    Ok(())
+}
+
+fn generate_registry(size: Size, seed: u64, out: &std::path::Path) -> Result<(), Failure> {
+    let draft = generate::draft(size, seed).map_err(|faults| refused(&faults, false))?;
+    let later = generate::write(&draft, out)?;
+    println!("{} regions, {} sites, {} links in {}", draft.regions.len(), draft.sites.len(), draft.links.len(), out.display());
+    for name in later {
+        println!("then {}", out.join("later").join(name).display());
+    }
     Ok(())
 }
 

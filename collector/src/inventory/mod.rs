@@ -20,6 +20,7 @@ mod draft;
 pub mod export;
 mod fault;
 mod figures;
+pub mod generate;
 pub mod lists;
 mod model;
 mod profile;
