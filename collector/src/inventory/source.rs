@@ -1,9 +1,10 @@
 //! Where an inventory comes from: a folder of CSV and YAML, or one XLSX with a sheet per list.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use calamine::{Data, Reader, Xlsx};
+use rusta_wire::UnixMs;
 
 use super::documents::FILES;
 use super::draft::Draft;
@@ -62,7 +63,7 @@ pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
     if draft.regions.is_empty() && faults.is_empty() {
         faults.push(Fault::at("regions.csv", 0, "", Kind::Missing { what: "regions.csv with at least a province".to_owned() }));
     }
-    if faults.is_empty() { Ok(draft) } else { Err(faults) }
+    whole(draft, faults)
 }
 
 /// Reads a workbook: lists by sheet name; documents as sheets whose first column holds the YAML lines.
@@ -90,7 +91,24 @@ fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
             faults.push(Fault::at(&sheet_name, 0, "", Kind::UnknownColumn { found: sheet_name.clone(), nearest: near }));
         }
     }
-    if faults.is_empty() { Ok(draft) } else { Err(faults) }
+    whole(draft, faults)
+}
+
+/// Hands the draft over, or every fault there is: beside the rows that cannot be read, also what the others refer to in
+/// vain. A list that lost a row to a fault is not searched, for the row that is missed may be the faulty one.
+fn whole(draft: Draft, mut faults: Vec<Fault>) -> Result<Draft, Vec<Fault>> {
+    if faults.is_empty() {
+        return Ok(draft);
+    }
+    let hurt: BTreeSet<String> = faults.iter().map(|fault| fault.place.file.clone()).collect();
+    let certain = |fault: &Fault| match &fault.kind {
+        Kind::UnknownReference { list, .. } => !hurt.contains(*list),
+        Kind::Collision { .. } => true,
+        _ => false,
+    };
+    faults.extend(draft.build(0, UnixMs(0)).err().unwrap_or_default().into_iter().filter(certain));
+    faults.sort_by(|a, b| a.place.cmp(&b.place));
+    Err(faults)
 }
 
 fn cell(data: &Data) -> String {
