@@ -5,9 +5,9 @@
 //! socket is never opened and the caller gets [`Fault::Gone`].
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use pnet::datalink::interfaces;
+use pnet::datalink::{NetworkInterface, interfaces};
 use rusta_wire::Outcome;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
@@ -132,8 +132,8 @@ impl Way {
     pub fn open(&self, family: IpAddr, kind: Type, protocol: Protocol) -> Result<Socket, Fault> {
         let socket = Socket::new(Domain::for_address(SocketAddr::new(family, 0)), kind, Some(protocol)).map_err(bind_fault)?;
         socket.set_nonblocking(true)?;
-        if let Some(interface) = self.held_to()? {
-            socket.bind_device(Some(interface.as_bytes())).map_err(bind_fault)?;
+        if let Some(interface) = self.held_to(family)? {
+            socket.bind_device(Some(interface.name.as_bytes())).map_err(bind_fault)?;
         }
         match self.source {
             // A link known by its IPv4 address says nothing about where IPv6 would leave, so nothing does.
@@ -146,28 +146,43 @@ impl Way {
 }
 
 impl Way {
-    /// Names the interface to hold a socket to. A source address alone would not do: once its interface loses its route,
+    /// Says what an error on a socket of this way means. "No route" on a link that has just lost its carrier or its
+    /// address is the link's own fault, not the network's.
+    pub fn outcome_of(&self, error: &io::Error) -> Outcome {
+        let outcome = outcome_of(error);
+        let any_family = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
+        let is_gone = || any_family.iter().all(|family| self.held_to(*family).is_err());
+        if error.kind() == io::ErrorKind::NetworkUnreachable && is_gone() { Outcome::LinkGone } else { outcome }
+    }
+
+    /// Returns the index of the interface this way is held to, 0 when it is held to none. An interface that went and came
+    /// back has another index, and sockets of its earlier life are dead.
+    ///
+    /// # Errors
+    /// [`Fault::Gone`] when the interface cannot carry a packet of this family.
+    pub fn index(&self, family: IpAddr) -> Result<u32, Fault> {
+        Ok(self.held_to(family)?.map_or(0, |interface| interface.index))
+    }
+
+    /// Finds the interface to hold a socket to. A source address alone would not do: once its interface loses its route,
     /// Linux sends packets from that address by any other one. An address on the loopback interface (a router's own
     /// stable address) belongs to no link, so the routing table decides.
-    fn held_to(&self) -> Result<Option<String>, Fault> {
-        match (&self.interface, self.source) {
-            (Some(interface), _) => Ok(Some(interface.clone())),
-            (None, Some(source)) => {
-                let owner = interfaces()
-                    .into_iter()
-                    .find(|i| i.ips.iter().any(|net| net.ip() == source || i.is_loopback() && net.contains(source)));
-                owner.map(|i| (!i.is_loopback()).then_some(i.name)).ok_or(Fault::Gone)
-            }
-            (None, None) => Ok(None),
+    ///
+    /// The interface must be up, running and have an address of the family: where a bound socket finds no route, Linux
+    /// takes the target for a neighbour and asks for it in vain, which would look like a silent target.
+    fn held_to(&self, family: IpAddr) -> Result<Option<NetworkInterface>, Fault> {
+        let owns = |i: &NetworkInterface, source| i.ips.iter().any(|net| net.ip() == source || i.is_loopback() && net.contains(source));
+        let found = match (&self.interface, self.source) {
+            (Some(name), _) => interfaces().into_iter().find(|i| i.name == *name),
+            (None, Some(source)) => interfaces().into_iter().find(|i| owns(i, source)),
+            (None, None) => return Ok(None),
+        };
+        let interface = found.ok_or(Fault::Gone)?;
+        if !interface.is_up() || !interface.is_running() || !interface.ips.iter().any(|net| net.is_ipv4() == family.is_ipv4()) {
+            return Err(Fault::Gone);
         }
-    }
-}
-
-/// Returns the unspecified address of the same family.
-pub fn any_like(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        let is_for_all = self.interface.is_none() && interface.is_loopback();
+        Ok((!is_for_all).then_some(interface))
     }
 }
 

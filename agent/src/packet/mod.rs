@@ -1,1 +1,8 @@
 //! Pure codecs: bytes to facts and back. Nothing here opens a socket, waits, or reads a clock, and no input panics.
+
+pub mod certificate;
+pub mod dns;
+pub mod http;
+pub mod reader;
+
+pub use reader::Malformed;

@@ -9,7 +9,14 @@
 //! configuration --serde--> ProbeConfig --check--> Probe --measure(way, timeout)--> Measurement
 //! ```
 
+mod echo;
+mod resolve;
+mod round;
+mod stream;
+#[cfg(test)]
+mod tests_support;
 mod text;
+mod trust;
 
 pub mod dns;
 pub mod exec;
@@ -34,6 +41,7 @@ use rusta_wire::{Metric, Outcome, ProbeKind};
 use serde::Deserialize;
 
 use crate::socket::Way;
+use round::Round;
 pub use text::{Host, Place};
 
 macro_rules! probes {
@@ -90,8 +98,10 @@ macro_rules! probes {
         impl Prober {
             /// Runs one round of `probe` over `way` and returns by `timeout` at the latest.
             pub async fn measure(&self, probe: &Probe, way: &Way, timeout: Duration) -> Measurement {
-                let round = Round { prober: self, way, deadline: tokio::time::Instant::now() + timeout };
-                match probe { $(Probe::$kind(probe) => probe.measure(&round).await,)+ }
+                let round = Round::new(self, way, timeout);
+                // Boxed one by one: a round of pings must not take the memory of a round of HTTPS.
+                let measured = match probe { $(Probe::$kind(probe) => Box::pin(probe.measure(&round)).await,)+ };
+                Measurement { bytes: round.bytes(), ..measured }
             }
         }
     };
@@ -173,18 +183,12 @@ pub struct Settings {
 /// Runs probes. It keeps the ICMP sockets of each link open between rounds.
 pub struct Prober {
     settings: Settings,
+    echoes: echo::Echoes,
 }
 
 impl Prober {
     /// Makes a prober. It opens nothing until a probe needs it.
     pub fn new(settings: Settings) -> Self {
-        Prober { settings }
+        Prober { settings, echoes: echo::Echoes::default() }
     }
-}
-
-/// One round in progress: what a probe is handed.
-struct Round<'a> {
-    prober: &'a Prober,
-    way: &'a Way,
-    deadline: tokio::time::Instant,
 }
