@@ -50,7 +50,7 @@ impl Sheet {
         let mut rows = Vec::new();
         for (index, record) in reader.records().enumerate() {
             match record {
-                Ok(record) => rows.push(record.iter().map(normalise).collect()),
+                Ok(record) => rows.push(record.iter().map(stored).collect()),
                 Err(error) => faults.push(Fault::at(shape.file, row_number(index), "", Kind::Unreadable { reason: error.to_string() })),
             }
         }
@@ -151,6 +151,12 @@ impl Row<'_> {
     pub fn fault(&mut self, column: &str, kind: Kind) {
         self.faults.push(Fault::at(self.sheet.shape.file, self.number, column, kind));
     }
+}
+
+/// Returns a cell as it is stored. Most cells are codes and numbers, which need no Unicode.
+pub(super) fn stored(cell: &str) -> String {
+    let plain = cell.bytes().all(|b| matches!(b, b'!'..=b'~'));
+    if plain { cell.to_owned() } else { normalise(cell) }
 }
 
 fn places(shape: Shape, heading: &[String], faults: &mut Vec<Fault>) -> Option<Vec<Option<usize>>> {

@@ -10,8 +10,7 @@ use super::documents::FILES;
 use super::draft::Draft;
 use super::fault::{Fault, Kind, nearest};
 use super::lists::{self, SHAPES};
-use super::sheet::Sheet;
-use crate::persian::normalise;
+use super::sheet::{Sheet, stored};
 
 /// The files of an inventory by name, as bytes: what is read, stored and exported.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -78,7 +77,7 @@ fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
         let csv = format!("{sheet_name}.csv");
         let yaml = format!("{sheet_name}.yaml");
         if let Some(shape) = SHAPES.into_iter().find(|s| s.file == csv) {
-            let cleaned = rows.iter().map(|row| row.iter().map(|c| normalise(c)).collect()).collect();
+            let cleaned = rows.iter().map(|row| row.iter().map(|c| stored(c)).collect()).collect();
             if let Some(sheet) = Sheet::from_rows(shape, cleaned, &mut faults) {
                 lists::read(&sheet, shape.file, &mut draft, &mut faults);
             }

@@ -139,8 +139,12 @@ impl Maker<'_> {
         let mut namers: Vec<Namer> = self.districts.iter().map(|_| Namer::default()).collect();
         for (number, district) in seats.into_iter().take(self.sums.cities).enumerate() {
             let (county, parent) = self.districts[district].clone();
-            let name =
-                if number < self.counties.len() { self.counties[county].name.clone() } else { namers[district].next(&mut self.dice) };
+            let seat = (number < self.counties.len()).then(|| self.counties[county].name.clone());
+            let name = match seat {
+                Some(name) => name,
+                None => namers[district].next(&mut self.dice),
+            };
+            namers[district].reserve(&name.0);
             in_district[district] += 1;
             let spot = Spot { code: format!("{}{:04}", parent.code, 1_000 + in_district[district]), name, at: self.near(parent.at, 0.03) };
             self.region(RegionKind::City, &parent.code, &spot);
@@ -241,7 +245,7 @@ impl Maker<'_> {
         let mut groups: Vec<&[usize]> = Vec::new();
         let mut rest = villages;
         while !rest.is_empty() {
-            let size = *self.dice.pick(&[1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 4, 4, 5, 6, 8]).min(&rest.len());
+            let size = *self.dice.pick(&[1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5, 8]).min(&rest.len());
             let (group, after) = rest.split_at(size);
             groups.push(group);
             rest = after;
