@@ -15,6 +15,7 @@ pub mod grafana;
 pub mod inventory;
 pub mod kpi;
 pub mod log;
+mod names;
 pub mod people;
 pub mod persian;
 pub mod rules;

@@ -104,7 +104,7 @@ impl Stage {
 
     /// Names the collector's CA certificate.
     pub fn ca(&self) -> PathBuf {
-        self.path("collector/ca.crt")
+        self.path("collector/authority/1.crt")
     }
 
     /// Writes the agent configuration of `site`: `links_and_targets` is YAML.

@@ -62,9 +62,8 @@ pub fn site_state(paths: &[Path]) -> SiteState {
     if any(Role::Primary, &|path| path.carries()) {
         return SiteState::Degraded;
     }
-    let primary_is_down = in_service()
-        .filter(|path| path.role == Role::Primary)
-        .all(|path| matches!(path.state, LinkState::Down | LinkState::Maintenance));
+    let primary_is_down =
+        in_service().filter(|path| path.role == Role::Primary).all(|path| matches!(path.state, LinkState::Down | LinkState::Maintenance));
     let has_primary = in_service().any(|path| path.role == Role::Primary);
     if in_service().any(|path| path.carries()) {
         return match (has_primary && primary_is_down, any(Role::Backup, &well)) {

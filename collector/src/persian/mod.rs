@@ -17,6 +17,7 @@ pub use fold::{fold, normalise};
 pub use glossary::{Words, words};
 pub use jalali::{JalaliDate, Moment, WEEKDAYS};
 pub use names::Named;
+pub(crate) use names::named;
 pub use period::{Period, Season, Window};
 
 /// The language of a page, a message or a report.
