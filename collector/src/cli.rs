@@ -8,8 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::app;
 use crate::config::{self, Config};
 use crate::grafana;
+use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
 use crate::store::Store;
 
@@ -36,8 +38,13 @@ pub struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the collector: the port for agents, the log, the engine, pages, API, alerts.
+    Serve,
     /// Check the configuration and everything it refers to; print every mistake with its line and column.
     Check,
+    /// Tokens for new agents, the list of agents, revocation.
+    #[command(subcommand)]
+    Agents(AgentsCommand),
     /// Write the Grafana packs: dashboards and provisioning files in one query language.
     ExportGrafana(grafana::Export),
     /// Registry versions: import, export, list.
@@ -111,11 +118,20 @@ pub fn main() -> ExitCode {
 
 fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
+        Command::Serve => serve(place),
         Command::Check => check(place),
+        Command::Agents(command) => identity::command::run(place, &command),
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Inventory(command) => inventory::cli::run(place, command),
         Command::Users(args) => crate::people::command::run(&args, place),
     }
+}
+
+fn serve(place: &Place) -> Result<(), Failure> {
+    let config = place.config()?;
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_max_level(tracing::Level::INFO).init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    Ok(runtime.block_on(app::serve(config))?)
 }
 
 fn check(place: &Place) -> Result<(), Failure> {

@@ -3,8 +3,9 @@
 //! ```text
 //! ingest -> log (durable, exactly once) -> advance(engine) -> events, snapshot -> view | kpi | notify | sink
 //! ```
-//! The arrows never turn back.
+//! [`app`] tells that story in order. The arrows never turn back.
 
+pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -12,15 +13,19 @@ pub mod dating;
 pub mod day;
 pub mod engine;
 pub mod grafana;
+pub mod identity;
+pub mod ingest;
 pub mod inventory;
 pub mod kpi;
 pub mod log;
 mod names;
 pub mod people;
 pub mod persian;
+pub mod port;
 pub mod rules;
 pub mod sink;
 pub mod store;
+pub mod telemetry;
 pub mod view;
 
 /// Runs the command the process was started with.

@@ -252,12 +252,17 @@ impl Log {
         Ok(out)
     }
 
+    /// Finds a table an agent has sent since the start, without reading the disk.
+    pub fn known_names(&self, agent: AgentId, table: TableId) -> Option<Arc<Names>> {
+        self.shared.names.of_agent(agent, table)
+    }
+
     /// Finds a table an agent has sent before; `None` if it has not, or if the days it was used on are gone.
     ///
     /// # Errors
     /// A file that cannot be read.
     pub fn names(&self, agent: AgentId, table: TableId) -> Result<Option<Arc<Names>>, LogError> {
-        if let Some(known) = self.shared.names.of_agent(agent, table) {
+        if let Some(known) = self.known_names(agent, table) {
             return Ok(Some(known));
         }
         for day in self.days_holding(Position(0)).into_iter().rev() {

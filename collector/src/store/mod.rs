@@ -6,6 +6,7 @@
 //!
 //! Every area owns its tables through a migration in `store/schema/`; this module knows none of them.
 
+pub mod audit;
 mod schema;
 
 use std::path::{Path, PathBuf};

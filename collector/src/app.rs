@@ -1,0 +1,198 @@
+//! The collector's story, told once, from the last reader back to the first writer.
+//!
+//! ```text
+//!  agents --TLS--> ingest --> log --> advance(engine) --> snapshot --> pages, API, /metrics
+//!                     ^        |             |
+//!                 identity     +--> sinks    +--> events --> history, incidents, notify
+//! ```
+//! What reads starts before what it reads from writes, so that nothing is missed; on SIGTERM or SIGINT the same list is
+//! read backwards: agents are no longer heard, what was heard is stored and applied, then the pages go.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock;
+use crate::config::{Config, TlsFiles};
+use crate::identity::Identity;
+use crate::ingest::{self, Admission, Ingest};
+use crate::inventory::Versions;
+use crate::log::{self, Keeping, Log};
+use crate::port::{self, Limits, Port};
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+
+/// How often another process' changes are looked for: revocation is promised within a second.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long open requests get when the collector stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Connections of people and machines at once.
+const VISITORS: usize = 4_096;
+
+/// How long an agent's connection may be quiet: the longest reporting interval in use is an hour.
+const AGENT_IDLE: Duration = Duration::from_secs(2 * 3_600);
+
+/// How long a visitor's connection may be quiet.
+const VISITOR_IDLE: Duration = Duration::from_secs(120);
+
+/// Runs the collector until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting: a port in use, a data directory that cannot be written, a file that is damaged.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut told_to_stop = StopSignals::listen()?;
+    let store = Store::open(&config.data_dir)?;
+    let telemetry = Telemetry::default();
+    let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
+    let identity = Identity::open(&config.data_dir, store.clone(), config.agents.certificate_validity, clock::now())?;
+    let log = Log::open(Keeping {
+        dir: log::dir_in(&config.data_dir),
+        retention_days: config.log.retention_days,
+        group_commit: config.log.group_commit,
+    })?;
+    telemetry.add_check("log", {
+        let log = log.clone();
+        move || log.trouble().map(|reason| reason.to_string())
+    });
+
+    // The last readers: people and machines.
+    let (stop_people, people_stop) = watch::channel(false);
+    let people = people_port(&config, &telemetry).await?;
+    let people_at = people.listener.local_addr()?;
+    let router = axum::Router::new().merge(telemetry.router());
+    let people = tokio::spawn(people.serve(people_stop, move |_| hyper_util::service::TowerToHyperService::new(router.clone())));
+
+    // The first writers: agents.
+    let (stop_agents, agents_stop) = watch::channel(false);
+    let server_config = ingest::server_config(&identity.authority(), &config.agents.names, clock::now())?;
+    let (server_configs, server_config) = watch::channel(server_config);
+    let agents = agents_port(&config, &telemetry, server_config).await?;
+    let agents_at = agents.listener.local_addr()?;
+    let counters = ingest::Counters::default();
+    telemetry.register(|registry| counters.register(registry));
+    let ingest = Ingest::new(ingest::Parts {
+        log: log.clone(),
+        identity: identity.clone(),
+        assignments: Arc::new(ingest::InventoryAssignments::new(inventory.clone())),
+        admission: Admission::new(config.agents.backlog_bytes_per_minute),
+        counters,
+        patience: config.agents.patience,
+    });
+    let agents = tokio::spawn(agents.serve(agents_stop, move |peer| ingest.session(peer)));
+    let follower = follow_store(store.clone(), identity, config.clone(), inventories, server_configs);
+    tracing::info!(agents = %agents_at, people = %people_at, data = %config.data_dir.display(), "serving");
+
+    told_to_stop.recv().await;
+    tracing::info!("draining");
+    follower.abort();
+    drain("agents' port", &stop_agents, agents).await;
+    drain("people's port", &stop_people, people).await;
+    // The last handle on the log stores what is queued and folds the day into its file.
+    tokio::task::spawn_blocking(move || drop(log)).await?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn drain(what: &str, stop: &watch::Sender<bool>, stage: JoinHandle<()>) {
+    stop.send_replace(true);
+    if stage.await.is_err() {
+        tracing::error!(what, "panicked before it was drained");
+    }
+}
+
+async fn people_port(config: &Config, telemetry: &Telemetry) -> anyhow::Result<Port> {
+    let listen = config.http.listen;
+    let counters = port::Counters::default();
+    telemetry.register(|registry| counters.register("people", registry));
+    Ok(Port {
+        listener: TcpListener::bind(listen).await.with_context(|| format!("the port for people, {listen}, cannot be opened"))?,
+        tls: config.http.tls.as_ref().map(people_tls).transpose()?,
+        limits: Limits { connections: VISITORS, patience: Duration::from_secs(20), idle: VISITOR_IDLE, drain: DRAIN },
+        counters,
+    })
+}
+
+fn people_tls(files: &TlsFiles) -> anyhow::Result<watch::Receiver<Arc<rustls::ServerConfig>>> {
+    let config = port::tls_from_files(files).with_context(|| format!("TLS of the port for people, {}", files.certificate.display()))?;
+    Ok(watch::channel(config).1)
+}
+
+async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receiver<Arc<rustls::ServerConfig>>) -> anyhow::Result<Port> {
+    let listen = config.agents.listen;
+    let counters = port::Counters::default();
+    telemetry.register(|registry| counters.register("agents", registry));
+    Ok(Port {
+        listener: TcpListener::bind(listen).await.with_context(|| format!("the port for agents, {listen}, cannot be opened"))?,
+        tls: Some(tls),
+        limits: Limits { connections: config.agents.connections, patience: config.agents.patience, idle: AGENT_IDLE, drain: DRAIN },
+        counters,
+    })
+}
+
+/// Takes up what other processes change: revoked agents, imported inventories, a rotated authority.
+fn follow_store(
+    store: Store,
+    identity: Identity,
+    config: Config,
+    inventories: watch::Sender<Arc<Versions>>,
+    server_configs: watch::Sender<Arc<rustls::ServerConfig>>,
+) -> JoinHandle<()> {
+    let renew_after = crate::identity::SERVER_VALIDITY / 2;
+    tokio::spawn(async move {
+        let mut seen = None;
+        let mut made_at = clock::now();
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = clock::now();
+            let mut renew = now.since(made_at) >= renew_after;
+            match store.foreign_changes() {
+                Ok(changes) if seen.replace(changes) != Some(changes) => {
+                    let taken_up = take_up(&store, &identity, &config, &inventories);
+                    renew |= taken_up.unwrap_or_else(|error| {
+                        tracing::error!(error = %format!("{error:#}"), "a change of another process could not be taken up");
+                        false
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "the state database cannot be watched"),
+            }
+            if renew {
+                match ingest::server_config(&identity.authority(), &config.agents.names, now) {
+                    Ok(made) => drop(server_configs.send_replace(made)),
+                    Err(error) => tracing::error!(%error, "the server's certificate could not be made anew"),
+                }
+                made_at = now;
+            }
+        }
+    })
+}
+
+/// Reads again what other processes may have changed; `true` if the authority did.
+fn take_up(store: &Store, identity: &Identity, config: &Config, inventories: &watch::Sender<Arc<Versions>>) -> anyhow::Result<bool> {
+    let versions = inventories.borrow().reload(store)?;
+    inventories.send_replace(Arc::new(versions));
+    Ok(identity.reload(&config.data_dir, clock::now())?)
+}
+
+/// SIGTERM and SIGINT.
+struct StopSignals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl StopSignals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}

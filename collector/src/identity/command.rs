@@ -1,0 +1,146 @@
+//! `agents`: tokens, the list of agents, revocation, and the rotation of the authority.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use rusta_wire::{AgentId, UnixMs};
+use serde::Serialize;
+
+use super::authority::Authority;
+use super::enrolment::{make_token, revoke};
+use crate::cli::{Failure, Place};
+use crate::clock;
+use crate::config::parse_duration;
+use crate::store::audit::{self, Deed};
+use crate::store::{Store, StoreError};
+
+/// What to do with agents.
+#[derive(Debug, Subcommand)]
+pub enum AgentsCommand {
+    /// Make a one-time token with which one device can enrol for a site. It is shown once and kept only as a hash.
+    Token {
+        /// The site the device will speak for.
+        #[arg(long, value_name = "CODE")]
+        site: String,
+        /// How long the token can be used: 30m, 24h, 7d.
+        #[arg(long, default_value = "24h", value_parser = parse_duration)]
+        ttl: std::time::Duration,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List every agent that ever enrolled.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Refuse an agent from now on. A running collector notices within a second.
+    Revoke {
+        /// The agent's id, sixteen hexadecimal digits.
+        id: AgentId,
+    },
+    /// Make a new authority that signs from now on. Agents that know only the old one go on working and learn the new
+    /// one when they renew.
+    RotateAuthority,
+    /// Stop trusting older authorities. Refuses while an agent still has a certificate from one.
+    RetireAuthority,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    agent: String,
+    site: String,
+    enrolled_at: String,
+    certificate_until: String,
+    revoked_at: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Token {
+    token: String,
+    site: String,
+    expires_at: String,
+}
+
+/// Runs one of the commands.
+///
+/// # Errors
+/// What the database or the authority's files say.
+pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
+    let store = place.store()?;
+    let now = clock::now();
+    match command {
+        AgentsCommand::Token { site, ttl, json } => {
+            let token = make_token(&store, site, now, *ttl)?;
+            let made = Token { token, site: site.clone(), expires_at: date_text(now + *ttl) };
+            if *json { print_json(&made)? } else { println!("{}", made.token) }
+        }
+        AgentsCommand::List { json } => list(&store, *json)?,
+        AgentsCommand::Revoke { id } => {
+            let revoked = revoke(&store, *id, "cli", now)?;
+            println!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
+        }
+        AgentsCommand::RotateAuthority => {
+            let data_dir = place.config()?.data_dir;
+            let number = Authority::rotate(&data_dir, now)?;
+            let made = Deed { at: now, actor: "cli", action: "authority.rotate", subject: &number.to_string(), detail: "" };
+            store.write(|tx| audit::record(tx, &made))?;
+            println!("authority {number} signs from now on");
+        }
+        AgentsCommand::RetireAuthority => retire(&store, &place.config()?.data_dir, now)?,
+    }
+    Ok(())
+}
+
+fn retire(store: &Store, data_dir: &Path, now: UnixMs) -> Result<(), Failure> {
+    let waiting: i64 = store.read(|tx| {
+        let sql = "SELECT count(*) FROM agents WHERE revoked_at IS NULL AND not_after > ?1 AND coalesce(renewed_at, enrolled_at) <
+                   coalesce((SELECT max(at) FROM audit WHERE action = 'authority.rotate'), 0)";
+        Ok::<_, StoreError>(tx.query_row(sql, [now.0], |row| row.get(0))?)
+    })?;
+    if waiting > 0 {
+        return Err(Failure::Failed(anyhow::anyhow!("{waiting} agents have not renewed since the rotation and would be locked out")));
+    }
+    let retired = Authority::retire_old(data_dir)?;
+    let deed = Deed { at: now, actor: "cli", action: "authority.retire", subject: &retired.to_string(), detail: "" };
+    store.write(|tx| audit::record(tx, &deed))?;
+    println!("{retired} older authorities are no longer trusted");
+    Ok(())
+}
+
+fn list(store: &Store, json: bool) -> Result<(), Failure> {
+    let listed = store.read(|tx| {
+        let mut statement =
+            tx.prepare("SELECT id, site_code, enrolled_at, not_after, revoked_at FROM agents ORDER BY site_code, enrolled_at")?;
+        let rows = statement.query_map([], |row| {
+            Ok(Listed {
+                agent: row.get(0)?,
+                site: row.get(1)?,
+                enrolled_at: date_text(UnixMs(row.get(2)?)),
+                certificate_until: date_text(UnixMs(row.get(3)?)),
+                revoked_at: row.get::<_, Option<i64>>(4)?.map(|at| date_text(UnixMs(at))),
+            })
+        })?;
+        Ok::<_, StoreError>(rows.collect::<Result<Vec<_>, _>>()?)
+    })?;
+    if json {
+        return print_json(&listed);
+    }
+    println!("{:16}  {:20}  {:20}  {:20}  revoked", "agent", "site", "enrolled", "certificate until");
+    for agent in listed {
+        let revoked = agent.revoked_at.as_deref().unwrap_or("");
+        println!("{:16}  {:20}  {:20}  {:20}  {revoked}", agent.agent, agent.site, agent.enrolled_at, agent.certificate_until);
+    }
+    Ok(())
+}
+
+fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    println!("{}", serde_json::to_string_pretty(value)?);
+    Ok(())
+}
+
+/// Writes a time as RFC 3339 in UTC, whole seconds.
+fn date_text(at: UnixMs) -> String {
+    jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| at.to_string(), |time| time.to_string())
+}

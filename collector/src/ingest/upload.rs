@@ -1,0 +1,225 @@
+//! `POST /v1/batches`: frames in, an [`Answer`] out after they are on disk.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, StatusCode};
+use rusta_wire::limits::{FRAMES_PER_UPLOAD, UPLOAD_BYTES};
+use rusta_wire::{AgentId, Answer, Batch, BootId, Frame, FrameKind, Hold, TableId, UnixMs};
+
+use super::admission::come_back;
+use super::{Refusal, Reply, Session, Speaker, reply};
+use crate::clock;
+use crate::log::{self, Appended, LogError, Names, Upload};
+
+/// The boot the agent is in, sixteen hexadecimal digits. With [`UPTIME_HEADER`] the first contact already dates the boot.
+const BOOT_HEADER: &str = "rusta-boot";
+
+/// How long that boot has lasted, in milliseconds.
+const UPTIME_HEADER: &str = "rusta-uptime-ms";
+
+/// A batch that ended longer ago than this many of its own lengths, and a little for the way, is backlog.
+const FRESH_LENGTHS: u128 = 2;
+
+/// How long the way may take.
+const FRESH_WAY_MS: u128 = 30_000;
+
+/// Unix time of a boot's monotonic zero.
+type Live = Option<(BootId, i64)>;
+
+/// Why nothing was stored.
+enum Rejected {
+    Refused(Refusal),
+    MissingTables(Vec<TableId>),
+    Busy,
+    Broken(String),
+}
+
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Rejected::Refused(refusal)
+    }
+}
+
+impl From<LogError> for Rejected {
+    fn from(error: LogError) -> Self {
+        match error {
+            LogError::Overlap(_) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).into(),
+            LogError::Busy => Rejected::Busy,
+            LogError::Unavailable(_) | LogError::Unreadable(_) => Rejected::Broken(error.to_string()),
+        }
+    }
+}
+
+/// What an acknowledged upload was.
+struct Done {
+    appended: Appended,
+    bytes: usize,
+    backlog: bool,
+}
+
+pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: UnixMs) -> Reply {
+    let started = Instant::now();
+    let speaker = match session.speaker(now) {
+        Ok(speaker) => speaker,
+        Err(refusal) => return refused(session, None, &refusal),
+    };
+    let Some(_under_way) = session.shared.admission.enter() else {
+        return rejected(session, &speaker, Rejected::Busy, now);
+    };
+    match store(session, &speaker, request, now).await {
+        Ok(done) => {
+            session.shared.counters.acknowledged(done.appended, done.bytes, started.elapsed().as_secs_f64());
+            let pace = session.shared.admission.pace(done.backlog, now);
+            let answer = Answer { backlog_bytes: pace.backlog_bytes, hold: pace.hold, ..base_answer(session, Some(&speaker)) };
+            protobuf(StatusCode::OK, &answer)
+        }
+        Err(why) => rejected(session, &speaker, why, now),
+    }
+}
+
+async fn store(session: &Session, speaker: &Speaker, request: Request<Incoming>, now: UnixMs) -> Result<Done, Rejected> {
+    if let Some(reason) = session.shared.log.trouble() {
+        return Err(Rejected::Broken(reason.to_string()));
+    }
+    let live = live_offset(request.headers(), now);
+    let body = session.body(request, UPLOAD_BYTES).await?;
+    let batches = read(session, speaker, &body, live, now).await?;
+    let backlog = batches.len() > 1 || batches.iter().any(|batch| is_backlog(batch, live, now));
+    let upload = Upload { site_code: speaker.site_code.clone(), received_at: now, batches };
+    let appended = session.shared.log.append(upload).await?;
+    Ok(Done { appended, bytes: body.len(), backlog })
+}
+
+/// Reads and validates every frame; one bad frame refuses them all.
+async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, now: UnixMs) -> Result<Vec<log::Incoming>, Rejected> {
+    let mut tables: HashMap<TableId, Arc<Names>> = HashMap::new();
+    let mut missing = Vec::new();
+    let mut batches = Vec::new();
+    let mut place = 0;
+    for (number, frame) in Frame::read_all(body).enumerate() {
+        if number >= FRAMES_PER_UPLOAD {
+            return Err(malformed(number, &format!("an upload may have {FRAMES_PER_UPLOAD}")));
+        }
+        let frame = frame.map_err(|error| malformed(number, &error))?;
+        let bytes = body.slice(place..place + frame.encoded_len());
+        place += frame.encoded_len();
+        match frame.kind {
+            FrameKind::Table => {
+                let learnt = session.shared.log.learn_names(speaker.agent, &frame.payload);
+                let names = learnt.map_err(|error| malformed(number, &error))?;
+                tables.insert(names.id, names);
+            }
+            FrameKind::Batch => {
+                let head = Batch::head(&frame.payload).map_err(|error| malformed(number, &error))?;
+                if head.id.agent != speaker.agent {
+                    return Err(stolen(session, speaker, head.id.agent, now).into());
+                }
+                let Some(names) = find_names(session, speaker.agent, head.table, &mut tables).await? else {
+                    missing.push(head.table);
+                    continue;
+                };
+                // Decoded whole, so that whatever the log holds can be read.
+                Batch::decode(&frame.payload, &names.table).map_err(|error| malformed(number, &error))?;
+                let live_offset_ms = live.filter(|(boot, _)| *boot == head.id.boot).map(|(_, offset)| offset);
+                batches.push(log::Incoming { head, live_offset_ms, frame: bytes, names });
+            }
+            FrameKind::Mark => return Err(malformed(number, &"a spool's mark is never sent")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(batches);
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    Err(Rejected::MissingTables(missing))
+}
+
+fn malformed(frame: usize, fault: &dyn Display) -> Rejected {
+    Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("frame {frame}: {fault}")).into()
+}
+
+async fn find_names(
+    session: &Session,
+    agent: AgentId,
+    table: TableId,
+    tables: &mut HashMap<TableId, Arc<Names>>,
+) -> Result<Option<Arc<Names>>, Rejected> {
+    let log = session.shared.log.clone();
+    if let Some(names) = tables.get(&table).cloned().or_else(|| log.known_names(agent, table)) {
+        return Ok(Some(names));
+    }
+    // On disk it is looked for once an agent and start; that must not stop the other connections.
+    let found = tokio::task::spawn_blocking(move || log.names(agent, table)).await;
+    let found = found.map_err(|error| Rejected::Broken(error.to_string()))??;
+    tables.extend(found.iter().map(|names| (table, names.clone())));
+    Ok(found)
+}
+
+/// Records that an agent sent what another one measured.
+fn stolen(session: &Session, speaker: &Speaker, claimed: AgentId, now: UnixMs) -> Refusal {
+    let identity = session.shared.identity.clone();
+    let (agent, detail) = (speaker.agent, format!("claimed to be {claimed}"));
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = identity.record_misuse(agent, "agent.batch.refused", &detail, now) {
+            tracing::error!(%error, %agent, detail, "a refused batch could not be recorded in the audit log");
+        }
+    });
+    Refusal::new(StatusCode::FORBIDDEN, "other_agent", "the batch names another agent than the certificate")
+}
+
+fn rejected(session: &Session, speaker: &Speaker, why: Rejected, now: UnixMs) -> Reply {
+    let later = |status, broken, reason: String| {
+        session.shared.counters.refused(if broken { "cannot_store" } else { "busy" });
+        let retry_after_ms = come_back(speaker.agent, broken, now);
+        protobuf(status, &Answer { retry_after_ms, hold: Hold::All, reason, ..base_answer(session, Some(speaker)) })
+    };
+    match why {
+        Rejected::Refused(refusal) => refused(session, Some(speaker), &refusal),
+        Rejected::MissingTables(missing_tables) => {
+            session.shared.counters.refused("missing_table");
+            protobuf(StatusCode::CONFLICT, &Answer { missing_tables, ..base_answer(session, Some(speaker)) })
+        }
+        Rejected::Busy => later(StatusCode::TOO_MANY_REQUESTS, false, "too many uploads are under way".into()),
+        Rejected::Broken(reason) => later(StatusCode::SERVICE_UNAVAILABLE, true, reason),
+    }
+}
+
+fn refused(session: &Session, speaker: Option<&Speaker>, refusal: &Refusal) -> Reply {
+    session.count(refusal);
+    tracing::debug!(reason = refusal.label, detail = refusal.reason, "upload refused");
+    protobuf(refusal.status, &Answer { reason: refusal.reason.clone(), ..base_answer(session, speaker) })
+}
+
+fn base_answer(session: &Session, speaker: Option<&Speaker>) -> Answer {
+    Answer {
+        // Read again: the answer is written after the fsync, and the agent sets its clock by it.
+        server_time: clock::now(),
+        assignment_version: speaker.map_or(0, |speaker| session.shared.assignments.version(&speaker.site_code)),
+        ..Answer::default()
+    }
+}
+
+fn protobuf(status: StatusCode, answer: &Answer) -> Reply {
+    reply(status, "application/x-protobuf", answer.encode())
+}
+
+/// Reads what the agent says about the boot it is in; `None` if it says nothing or nonsense.
+fn live_offset(headers: &HeaderMap, now: UnixMs) -> Live {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let uptime_ms = text(UPTIME_HEADER)?.parse::<i64>().ok().filter(|ms| *ms >= 0)?;
+    Some((text(BOOT_HEADER)?.parse().ok()?, now.0.checked_sub(uptime_ms)?))
+}
+
+/// Tells whether a batch was measured well before it was sent; one whose time nobody knows is not called so.
+fn is_backlog(batch: &log::Incoming, live: Live, now: UnixMs) -> bool {
+    let Some((boot, offset)) = live else { return false };
+    let until = i64::try_from(batch.head.until.0).unwrap_or(i64::MAX);
+    let age = u128::try_from(now.0.saturating_sub(offset.saturating_add(until))).unwrap_or(0);
+    let length = batch.head.until.since(batch.head.from).as_millis();
+    batch.head.id.boot != boot || age > length * FRESH_LENGTHS + FRESH_WAY_MS
+}

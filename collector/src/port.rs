@@ -1,0 +1,350 @@
+//! A listening port: accepts, speaks TLS and HTTP/1.1 or HTTP/2, bounds what a stranger can hold, and drains.
+//!
+//! ```text
+//! accept --room?--> half open (TLS handshake, bounded, the oldest gives way) --> open (requests) --> drained
+//! ```
+//! A crowd of connections that never finish their handshake costs a slot each, and the oldest of them are closed first:
+//! an honest handshake takes a second or two, so it is never the oldest for long.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::{Body, Incoming};
+use hyper::service::Service;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::TlsFiles;
+
+/// Connections between accept and the end of their handshake. An agent's is there for one or two round trips.
+const HALF_OPEN: usize = 4_096;
+
+/// Streams of one HTTP/2 connection at once. An agent sends one upload after another.
+const STREAMS: u32 = 16;
+
+/// Bytes of request headers, and of what HTTP/1.1 buffers. A certificate is not in them, a cookie may be.
+const HEADER_BYTES: usize = 16 * 1024;
+
+/// Bytes one HTTP/2 stream may have in flight: the largest upload.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// After an accept failed for want of descriptors, how long others get to give some back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What a port allows.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once.
+    pub connections: usize,
+    /// How long a handshake or a request's head may take.
+    pub patience: Duration,
+    /// How long a connection may be quiet.
+    pub idle: Duration,
+    /// How long open requests get when the port drains.
+    pub drain: Duration,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone)]
+pub struct Peer {
+    /// Where from.
+    pub address: SocketAddr,
+    /// The certificate it proved, if it showed one; its chain was verified.
+    pub certificate: Option<CertificateDer<'static>>,
+    /// Closes the connection once the answers under way are out.
+    pub close: Arc<Notify>,
+}
+
+/// What happened on a port.
+#[derive(Debug, Clone, Default)]
+pub struct Counters {
+    accepted: Counter,
+    open: Gauge,
+    no_room: Counter,
+    handshake_failed: Counter,
+    handshake_slow: Counter,
+    gave_way: Counter,
+    idle_closed: Counter,
+    broken: Counter,
+}
+
+impl Counters {
+    /// Makes the counters known under a name such as `agents`.
+    pub fn register(&self, port: &'static str, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_label(("port".into(), port.into()));
+        registry.register("rusta_connections_accepted", "Connections accepted", self.accepted.clone());
+        registry.register("rusta_connections_open", "Connections open", self.open.clone());
+        registry.register("rusta_connections_no_room", "Connections closed for want of room", self.no_room.clone());
+        registry.register("rusta_handshakes_failed", "TLS handshakes that failed", self.handshake_failed.clone());
+        registry.register("rusta_handshakes_slow", "TLS handshakes that took too long", self.handshake_slow.clone());
+        registry.register("rusta_handshakes_gave_way", "Half-open connections closed to make room", self.gave_way.clone());
+        registry.register("rusta_connections_idle_closed", "Connections closed because they were quiet", self.idle_closed.clone());
+        registry.register("rusta_connections_broken", "Connections that ended by a fault of the other end", self.broken.clone());
+    }
+}
+
+/// A port that is bound and not yet served.
+pub struct Port {
+    /// The socket.
+    pub listener: TcpListener,
+    /// TLS, read anew for each connection so that a renewed certificate is used at once; `None` for plain HTTP.
+    pub tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
+    /// What it allows.
+    pub limits: Limits,
+    /// What happened on it.
+    pub counters: Counters,
+}
+
+impl Port {
+    /// Serves until `drain` says so, then lets open requests finish.
+    pub async fn serve<M, S, B>(self, mut drain: watch::Receiver<bool>, make_service: M)
+    where
+        M: Fn(Peer) -> S + Clone + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let room = Arc::new(Semaphore::new(self.limits.connections));
+        let half_open = HalfOpen::default();
+        // Every connection holds a clone; when all are gone the port is drained.
+        let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
+        loop {
+            let (stream, address) = tokio::select! {
+                () = told_to(&mut drain) => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+            };
+            let Ok(permit) = room.clone().try_acquire_owned() else {
+                self.counters.no_room.inc();
+                continue;
+            };
+            self.counters.accepted.inc();
+            let connection = Connection {
+                tls: self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone())),
+                limits: self.limits,
+                counters: self.counters.clone(),
+                drain: drain.clone(),
+                address,
+                _room: permit,
+            };
+            let (make_service, half_open, alive) = (make_service.clone(), half_open.clone(), alive.clone());
+            tokio::spawn(async move {
+                connection.run(stream, &half_open, make_service).await;
+                drop(alive);
+            });
+        }
+        drop((alive, self.listener));
+        if tokio::time::timeout(self.limits.drain, all_gone.recv()).await.is_err() {
+            tracing::warn!("some connections did not finish in time and are cut");
+        }
+    }
+}
+
+struct Connection {
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    counters: Counters,
+    drain: watch::Receiver<bool>,
+    address: SocketAddr,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn run<M, S, B>(mut self, stream: TcpStream, half_open: &HalfOpen, make_service: M)
+    where
+        M: Fn(Peer) -> S,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        // Answers are small and come one at a time; waiting to fill a packet would only delay them.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let peer = |certificate| Peer { address: self.address, certificate, close: Arc::default() };
+        let Some(acceptor) = self.tls.take() else {
+            let peer = peer(None);
+            let service = make_service(peer.clone());
+            return self.requests(stream, &peer, service).await;
+        };
+        let slot = half_open.enter(&self.counters);
+        let handshake = tokio::select! {
+            handshake = tokio::time::timeout(self.limits.patience, acceptor.accept(stream)) => handshake,
+            () = slot.give_way.notified() => return,
+        };
+        drop(slot);
+        match handshake {
+            Ok(Ok(stream)) => {
+                let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
+                let peer = peer(certificate);
+                let service = make_service(peer.clone());
+                self.requests(stream, &peer, service).await;
+            }
+            Ok(Err(error)) => {
+                self.counters.handshake_failed.inc();
+                tracing::debug!(address = %self.address, %error, "handshake failed");
+            }
+            Err(_) => {
+                self.counters.handshake_slow.inc();
+            }
+        }
+    }
+
+    async fn requests<T, S, B>(mut self, stream: T, peer: &Peer, service: S)
+    where
+        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
+        S::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.counters.open.inc();
+        let requests = Arc::new(AtomicU64::new(0));
+        let counted = Counted { service, requests: requests.clone() };
+        let http = http(self.limits.patience);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
+        let mut seen = u64::MAX;
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => {
+                    if ended.is_err() {
+                        self.counters.broken.inc();
+                    }
+                    break;
+                }
+                () = told_to(&mut self.drain), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = peer.close.notified(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = tokio::time::sleep(if draining { self.limits.drain } else { self.limits.idle }) => {
+                    let now = requests.load(Ordering::Relaxed);
+                    if draining || now == seen {
+                        self.counters.idle_closed.inc();
+                        break;
+                    }
+                    seen = now;
+                }
+            }
+        }
+        self.counters.open.dec();
+    }
+}
+
+/// Waits until a port is told to drain; one whose teller is gone is told so too.
+async fn told_to(drain: &mut watch::Receiver<bool>) {
+    let _told_or_gone = drain.wait_for(|drain| *drain).await;
+}
+
+fn http(patience: Duration) -> auto::Builder<TokioExecutor> {
+    let mut http = auto::Builder::new(TokioExecutor::new());
+    http.http1().timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(HEADER_BYTES).max_headers(64);
+    http.http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(16 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(STREAM_WINDOW)
+        .max_send_buf_size(64 * 1024);
+    http
+}
+
+/// Counts requests, so that a quiet connection can be told from a busy one.
+struct Counted<S> {
+    service: S,
+    requests: Arc<AtomicU64>,
+}
+
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.service.call(request)
+    }
+}
+
+/// The connections in their handshake, oldest first.
+#[derive(Clone, Default)]
+struct HalfOpen(Arc<Mutex<HalfOpenSlots>>);
+
+#[derive(Default)]
+struct HalfOpenSlots {
+    next: u64,
+    waiting: BTreeMap<u64, Arc<Notify>>,
+}
+
+struct Slot {
+    slots: HalfOpen,
+    number: u64,
+    give_way: Arc<Notify>,
+}
+
+impl HalfOpen {
+    fn enter(&self, counters: &Counters) -> Slot {
+        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.waiting.len() >= HALF_OPEN
+            && let Some((_, oldest)) = slots.waiting.pop_first()
+        {
+            counters.gave_way.inc();
+            oldest.notify_one();
+        }
+        let number = slots.next;
+        slots.next += 1;
+        let give_way = Arc::new(Notify::new());
+        slots.waiting.insert(number, give_way.clone());
+        Slot { slots: self.clone(), number, give_way }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.slots.0.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&self.number);
+    }
+}
+
+/// Makes the TLS of a port from PEM files.
+///
+/// # Errors
+/// Files that cannot be read, or a key that does not belong to the certificate.
+pub fn tls_from_files(files: &TlsFiles) -> anyhow::Result<Arc<rustls::ServerConfig>> {
+    let chain = CertificateDer::pem_file_iter(&files.certificate)?.collect::<Result<Vec<_>, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(&files.key)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
