@@ -5,6 +5,7 @@
 //! ```
 //! [`app`] tells that story in order. The arrows never turn back.
 
+pub mod api;
 pub mod app;
 pub mod cli;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod sink;
 pub mod store;
 pub mod telemetry;
 pub mod view;
+pub mod web;
 
 /// Runs the command the process was started with.
 pub fn main() -> std::process::ExitCode {

@@ -20,6 +20,12 @@ pub trait Named: Copy {
     }
 }
 
+impl<T: Named> Named for &T {
+    fn names(self) -> (&'static str, &'static str) {
+        (*self).names()
+    }
+}
+
 macro_rules! named {
     ($kind:ident { $($variant:ident => $fa:literal, $en:literal;)+ }) => {
         impl Named for $kind {

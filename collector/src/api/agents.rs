@@ -1,0 +1,45 @@
+//! `/api/v1/agents`.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::answer::{Asking, List, checked_limit};
+use super::{Caller, Problem};
+use crate::engine::AgentState;
+use crate::view::{AgentFilter, AgentRow, agents};
+use crate::web::WebState;
+
+/// Which agents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AgentsQuery {
+    /// reporting, late, silent, buffered or never_seen.
+    #[serde(default)]
+    state: Option<String>,
+    /// Cursor from the page before.
+    #[serde(default)]
+    cursor: Option<String>,
+    /// Rows to return, 1 to 1000.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// Lists agents in the order of their ids.
+#[utoipa::path(get, path = "/api/v1/agents", params(AgentsQuery), tag = "agents",
+    responses((status = 200, body = List<AgentRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<AgentsQuery>) -> Result<Response, Problem> {
+    let snapshot = web.snapshot();
+    let limit = checked_limit(query.limit)?;
+    let state: Option<AgentState> =
+        query.state.as_deref().map(str::parse).transpose().map_err(|fault: String| Problem::invalid("state", fault))?;
+    let filter = AgentFilter { states: state.into_iter().collect(), ..AgentFilter::default() };
+    let mut rows = agents(&snapshot, caller.visitor.sight(&snapshot), &filter);
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    rows.retain(|row| query.cursor.as_ref().is_none_or(|cursor| row.id > *cursor));
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    Ok(caller.answer(&List { items: rows, next }))
+}

@@ -1,0 +1,59 @@
+//! `/api/v1/kpis`.
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::answer::{Asking, List};
+use super::{Caller, Problem};
+use crate::kpi::{Weight, connected_share_now};
+use crate::persian::Period;
+use crate::view::{FigureView, Time};
+use crate::web::WebState;
+
+/// Which figures.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct KpisQuery {
+    /// Id of the KPI; all of them if not given.
+    #[serde(default)]
+    id: Option<String>,
+    /// Code of a region; every region level above the village if not given.
+    #[serde(default)]
+    region: Option<String>,
+    /// `now` (default), `24h`, `1405`, `1405-q3`, `1405-08`, `1405-08-30` or `1405-08-30w`.
+    #[serde(default)]
+    period: Option<String>,
+    /// `village` (default), `household` or `population`.
+    #[serde(default)]
+    weight: Option<String>,
+}
+
+/// Lists figures with their bounds, numerator, denominator and definition.
+#[utoipa::path(get, path = "/api/v1/kpis", params(KpisQuery), tag = "kpis",
+    responses((status = 200, body = List<FigureView>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<KpisQuery>) -> Result<Response, Problem> {
+    let snapshot = web.snapshot();
+    let inventory = &snapshot.inventory;
+    let sight = caller.visitor.sight(&snapshot);
+    let _period: Period = query.period.as_deref().unwrap_or("now").parse().map_err(|fault: String| Problem::invalid("period", fault))?;
+    let weight: Weight = query.weight.as_deref().unwrap_or("village").parse().map_err(|fault: String| Problem::invalid("weight", fault))?;
+    if let Some(id) = query.id.as_deref().filter(|id| crate::kpi::by_id(id).is_none()) {
+        return Err(Problem::invalid("id", format!("there is no KPI `{id}`")));
+    }
+    let wanted = match query.region.as_deref() {
+        None => None,
+        Some(code) => {
+            let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
+            Some(found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))?)
+        }
+    };
+    let figures = connected_share_now::figures(&snapshot, weight, web.now_max_age);
+    let located = figures.iter().filter_map(|figure| inventory.region_by_code(&figure.region).map(|id| (id, figure)));
+    let items = located
+        .filter(|(id, _)| sight.sees_region(inventory, *id) && wanted.is_none_or(|wanted| wanted == *id))
+        .map(|(id, figure)| FigureView::of(inventory, id, figure, Time(snapshot.at)))
+        .collect();
+    Ok(caller.answer(&List { items, next: None }))
+}

@@ -1,0 +1,57 @@
+//! The API for machines: the structs of `view` as JSON, described by OpenAPI 3.1 at `/openapi.json`.
+//!
+//! Lists answer `{"items": [...], "next": cursor or null}`; errors are RFC 9457 problems; answers carry an `ETag`, and a
+//! client that shows it again gets 304. A person's region scope holds here as on the pages.
+
+mod agents;
+mod answer;
+mod kpis;
+mod problem;
+mod regions;
+mod sites;
+
+use axum::Router;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use answer::Caller;
+pub use problem::Problem;
+
+use crate::web::WebState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Rusta", description = "Coverage KPIs, sites, incidents and agents of village connectivity."),
+    modifiers(&BearerTokens),
+)]
+struct Description;
+
+struct BearerTokens;
+
+impl utoipa::Modify for BearerTokens {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// Builds the routes of the API.
+pub fn router() -> Router<WebState> {
+    let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(kpis::list))
+        .routes(routes!(regions::list))
+        .routes(routes!(sites::list))
+        .routes(routes!(sites::one))
+        .routes(routes!(sites::series))
+        .routes(routes!(agents::list))
+        .split_for_parts();
+    routes.route("/openapi.json", get(move || async move { axum::Json(description).into_response() })).route("/api/{*rest}", get(nothing))
+}
+
+async fn nothing() -> Problem {
+    Problem::not_found("there is no such address in the API; /openapi.json lists them")
+}

@@ -1,0 +1,73 @@
+//! What happened at a site over a window: states, rounds, outages.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{CauseView, Time};
+use crate::engine::LinkState;
+
+/// A site's past.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct SitePast {
+    /// One entry per link.
+    pub links: Vec<LinkPast>,
+}
+
+/// A link's past.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct LinkPast {
+    /// Its name.
+    pub link: String,
+    /// States in order; gaps are unknown.
+    pub states: Vec<StateSpan>,
+    /// Outages that touch the window, in order.
+    pub outages: Vec<OutageView>,
+    /// The target whose round trips are listed.
+    pub target: Option<String>,
+    /// Length of a slot in seconds.
+    pub slot_seconds: u32,
+    /// Round trips by slot; slots without rounds are left out.
+    pub rounds: Vec<RoundView>,
+}
+
+/// A stretch of time in one state.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct StateSpan {
+    /// The state.
+    #[schema(value_type = String, example = "up")]
+    pub state: LinkState,
+    /// Its first instant.
+    pub from: Time,
+    /// The first instant after it.
+    pub until: Time,
+}
+
+/// An outage.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct OutageView {
+    /// The link.
+    pub link: String,
+    /// When it began.
+    pub started_at: Time,
+    /// When it ended; `null` while it lasts.
+    pub restored_at: Option<Time>,
+    /// Why.
+    pub cause: Option<CauseView>,
+}
+
+/// A slot of rounds.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct RoundView {
+    /// Its first instant.
+    pub at: Time,
+    /// Smallest round trip in microseconds.
+    pub rtt_us_min: Option<i64>,
+    /// Median of the rounds' medians in microseconds.
+    pub rtt_us_p50: Option<i64>,
+    /// Largest round trip in microseconds.
+    pub rtt_us_max: Option<i64>,
+    /// Packets sent.
+    pub sent: u64,
+    /// Replies received.
+    pub received: u64,
+}

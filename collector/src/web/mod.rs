@@ -1,0 +1,52 @@
+//! The pages: server-rendered HTML in Persian and English, readable without script, from no other origin.
+//!
+//! ```text
+//! request -> Asked { visitor, prefs } -> view (pure) -> template -> HTML
+//! ```
+//! A page never computes: what it prints comes from `view` and `kpi`, and the API gives the same structs as JSON.
+
+mod archive;
+mod asked;
+mod assets;
+mod guard;
+mod html;
+mod page;
+mod pages;
+mod prefs;
+mod state;
+mod svg;
+mod tone;
+
+pub use archive::site_past;
+pub use asked::Asked;
+pub use pages::sites::SitesQuery;
+pub use state::WebState;
+
+use axum::Router;
+use axum::middleware::from_fn;
+use axum::routing::{get, post};
+use tower_http::compression::CompressionLayer;
+
+/// Everything people and machines reach: pages, static files and the API.
+pub fn router(state: WebState) -> Router {
+    Router::new()
+        .route("/", get(pages::overview::home))
+        .route("/regions/{code}", get(pages::overview::region))
+        .route("/map/{code}", get(pages::map::picture))
+        .route("/sites", get(pages::sites::list))
+        .route("/sites.csv", get(pages::export::csv))
+        .route("/sites.xlsx", get(pages::export::xlsx))
+        .route("/sites/{code}", get(pages::site::detail))
+        .route("/agents", get(pages::agents::list))
+        .route("/login", get(pages::login::form).post(pages::login::sign_in))
+        .route("/logout", post(pages::login::sign_out))
+        .route("/static/{name}", get(assets::serve))
+        .merge(crate::api::router())
+        .fallback(pages::errors::not_found)
+        .layer(from_fn(guard::headers))
+        .layer(CompressionLayer::new())
+        .with_state(state)
+}
+
+#[cfg(test)]
+mod tests;

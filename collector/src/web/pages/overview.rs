@@ -1,0 +1,341 @@
+//! The province wall, and the same page one level down for every region.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use rusta_wire::Network;
+use serde::Deserialize;
+
+use super::map::{MapView, map_view};
+use crate::engine::{AgentState, Snapshot, VillageState};
+use crate::inventory::{RegionId, RegionKind};
+use crate::kpi::{Weight, connected_share_now};
+use crate::persian::{Named, words};
+use crate::view::{
+    AgentFilter, Attention, Counts, FigureView, LinkCounts, Place, RegionRow, Sight, SiteFilter, SiteRow, Tally, Time, agents, attention,
+    children, path_to, roots, sites,
+};
+use crate::web::asked::Asked;
+use crate::web::html::{Html, url_part};
+use crate::web::page::{Page, Section};
+use crate::web::state::WebState;
+use crate::web::svg::{bounds_bar, share_bar};
+use crate::web::tone::Tone;
+
+/// What fits beside the map without scrolling a wall screen.
+const ATTENTION_ROWS: usize = 12;
+
+/// A rural district has a few dozen sites; more are found through the list of sites.
+const SITES_HERE: usize = 60;
+
+#[derive(Template)]
+#[template(path = "overview.html")]
+struct OverviewPage {
+    p: Page,
+    kind: Option<RegionKind>,
+    path: Vec<Place>,
+    headline: Option<FigureView>,
+    headline_tone: &'static str,
+    headline_bar: Html,
+    trend: Html,
+    states: Vec<StateTile>,
+    networks: Vec<NetworkLine>,
+    map: Option<MapView>,
+    legend: Vec<LegendItem>,
+    attention: Attention,
+    attention_href: String,
+    children: Vec<ChildRow>,
+    children_title: &'static str,
+    columns: Vec<Column>,
+    standing_here: Vec<SiteRow>,
+}
+
+struct StateTile {
+    tone: Tone,
+    word: &'static str,
+    count: u32,
+    of: String,
+    href: String,
+}
+
+struct NetworkLine {
+    network: Network,
+    counts: LinkCounts,
+    bar: Html,
+}
+
+struct LegendItem {
+    tone: Tone,
+    word: &'static str,
+    count: u32,
+}
+
+struct ChildRow {
+    region: RegionRow,
+    figure: Option<FigureView>,
+    bar: Html,
+}
+
+struct Column {
+    title: &'static str,
+    href: String,
+    chosen: bool,
+    direction: &'static str,
+}
+
+/// How to show the page.
+#[derive(Debug, Default, Deserialize)]
+pub struct Shown {
+    sort: Option<String>,
+    wall: Option<String>,
+}
+
+/// The page a person starts from: their region, or the province, or the list of provinces.
+pub async fn home(State(web): State<WebState>, asked: Asked, Query(shown): Query<Shown>) -> Response {
+    let snapshot = web.snapshot();
+    let starts = roots(&snapshot.inventory, asked.sight(&snapshot));
+    let region = if let [only] = starts.as_slice() { Some(*only) } else { None };
+    show(&web, &snapshot, &asked, &shown, region)
+}
+
+/// One region.
+pub async fn region(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
+    let snapshot = web.snapshot();
+    let sight = asked.sight(&snapshot);
+    let found = snapshot.inventory.region_by_code(&code).filter(|id| sight.sees_region(&snapshot.inventory, *id));
+    match found {
+        Some(id) => show(&web, &snapshot, &asked, &shown, Some(id)),
+        None => asked.not_found(),
+    }
+}
+
+fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, region: Option<RegionId>) -> Response {
+    let (inventory, sight) = (&snapshot.inventory, asked.sight(snapshot));
+    let tally = Tally::of(snapshot);
+    let counts = if sight == Sight::Nothing { Counts::default() } else { tally.get(region) };
+    let w = words(asked.prefs.lang);
+    let title = region.map_or_else(
+        || w.whole_country.to_owned(),
+        |id| crate::persian::digits(asked.prefs.lang.name(&inventory.region(id).name_fa, &inventory.region(id).name_en), asked.prefs.lang),
+    );
+    let mut p = asked.page(Section::Overview, title).refreshing(20);
+    p.at = snapshot.at.max(asked.at);
+    p.wall = shown.wall.as_deref() == Some("1");
+
+    let figures = Figures::of(web, snapshot);
+    let headline = region.and_then(|id| figures.view(snapshot, id));
+    let mut rows: Vec<_> =
+        children(inventory, &tally, region, sight).into_iter().map(|row| child_row(&p, snapshot, &figures, row)).collect();
+    // Villages have pages of their own but no figure; their sites say more.
+    rows.retain(|row| row.region.place.kind != RegionKind::Village);
+    let order = Order::read(shown.sort.as_deref());
+    order.sort(&mut rows);
+    let here = region.filter(|_| rows.is_empty()).map(|id| SiteFilter { region: Some(id), ..SiteFilter::default() });
+    let standing_here = here.map_or_else(Vec::new, |filter| sites(snapshot, sight, &filter, None, SITES_HERE).items);
+    let silent = AgentFilter { states: vec![AgentState::Silent], region, ..AgentFilter::default() };
+    let silent = u32::try_from(agents(snapshot, sight, &silent).len()).unwrap_or(u32::MAX);
+
+    let page = OverviewPage {
+        kind: region.map(|id| inventory.region(id).kind),
+        path: region.and_then(|id| inventory.region(id).parent).map_or_else(Vec::new, |parent| path_to(inventory, parent, sight)),
+        headline_tone: tone_of(&headline),
+        headline_bar: headline.as_ref().map_or_else(Html::default, |figure| figure_bar(&p, figure)),
+        headline,
+        trend: Html::default(),
+        states: state_tiles(&p, &counts, silent, region.map(|id| inventory.region(id).code.as_str())),
+        networks: Network::ALL.iter().map(|network| network_line(&p, *network, counts.network(*network))).collect(),
+        map: map_view(snapshot, region, sight, asked.prefs.lang),
+        legend: legend(&p, &counts),
+        attention: attention(snapshot, sight, region, if p.wall { 16 } else { ATTENTION_ROWS }),
+        attention_href: sites_href("down,unknown,backup_only,degraded", region.map(|id| inventory.region(id).code.as_str())),
+        children_title: rows.first().map_or(w.regions, |row| plural(row.region.place.kind, w.regions, w.counties)),
+        columns: order.columns(&p),
+        children: rows,
+        standing_here,
+        p,
+    };
+    asked.show(&page)
+}
+
+/// The headline figure of every region.
+pub struct Figures(HashMap<String, crate::kpi::Figure>);
+
+impl Figures {
+    /// Computes them from a snapshot.
+    pub fn of(web: &WebState, snapshot: &Snapshot) -> Self {
+        let figures = connected_share_now::figures(snapshot, Weight::Village, web.now_max_age);
+        Figures(figures.into_iter().map(|figure| (figure.region.clone(), figure)).collect())
+    }
+
+    /// Describes the figure of one region, if figures are published for it.
+    pub fn view(&self, snapshot: &Snapshot, region: RegionId) -> Option<FigureView> {
+        let figure = self.0.get(&snapshot.inventory.region(region).code)?;
+        Some(FigureView::of(&snapshot.inventory, region, figure, Time(snapshot.at)))
+    }
+}
+
+fn child_row(p: &Page, snapshot: &Snapshot, figures: &Figures, row: RegionRow) -> ChildRow {
+    let villages = row.counts.villages;
+    let name = p.name(&row.place.name_fa, &row.place.name_en);
+    let parts = [
+        (Tone::Good, villages.connected),
+        (Tone::Weak, villages.partial),
+        (Tone::Bad, villages.disconnected),
+        (Tone::Unknown, villages.unknown),
+    ];
+    let spoken =
+        format!("{name}: {} {}، {} {}", p.int(&villages.connected), p.w.connected, p.int(&villages.disconnected), p.w.disconnected);
+    let figure = snapshot.inventory.region_by_code(&row.place.code).and_then(|id| figures.view(snapshot, id));
+    ChildRow { bar: share_bar(&parts, &spoken), region: row, figure }
+}
+
+fn figure_bar(p: &Page, figure: &FigureView) -> Html {
+    let spoken = format!("{} {}، {} {} – {}", p.w.value, p.pct(&figure.value), p.w.bounds, p.pct(&figure.lo), p.pct(&figure.hi));
+    bounds_bar(figure.value, figure.lo, figure.hi, None, &spoken)
+}
+
+/// Colours the headline by its value alone; the goal line says what was promised.
+fn tone_of(headline: &Option<FigureView>) -> &'static str {
+    match headline.as_ref().and_then(|figure| figure.value) {
+        None => Tone::Unknown.as_str(),
+        Some(value) if value >= 0.9 => Tone::Good.as_str(),
+        Some(value) if value >= 0.75 => Tone::Weak.as_str(),
+        Some(_) => Tone::Bad.as_str(),
+    }
+}
+
+fn state_tiles(p: &Page, counts: &Counts, silent: u32, region: Option<&str>) -> Vec<StateTile> {
+    let total = format!("{} {} {}", p.w.of_which, p.int(&counts.sites.total), p.w.site);
+    let quiet = |tone, count| if count == 0 { Tone::Good } else { tone };
+    vec![
+        StateTile {
+            tone: quiet(Tone::Bad, counts.sites.down),
+            word: p.lang.pick("سایت قطع", "sites down"),
+            count: counts.sites.down,
+            of: total.clone(),
+            href: sites_href("down", region),
+        },
+        StateTile {
+            tone: quiet(Tone::Unknown, counts.sites.unknown),
+            word: p.lang.pick("سایت نامشخص", "sites unknown"),
+            count: counts.sites.unknown,
+            of: total,
+            href: sites_href("unknown", region),
+        },
+        StateTile {
+            tone: quiet(Tone::Weak, silent),
+            word: p.w.silent_agents,
+            count: silent,
+            of: p.w.agents.to_owned(),
+            href: "/agents?state=silent".to_owned(),
+        },
+    ]
+}
+
+fn network_line(p: &Page, network: Network, counts: LinkCounts) -> NetworkLine {
+    let rest = counts.total - counts.working - counts.down - counts.unknown;
+    let parts = [(Tone::Good, counts.working), (Tone::Bad, counts.down), (Tone::Unknown, counts.unknown), (Tone::Off, rest)];
+    let spoken = format!(
+        "{}: {} {}، {} {}، {} {}",
+        network.label(p.lang),
+        p.int(&counts.working),
+        p.w.up,
+        p.int(&counts.down),
+        p.w.down,
+        p.int(&counts.unknown),
+        p.w.unknown
+    );
+    NetworkLine { network, counts, bar: share_bar(&parts, &spoken) }
+}
+
+fn legend(p: &Page, counts: &Counts) -> Vec<LegendItem> {
+    let villages = counts.villages;
+    let items = [
+        (Tone::Good, VillageState::Connected, villages.connected),
+        (Tone::Weak, VillageState::Partial, villages.partial),
+        (Tone::Bad, VillageState::Disconnected, villages.disconnected),
+        (Tone::Unknown, VillageState::Unknown, villages.unknown),
+    ];
+    items.into_iter().map(|(tone, state, count)| LegendItem { tone, word: state.label(p.lang), count }).collect()
+}
+
+fn sites_href(states: &str, region: Option<&str>) -> String {
+    match region {
+        Some(code) => format!("/sites?state={states}&region={}", url_part(code)),
+        None => format!("/sites?state={states}"),
+    }
+}
+
+fn plural(kind: RegionKind, regions: &'static str, counties: &'static str) -> &'static str {
+    if kind == RegionKind::County { counties } else { regions }
+}
+
+/// The column a table of regions is sorted by. Shares show the worst first, counts the largest, names the alphabet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Name,
+    Share,
+    Villages,
+    Disconnected,
+    Unknown,
+    Sites,
+    Down,
+}
+
+impl Order {
+    const ALL: [(Order, &'static str); 7] = [
+        (Order::Name, "name"),
+        (Order::Share, "share"),
+        (Order::Villages, "villages"),
+        (Order::Disconnected, "disconnected"),
+        (Order::Unknown, "unknown"),
+        (Order::Sites, "sites"),
+        (Order::Down, "down"),
+    ];
+
+    fn read(word: Option<&str>) -> Self {
+        Order::ALL.into_iter().find(|(_, name)| Some(*name) == word).map_or(Order::Share, |(order, _)| order)
+    }
+
+    fn sort(self, rows: &mut [ChildRow]) {
+        let largest = |key: fn(&Counts) -> u32| move |row: &ChildRow| std::cmp::Reverse(key(&row.region.counts));
+        match self {
+            Order::Name => rows.sort_by(|a, b| a.region.place.name_fa.cmp(&b.region.place.name_fa)),
+            Order::Share => rows.sort_by(|a, b| a.share().total_cmp(&b.share())),
+            Order::Villages => rows.sort_by_key(largest(|counts| counts.villages.total)),
+            Order::Disconnected => rows.sort_by_key(largest(|counts| counts.villages.disconnected)),
+            Order::Unknown => rows.sort_by_key(largest(|counts| counts.villages.unknown)),
+            Order::Sites => rows.sort_by_key(largest(|counts| counts.sites.total)),
+            Order::Down => rows.sort_by_key(largest(|counts| counts.sites.down)),
+        }
+    }
+
+    fn columns(self, p: &Page) -> Vec<Column> {
+        let title = |order| match order {
+            Order::Name => p.w.name,
+            Order::Share => p.w.connected_now,
+            Order::Villages => p.w.villages,
+            Order::Disconnected => p.lang.pick("روستای قطع", "villages down"),
+            Order::Unknown => p.lang.pick("روستای نامشخص", "villages unknown"),
+            Order::Sites => p.w.sites,
+            Order::Down => p.lang.pick("سایت قطع", "sites down"),
+        };
+        let direction = |order| if matches!(order, Order::Name | Order::Share) { "ascending" } else { "descending" };
+        let column = |(order, name): (Order, &str)| Column {
+            title: title(order),
+            href: p.with_instead("sort", name),
+            chosen: order == self,
+            direction: direction(order),
+        };
+        Order::ALL.into_iter().map(column).collect()
+    }
+}
+
+impl ChildRow {
+    /// What is least known or least connected stands first.
+    fn share(&self) -> f64 {
+        self.figure.as_ref().and_then(|figure| figure.value.or(figure.lo)).unwrap_or(2.0)
+    }
+}

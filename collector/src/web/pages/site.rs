@@ -1,0 +1,233 @@
+//! One site: state, ladder, past, agent.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use rusta_wire::{Metric, Rung, Verdict};
+use serde::Deserialize;
+
+use crate::engine::LinkState;
+use crate::persian::{Named, Window, decimal, integer, isolate};
+use crate::view::{LinkDetail, LinkPast, OutageView, SiteDetail, SitePast, Step, StepState, TargetRow, Time, site_detail};
+use crate::web::archive::site_past;
+use crate::web::asked::Asked;
+use crate::web::html::{Html, escape};
+use crate::web::page::{Page, Section};
+use crate::web::state::WebState;
+use crate::web::svg::{Round, Stretch, ribbon, rtt_chart};
+use crate::web::tone::{Tone, Toned};
+
+#[derive(Template)]
+#[template(path = "site.html")]
+struct SitePage {
+    p: Page,
+    site: SiteDetail,
+    tone: Tone,
+    signed_in: bool,
+    ranges: Vec<RangeTab>,
+    ribbon: Option<Html>,
+    ribbon_legend: Vec<(Tone, &'static str)>,
+    links: Vec<LinkPanel>,
+    outages: Vec<OutageLine>,
+}
+
+struct RangeTab {
+    title: &'static str,
+    href: String,
+    chosen: bool,
+}
+
+struct LinkPanel {
+    steps: Vec<StepCell>,
+    chart: Option<Html>,
+    chart_target: String,
+    targets: Vec<TargetLine>,
+    detail: LinkDetail,
+}
+
+struct StepCell {
+    step: Step,
+    class: &'static str,
+    word: &'static str,
+}
+
+struct TargetLine {
+    tone: Tone,
+    word: &'static str,
+    values: Html,
+    at: Option<Time>,
+    row: TargetRow,
+}
+
+struct OutageLine {
+    link: String,
+    started_at: Option<Time>,
+    restored_at: Option<Time>,
+    length: String,
+    cause: String,
+}
+
+/// How far to look back.
+#[derive(Debug, Default, Deserialize)]
+pub struct Shown {
+    #[serde(default)]
+    range: String,
+}
+
+/// The ranges offered, the first by default.
+const RANGES: [(&str, u64); 4] = [("24h", 1), ("7d", 7), ("30d", 30), ("365d", 365)];
+
+/// Shows a site.
+pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
+    let snapshot = web.snapshot();
+    let Some(site) = site_detail(&snapshot, asked.sight(&snapshot), &code) else { return asked.not_found() };
+    let (range, days) = RANGES.into_iter().find(|(word, _)| *word == shown.range).unwrap_or(RANGES[0]);
+    let until = snapshot.at.max(asked.at);
+    let window = Window { from: until - Duration::from_secs(days * 86_400), until };
+    let (reader, wanted) = (web.clone(), site.clone());
+    let past = match tokio::task::spawn_blocking(move || site_past(&reader, &wanted, window)).await {
+        Ok(Ok(past)) => past,
+        Ok(Err(error)) => return asked.failed(&error),
+        Err(error) => return asked.failed(&error),
+    };
+    let name = crate::persian::digits(asked.prefs.lang.name(&site.site.name_fa, &site.site.name_en), asked.prefs.lang);
+    let mut p = asked.page(Section::Sites, name).refreshing(if days == 1 { 20 } else { 0 });
+    p.at = until;
+    let page = SitePage {
+        tone: site.site.state.tone(),
+        signed_in: asked.visitor.name.is_some(),
+        ranges: range_tabs(&p, range),
+        ribbon: state_ribbon(&p, &past, window),
+        ribbon_legend: ribbon_legend(&p, &past),
+        outages: past.links.iter().flat_map(|link| &link.outages).map(|outage| outage_line(&p, outage)).rev().take(40).collect(),
+        links: site.links.iter().map(|link| link_panel(&p, link, &past, window)).collect(),
+        site,
+        p,
+    };
+    asked.show(&page)
+}
+
+fn range_tabs(p: &Page, chosen: &str) -> Vec<RangeTab> {
+    let titles = [p.w.last_24h, p.w.last_7d, p.w.last_30d, p.w.last_year];
+    let tab = |((word, _), title): ((&str, u64), _)| RangeTab { title, href: p.with_instead("range", word), chosen: word == chosen };
+    RANGES.into_iter().zip(titles).map(tab).collect()
+}
+
+fn state_ribbon(p: &Page, past: &SitePast, window: Window) -> Option<Html> {
+    let band = |link: &LinkPast| {
+        (link.link.clone(), link.states.iter().map(|span| stretch(p, span.state, span.from, span.until)).collect::<Vec<_>>())
+    };
+    let bands: Vec<_> = past.links.iter().map(band).collect();
+    bands.iter().any(|(_, stretches)| !stretches.is_empty()).then(|| ribbon(window, &bands, p.lang, p.w.state_ribbon))
+}
+
+fn stretch(p: &Page, state: LinkState, from: Time, until: Time) -> Stretch {
+    let title = format!("{} – {}", state.label(p.lang), p.between(&from, &until));
+    Stretch { from: from.0, until: until.0, tone: state.tone(), title }
+}
+
+fn ribbon_legend(p: &Page, past: &SitePast) -> Vec<(Tone, &'static str)> {
+    let shown = |state: &LinkState| past.links.iter().flat_map(|link| &link.states).any(|span| span.state == *state);
+    LinkState::ALL.iter().filter(|state| shown(state)).map(|state| (state.tone(), state.label(p.lang))).collect()
+}
+
+fn link_panel(p: &Page, link: &LinkDetail, past: &SitePast, window: Window) -> LinkPanel {
+    let past = past.links.iter().find(|past| past.link == link.name);
+    let chart = past.filter(|past| !past.rounds.is_empty()).map(|past| rtt(p, past, window));
+    // The international rung says nothing about other networks unless it is measured.
+    let told = |step: &&Step| step.rung.0 != Rung::International || step.state != StepState::Unmeasured;
+    LinkPanel {
+        steps: link.ladder.iter().filter(told).map(|step| step_cell(p, *step)).collect(),
+        chart,
+        chart_target: past.and_then(|past| past.target.clone()).map(|target| isolate(&target)).unwrap_or_default(),
+        targets: link.targets.iter().map(|target| target_line(p, target)).collect(),
+        detail: link.clone(),
+    }
+}
+
+fn rtt(p: &Page, past: &LinkPast, window: Window) -> Html {
+    let rounds: Vec<_> = past
+        .rounds
+        .iter()
+        .map(|round| Round {
+            at: round.at.0,
+            rtt_us: round.rtt_us_min.zip(round.rtt_us_p50).zip(round.rtt_us_max).map(|((least, median), most)| (least, median, most)),
+            loss: (round.sent > 0).then(|| 1.0 - round.received.min(round.sent) as f64 / round.sent as f64),
+        })
+        .collect();
+    rtt_chart(window, i64::from(past.slot_seconds) * 1000, &rounds, p.lang, &format!("{} – {}", p.w.rtt, past.link))
+}
+
+fn step_cell(p: &Page, step: Step) -> StepCell {
+    let (class, word) = match step.state {
+        StepState::Holds => ("holds", p.w.rung_holds),
+        StepState::Broken => ("broken", p.w.rung_broken),
+        StepState::Above => ("above", p.w.rung_above),
+        StepState::Unmeasured => ("unmeasured", p.w.rung_unmeasured),
+    };
+    StepCell { step, class, word }
+}
+
+fn target_line(p: &Page, row: &TargetRow) -> TargetLine {
+    let tone = match row.outcome.0.verdict() {
+        Verdict::Success => Tone::Good,
+        Verdict::Failure => Tone::Bad,
+        Verdict::NoEvidence => Tone::Unknown,
+    };
+    TargetLine { tone, word: row.outcome.0.label(p.lang), values: values(p, row), at: Some(row.observed_at), row: row.clone() }
+}
+
+/// Writes the values people ask for first; the API lists all of them.
+fn values(p: &Page, row: &TargetRow) -> Html {
+    let mut parts = Vec::new();
+    if let Some(us) = row.value(Metric::RttUsP50) {
+        parts.push(p.ms(&Some(us)).0);
+    }
+    if let (Some(sent), Some(received)) = (row.value(Metric::Sent), row.value(Metric::Received))
+        && sent > 0
+    {
+        parts.push(format!("{} {} {}", integer(received, p.lang), p.w.of_which, integer(sent, p.lang)));
+    }
+    for metric in [Metric::ResolveUs, Metric::ConnectUs, Metric::TlsUs, Metric::FirstByteUs, Metric::QueryUs] {
+        if let Some(us) = row.value(metric) {
+            parts.push(format!("{} {}", metric.label(p.lang), p.ms(&Some(us)).0));
+        }
+    }
+    if let Some(status) = row.value(Metric::HttpStatus) {
+        parts.push(p.ltr(&format!("HTTP {status}")).0);
+    }
+    if let Some(seconds) = row.value(Metric::CertificateS) {
+        let left = p.span(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)));
+        parts.push(format!("{} {}", Metric::CertificateS.label(p.lang), escape(&left)));
+    }
+    for (metric, unit, scale) in
+        [(Metric::RsrpDbm, "dBm", 1.0), (Metric::RsrqCb, "dB", 0.1), (Metric::SinrCb, "dB", 0.1), (Metric::VoltageMv, "V", 0.001)]
+    {
+        if let Some(value) = row.value(metric) {
+            let places = usize::from(scale < 1.0);
+            parts.push(format!(
+                "{} {}",
+                metric.label(p.lang),
+                isolate(&format!("{} {unit}", decimal(value as f64 * scale, places, p.lang)))
+            ));
+        }
+    }
+    for (metric, unit) in [(Metric::UpsChargePct, "٪"), (Metric::SpoolFrames, ""), (Metric::CpuPct, "٪")] {
+        if let Some(value) = row.value(metric) {
+            parts.push(format!("{} {}{unit}", escape(metric.label(p.lang)), integer(value, p.lang)));
+        }
+    }
+    Html(parts.join(" · "))
+}
+
+fn outage_line(p: &Page, outage: &OutageView) -> OutageLine {
+    OutageLine {
+        link: outage.link.clone(),
+        started_at: Some(outage.started_at),
+        restored_at: outage.restored_at,
+        length: p.between(&outage.started_at, &outage.restored_at.unwrap_or(Time(p.at))),
+        cause: outage.cause.as_ref().map_or_else(|| p.w.unattributed.to_owned(), |cause| cause.rung.0.label(p.lang).to_owned()),
+    }
+}

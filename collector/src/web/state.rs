@@ -1,0 +1,72 @@
+//! What pages and the API read from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusta_wire::UnixMs;
+use tokio::sync::watch;
+
+use crate::engine::Snapshot;
+use crate::people::People;
+use crate::store::Store;
+
+/// Shared by every request; clones are cheap.
+#[derive(Clone)]
+pub struct WebState {
+    snapshot: watch::Receiver<Arc<Snapshot>>,
+    /// The state database.
+    pub store: Store,
+    /// Users, sessions, tokens.
+    pub people: People,
+    /// Whether a visitor without a login may look.
+    pub anonymous_viewer: bool,
+    /// Whether cookies are for TLS only.
+    pub secure: bool,
+    /// How old evidence may be to speak about now.
+    pub now_max_age: Duration,
+    clock: fn() -> UnixMs,
+}
+
+impl WebState {
+    /// Reads snapshots from the engine's watch and people from the state database, with the safe defaults: nobody looks
+    /// without a login.
+    pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
+        let people = People::new(store.clone());
+        let now_max_age = crate::kpi::connected_share_now::MAX_AGE;
+        WebState { snapshot, store, people, anonymous_viewer: false, secure: false, now_max_age, clock: crate::clock::now }
+    }
+
+    /// Lets visitors without a login look; only for a loopback address.
+    #[must_use]
+    pub fn with_anonymous_viewer(self, allowed: bool) -> Self {
+        WebState { anonymous_viewer: allowed, ..self }
+    }
+
+    /// Marks cookies as for TLS only.
+    #[must_use]
+    pub fn with_secure_cookies(self, secure: bool) -> Self {
+        WebState { secure, ..self }
+    }
+
+    /// Sets how old evidence may be to speak about now.
+    #[must_use]
+    pub fn with_now_max_age(self, now_max_age: Duration) -> Self {
+        WebState { now_max_age, ..self }
+    }
+
+    /// Replaces the clock, so that a test is a timeline.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> UnixMs) -> Self {
+        WebState { clock, ..self }
+    }
+
+    /// Returns the newest snapshot.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot.borrow())
+    }
+
+    /// Reads the clock.
+    pub fn now(&self) -> UnixMs {
+        (self.clock)()
+    }
+}

@@ -1,0 +1,52 @@
+//! The router as a whole, over a generated province in a made-up but fixed state.
+
+mod pages;
+mod scope;
+mod stage;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+/// An answer, read to its end.
+pub struct Answer {
+    pub status: StatusCode,
+    pub head: axum::http::response::Parts,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.head.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub async fn ask(router: &Router, request: Request<Body>) -> Answer {
+    let response: Response<Body> = router.clone().oneshot(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    Answer { status: head.status, head, body }
+}
+
+pub async fn get(router: &Router, address: &str) -> Answer {
+    ask(router, Request::get(address).body(Body::empty()).unwrap()).await
+}
+
+pub async fn get_as(router: &Router, address: &str, token: &str) -> Answer {
+    ask(router, Request::get(address).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()).await
+}
+
+pub async fn post(router: &Router, address: &str, form: &str, cookie: &str) -> Answer {
+    let request = Request::post(address).header("content-type", "application/x-www-form-urlencoded").header("cookie", cookie);
+    ask(router, request.body(Body::from(form.to_owned())).unwrap()).await
+}
