@@ -83,18 +83,23 @@ fn client(ca_pem: &str, identity: Option<Identity>) -> Client {
 
 impl VirtualAgent {
     /// Enrols at the collector at `url` with a one-time token.
-    pub async fn enroll(url: &str, token: &str, ca_pem: &str, table: SeriesTable, boot: BootId) -> VirtualAgent {
+    ///
+    /// # Errors
+    /// Status and text of a refusal.
+    pub async fn enroll(url: &str, token: &str, ca_pem: &str, table: SeriesTable, boot: BootId) -> Result<VirtualAgent, (u16, String)> {
         let key = KeyPair::generate().unwrap();
         let csr = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
         let request = client(ca_pem, None).post(format!("{url}/v1/enroll")).json(&json!({ "token": token, "csr_pem": csr }));
         let answer = request.send().await.unwrap();
-        let status = answer.status();
+        let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();
-        assert_eq!(status, 200, "{text}");
+        if status != 200 {
+            return Err((status, text));
+        }
         let answer: Value = serde_json::from_str(&text).unwrap();
         let field = |name: &str| answer[name].as_str().unwrap_or_else(|| panic!("no {name} in {answer}")).to_string();
         let identity = Identity::from_pem(format!("{}{}", field("certificate_pem"), key.serialize_pem()).as_bytes()).unwrap();
-        VirtualAgent {
+        Ok(VirtualAgent {
             client: client(ca_pem, Some(identity)),
             url: url.into(),
             table,
@@ -102,7 +107,7 @@ impl VirtualAgent {
             sequence: 0,
             id: field("agent").parse().unwrap(),
             site: field("site"),
-        }
+        })
     }
 
     /// Closes a batch with the next sequence number.

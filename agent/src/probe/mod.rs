@@ -10,8 +10,6 @@
 //! ```
 
 mod echo;
-mod process;
-mod rates;
 mod resolve;
 mod round;
 mod stream;
@@ -178,10 +176,8 @@ pub struct WallTime {
 pub struct Settings {
     /// Resolvers to ask for names; empty: the system's.
     pub resolvers: Vec<SocketAddr>,
-    /// Tells the time of day, as certificates are judged by it.
+    /// Tells the time of day.
     pub wall: Arc<dyn Fn() -> WallTime + Send + Sync>,
-    /// Reads the system clock, right or wrong, in microseconds since 1970: what an NTP server is compared with.
-    pub system_us: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 /// Runs probes. It keeps the ICMP sockets of each link open between rounds.

@@ -1,3 +1,8 @@
 //! Tests that run both real programs, most of them in network namespaces.
 
+// A test is allowed to fail.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod harness;
+mod kills;
+mod strangers;

@@ -1,0 +1,99 @@
+//! What people mistype: refused with its place, and nothing is started or changed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use rusta_tests::programs::{Said, free_port, run, run_ok};
+use rusta_tests::stage::{Stage, Village};
+
+const VILLAGES: [Village; 1] = [Village { site: "one", links: &[("gov0", "gov", "primary", "fibre")] }];
+
+fn stage() -> Stage {
+    let stage = Stage::new(rusta_tests::programs!());
+    let [agents, http] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    stage.configure_collector(agents, &["127.0.0.1"], http, "");
+    stage
+}
+
+fn files_under(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        found.push(path.display().to_string());
+        found.extend(files_under(&path));
+    }
+    found.sort();
+    found
+}
+
+/// Asserts exit code 2 and that every `place` stands in the complaint.
+fn assert_refused(said: &Said, places: &[&str]) {
+    assert_eq!(said.code, Some(2), "{said:?}");
+    for place in places {
+        assert!(said.stderr.contains(place), "`{place}` is not in:\n{}", said.stderr);
+    }
+}
+
+#[test]
+fn every_mistake_of_an_agent_configuration_is_listed_with_its_place() {
+    let stage = stage();
+    let text = r#"collector: { urls: ["https://127.0.0.1:8443"], identity_dir: /nowhere }
+report: { every: 60x }
+links:
+  - { name: gov0, network: gov, interfce: eth0 }
+targets:
+  - { name: gateway, link: gov0, rung: gateway, every: 60s, icmp: { address: 127.0.0.1 } }
+  - { name: gateway, link: gov0, rung: pop, every: 60s, tcp: { address: "127.0.0.1:1" } }
+"#;
+    let config = stage.write("agent.yaml", text);
+    let places = ["agent.yaml:2:", "60x", "agent.yaml:4:", "interfce", "interface", "agent.yaml:7:", "gateway"];
+    let before = files_under(&stage.path(""));
+    for verb in ["check", "run"] {
+        assert_refused(&run(stage.agent().arg(verb).arg("--config").arg(&config)), &places);
+    }
+    assert_eq!(files_under(&stage.path("")), before);
+}
+
+#[test]
+fn an_interface_that_does_not_exist_is_a_mistake() {
+    let stage = stage();
+    let links = "links:\n  - { name: gov0, network: gov, interface: nosuch0 }\ntargets:\n  \
+                 - { name: gateway, link: gov0, rung: gateway, every: 60s, icmp: { address: 127.0.0.1 } }";
+    let config = stage.configure_agent("one", &["https://127.0.0.1:8443".into()], "60s", links);
+    let said = run(stage.agent().arg("run").arg("--config").arg(&config));
+    assert_refused(&said, &["agent.yaml:6:", "nosuch0"]);
+    assert!(!stage.path("one/spool").exists());
+}
+
+#[test]
+fn every_mistake_of_a_collector_configuration_is_listed_with_its_place() {
+    let stage = stage();
+    let text = format!(
+        "data_dir: {}\nagents: {{ listen: \"127.0.0.1:0\", nmes: [\"a\"] }}\nthresholds:\n  confirm_time: 90 parsecs\n  clean_slots: many\n",
+        stage.path("collector").display()
+    );
+    stage.write("collector.yaml", &text);
+    for verb in ["check", "serve"] {
+        let said = run(stage.collector().arg(verb));
+        assert_refused(&said, &["collector.yaml:2:", "nmes", "names", "collector.yaml:4:", "90 parsecs"]);
+    }
+    assert!(!stage.path("collector").exists());
+}
+
+#[test]
+fn an_inventory_with_mistakes_changes_nothing() {
+    let stage = stage();
+    stage.import(&VILLAGES);
+    let exported = |name: &str| {
+        run_ok(stage.collector().args(["inventory", "export"]).arg(stage.path(name)));
+        std::fs::read_to_string(stage.path(name).join("sites.csv")).unwrap()
+    };
+    let before = exported("before");
+    let sites = stage.path("inventory/sites.csv");
+    let mut text = std::fs::read_to_string(&sites).unwrap();
+    text.push_str("two,dehyari,0901010001999999,دهیاری,Dehyari,B\nthree,castle,0901010001000000,دهیاری,Dehyari,B\n");
+    std::fs::write(&sites, text).unwrap();
+    let said = run(stage.collector().args(["inventory", "import"]).arg(stage.path("inventory")));
+    assert_refused(&said, &["sites.csv:3:", "0901010001999999", "sites.csv:4:", "castle"]);
+    assert_eq!(exported("after"), before);
+}
