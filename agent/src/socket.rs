@@ -150,9 +150,12 @@ impl Way {
     /// address is the link's own fault, not the network's.
     pub fn outcome_of(&self, error: &io::Error) -> Outcome {
         let outcome = outcome_of(error);
-        let any_family = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
-        let is_gone = || any_family.iter().all(|family| self.held_to(*family).is_err());
-        if error.kind() == io::ErrorKind::NetworkUnreachable && is_gone() { Outcome::LinkGone } else { outcome }
+        if error.kind() == io::ErrorKind::NetworkUnreachable && !self.is_there() { Outcome::LinkGone } else { outcome }
+    }
+
+    /// Tells whether this way can carry a packet of either address family.
+    pub fn is_there(&self) -> bool {
+        [IpAddr::from([0; 4]), IpAddr::from([0; 16])].iter().any(|family| self.held_to(*family).is_ok())
     }
 
     /// Returns the index of the interface this way is held to, 0 when it is held to none. An interface that went and came

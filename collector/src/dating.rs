@@ -1,20 +1,29 @@
-//! Time without a clock: learns from live contact when each boot of each agent began. Pure.
+//! Time without a clock: learns from contact when each boot of each agent began. Pure.
 //!
 //! A sample says how long after its boot's start it was observed. What is missing is the start itself, the *offset*:
-//! Unix time of the boot's monotonic zero. Every batch narrows it:
+//! Unix time of the boot's monotonic zero. Every batch may prove it:
 //!
 //! ```text
-//!             persisted clock: not before              received_at - until: not after
-//!                     |                                          |
-//!  -------------------[==========[ collector's time ]============]------------------> offset
-//!                                 two-sided, some ms
+//!        persisted clock: not before                    received_at - until: not after
+//!                |                                                |
+//!  --------------[=============( proof: offset ± error )==========]-------------------> offset
 //! ```
-//! A boot with two-sided evidence is [`Dated::At`], all of it, also what was measured before the contact. One without is
-//! [`Dated::Unknown`] between its bounds. A clock that contradicts what the collector saw itself is not believed.
+//! A boot with a proof is dated, all of it, also what was measured before the contact. One without is unknown between
+//! its bounds. A proof outside the bounds is not believed.
+//!
+//! Whoever learnt the time from the collector says so in the batch itself; such a batch is dated by its own word and by
+//! nothing else, so its time does not depend on what arrived before or after it. Other batches are dated by the nearest
+//! proof of their boot; the crystal between the two adds to the error.
 
-use rusta_wire::UnixMs;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 
-/// When a boot's samples were observed.
+use rusta_wire::batch::Head;
+use rusta_wire::{AgentId, BootId, ClockSource, MonoMs, UnixMs};
+
+use crate::log::BootRange;
+
+/// When samples of a boot were observed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dated {
     /// `observed = monotonic + offset`, wrong by at most `error`.
@@ -26,9 +35,295 @@ pub enum Dated {
     },
     /// Nobody can say; the samples stay out of the KPIs.
     Unknown {
-        /// All of the boot is later than this, as far as anything is known.
+        /// They are not older than this, as far as anything is known.
         not_before: Option<UnixMs>,
-        /// All of the boot is earlier than this.
+        /// They are not younger than this.
         not_after: UnixMs,
     },
 }
+
+impl Dated {
+    /// Returns the Unix time of a monotonic time; `None` if nobody can say.
+    pub fn observed_at(self, at: MonoMs) -> Option<UnixMs> {
+        match self {
+            Dated::At { offset_ms, .. } => Some(UnixMs(offset_ms.saturating_add(signed(at)))),
+            Dated::Unknown { .. } => None,
+        }
+    }
+}
+
+/// How good a proof is, worst first. A better one replaces the worse ones of its boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Grade {
+    /// The system clock, which agreed with ours when the batch arrived.
+    Agreed = 1,
+    /// The request that carried the batch said how long the boot had lasted.
+    Live = 2,
+    /// The system clock, synchronised by the kernel's word.
+    Synchronised = 3,
+    /// The agent learnt the time from the collector.
+    Collector = 4,
+}
+
+/// What one batch or request proves about its boot's offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proof {
+    /// Monotonic time it was made at.
+    pub at: MonoMs,
+    /// The offset.
+    pub offset_ms: i64,
+    /// Bound of its error at that time.
+    pub error_ms: u32,
+}
+
+/// What is known of one boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Boot {
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Which it is.
+    pub boot: BootId,
+    /// The site it spoke for when it was heard first.
+    pub site_code: Arc<str>,
+    /// Start of its first batch.
+    pub first: MonoMs,
+    /// End of its last batch, as of the last time [`Dating::take_changed`] gave it out, or later by at most an hour.
+    pub last: MonoMs,
+    /// The offset is not less than this.
+    pub least_offset_ms: Option<i64>,
+    /// The offset is not more than this.
+    pub most_offset_ms: i64,
+    /// How good the proofs are.
+    pub grade: Option<Grade>,
+    /// The best proof of each day of the boot.
+    pub proofs: BTreeMap<u64, Proof>,
+    /// Whether any batch of it is dated by proofs rather than by its own word.
+    pub leans_on_proofs: bool,
+}
+
+/// Every boot heard of.
+#[derive(Debug, Clone, Default)]
+pub struct Dating {
+    boots: HashMap<(AgentId, BootId), Boot>,
+    by_site: HashMap<Arc<str>, Vec<(AgentId, BootId)>>,
+    changed: HashSet<(AgentId, BootId)>,
+}
+
+/// What a batch says about time, and when it was received.
+#[derive(Debug, Clone, Copy)]
+pub struct Contact<'a> {
+    /// The batch.
+    pub head: &'a Head,
+    /// The site its agent spoke for.
+    pub site_code: &'a Arc<str>,
+    /// When it was received.
+    pub received_at: UnixMs,
+    /// The offset its request proved; see [`crate::log::Stored::live_offset_ms`].
+    pub live_offset_ms: Option<i64>,
+}
+
+/// Crystals of cheap routers are off by 50 ppm and more in heat: 100 ppm is 8.6 s a day.
+const DRIFT_PPM: u64 = 100;
+
+/// How far ahead of our clock a proof may be: the error of our own.
+const OUR_ERROR_MS: i64 = 5_000;
+
+/// A request's head takes at most this long from the agent to us; then the agent gives up.
+const WAY_MS: u32 = 30_000;
+
+/// How well an unsynchronised clock must agree with ours, at the moment of receipt, to count as a proof.
+const AGREES_MS: i64 = 120_000;
+
+/// One proof is kept for each of these stretches of a boot.
+const STRETCH_MS: u64 = 86_400_000;
+
+/// How often a boot that merely goes on is given out to be saved.
+const SAVE_MS: u64 = 3_600_000;
+
+impl Dating {
+    /// Begins with boots that were saved.
+    pub fn load(boots: impl IntoIterator<Item = Boot>) -> Self {
+        let mut dating = Dating::default();
+        for boot in boots {
+            dating.by_site.entry(boot.site_code.clone()).or_default().push((boot.agent, boot.boot));
+            dating.boots.insert((boot.agent, boot.boot), boot);
+        }
+        dating
+    }
+
+    /// Learns from a batch. `true` if batches of the boot that came before may be dated otherwise from now on.
+    pub fn observe(&mut self, contact: &Contact<'_>) -> bool {
+        let head = contact.head;
+        let key = (head.id.agent, head.id.boot);
+        let most = contact.received_at.0.saturating_sub(signed(head.until));
+        let boot = self.boots.entry(key).or_insert_with(|| {
+            self.by_site.entry(contact.site_code.clone()).or_default().push(key);
+            self.changed.insert(key);
+            Boot {
+                agent: key.0,
+                boot: key.1,
+                site_code: contact.site_code.clone(),
+                first: head.from,
+                last: head.until,
+                least_offset_ms: None,
+                most_offset_ms: most,
+                grade: None,
+                proofs: BTreeMap::new(),
+                leans_on_proofs: false,
+            }
+        });
+        let saved = boot.extent();
+        boot.first = boot.first.min(head.from);
+        boot.last = boot.last.max(head.until);
+        boot.most_offset_ms = boot.most_offset_ms.min(most);
+        boot.least_offset_ms = boot.least_offset_ms.max(persisted(head));
+        let own = own_word(head, contact.received_at).is_some();
+        let leant_before = boot.leans_on_proofs;
+        boot.leans_on_proofs |= !own;
+        let learnt = proofs(contact).into_iter().fold(false, |learnt, (grade, proof)| boot.learn(grade, proof) || learnt);
+        if learnt || saved != boot.extent() || leant_before != boot.leans_on_proofs {
+            self.changed.insert(key);
+        }
+        learnt && leant_before
+    }
+
+    /// Says when the samples of a batch were observed.
+    pub fn date(&self, head: &Head, received_at: UnixMs) -> Dated {
+        if let Some(own) = own_word(head, received_at) {
+            return Dated::At { offset_ms: own.offset_ms, error_ms: own.error_ms };
+        }
+        match self.boots.get(&(head.id.agent, head.id.boot)) {
+            Some(boot) => boot.date(head),
+            None => Dated::Unknown { not_before: None, not_after: received_at },
+        }
+    }
+
+    /// Lists the stretches of boots in which a site's agents can have observed something between two times.
+    pub fn ranges(&self, site_code: &str, from: UnixMs, until: UnixMs) -> Vec<BootRange> {
+        let boots = self.by_site.get(site_code).into_iter().flatten().filter_map(|key| self.boots.get(key));
+        boots.filter_map(|boot| boot.range(from, until)).collect()
+    }
+
+    /// Returns what is known of a boot.
+    pub fn boot(&self, agent: AgentId, boot: BootId) -> Option<&Boot> {
+        self.boots.get(&(agent, boot))
+    }
+
+    /// Gives out the boots that changed since the last time, to be saved.
+    pub fn take_changed(&mut self) -> Vec<Boot> {
+        let mut keys: Vec<_> = self.changed.drain().collect();
+        keys.sort_unstable();
+        keys.iter().filter_map(|key| self.boots.get(key)).cloned().collect()
+    }
+}
+
+impl Boot {
+    /// Returns the stretch of the boot a monotonic time lies in: the key of [`Boot::proofs`].
+    pub fn stretch(at: MonoMs) -> u64 {
+        at.0 / STRETCH_MS
+    }
+
+    /// What is saved when it changes; the end only by the hour.
+    fn extent(&self) -> (MonoMs, u64, Option<i64>) {
+        (self.first, self.last.0 / SAVE_MS, self.least_offset_ms)
+    }
+
+    /// Keeps a proof if it is better than what is known; `true` if it is.
+    fn learn(&mut self, grade: Grade, proof: Proof) -> bool {
+        if self.grade.is_some_and(|known| known > grade) {
+            return false;
+        }
+        if self.grade != Some(grade) {
+            self.grade = Some(grade);
+            self.proofs.clear();
+        }
+        let stretch = Boot::stretch(proof.at);
+        let rank = |proof: &Proof| (proof.error_ms, proof.at, proof.offset_ms);
+        match self.proofs.get(&stretch) {
+            Some(known) if rank(known) <= rank(&proof) => false,
+            _ => {
+                self.proofs.insert(stretch, proof);
+                true
+            }
+        }
+    }
+
+    fn date(&self, head: &Head) -> Dated {
+        let nearest = self.proofs.values().min_by_key(|proof| (distance(proof.at, head.until), proof.at));
+        match nearest {
+            Some(proof) => {
+                let drift = distance(proof.at, head.from).max(distance(proof.at, head.until)).saturating_mul(DRIFT_PPM) / 1_000_000;
+                let error = u64::from(proof.error_ms).saturating_add(drift);
+                Dated::At { offset_ms: proof.offset_ms, error_ms: u32::try_from(error).unwrap_or(u32::MAX) }
+            }
+            None => Dated::Unknown {
+                not_before: self.least_offset_ms.map(|least| UnixMs(least.saturating_add(signed(head.from)))),
+                not_after: UnixMs(self.most_offset_ms.saturating_add(signed(head.until))),
+            },
+        }
+    }
+
+    /// Widened by an hour on each side: a saved end may lag, and offsets differ a little between proofs.
+    fn range(&self, from: UnixMs, until: UnixMs) -> Option<BootRange> {
+        let offset = self.proofs.values().next()?.offset_ms;
+        let mono = |at: UnixMs, by: i64| MonoMs(u64::try_from(at.0.saturating_sub(offset).saturating_add(by)).unwrap_or(0));
+        let hour = signed(MonoMs(SAVE_MS));
+        let range = BootRange { boot: self.boot, from: mono(from, -hour), until: mono(until, hour) };
+        let overlaps = range.from.0 <= self.last.0.saturating_add(SAVE_MS) && self.first < range.until;
+        overlaps.then_some(range)
+    }
+}
+
+/// What a batch says by itself, if it learnt the time from the collector and that can be true.
+fn own_word(head: &Head, received_at: UnixMs) -> Option<Proof> {
+    let credible = head.clock.source == ClockSource::Collector && !is_ahead(head, received_at);
+    credible.then(|| clock_proof(head))
+}
+
+/// Lists what a contact proves.
+fn proofs(contact: &Contact<'_>) -> Vec<(Grade, Proof)> {
+    let head = contact.head;
+    let mut proofs = Vec::new();
+    if let Some(offset_ms) = contact.live_offset_ms {
+        proofs.push((Grade::Live, Proof { at: head.until, offset_ms, error_ms: WAY_MS }));
+    }
+    let behind = contact.received_at.0.saturating_sub(head.clock.unix.0);
+    match head.clock.source {
+        _ if is_ahead(head, contact.received_at) => {}
+        ClockSource::Collector => proofs.push((Grade::Collector, clock_proof(head))),
+        ClockSource::Synchronised => proofs.push((Grade::Synchronised, clock_proof(head))),
+        ClockSource::System if behind <= AGREES_MS => {
+            let error_ms = u32::try_from(AGREES_MS).unwrap_or(u32::MAX);
+            proofs.push((Grade::Agreed, Proof { error_ms, ..clock_proof(head) }));
+        }
+        ClockSource::System | ClockSource::Persisted | ClockSource::None => {}
+    }
+    proofs
+}
+
+fn clock_proof(head: &Head) -> Proof {
+    let offset_ms = head.clock.unix.0.saturating_sub(signed(head.until));
+    Proof { at: head.until, offset_ms, error_ms: head.clock.uncertainty_ms }
+}
+
+/// A clock ahead of the moment its batch was received is wrong, whatever it says of itself.
+fn is_ahead(head: &Head, received_at: UnixMs) -> bool {
+    head.clock.unix.0 > received_at.0.saturating_add(i64::from(head.clock.uncertainty_ms)).saturating_add(OUR_ERROR_MS)
+}
+
+/// The least offset a persisted clock allows: time only went on since it was written down.
+fn persisted(head: &Head) -> Option<i64> {
+    let persisted = head.clock.source == ClockSource::Persisted;
+    persisted.then(|| clock_proof(head).offset_ms.saturating_sub(i64::from(head.clock.uncertainty_ms)))
+}
+
+fn distance(a: MonoMs, b: MonoMs) -> u64 {
+    a.0.abs_diff(b.0)
+}
+
+fn signed(at: MonoMs) -> i64 {
+    i64::try_from(at.0).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 pub mod certificate;
 pub mod dns;
 pub mod http;
+pub mod ntp;
 pub mod reader;
+pub mod sip;
 
 pub use reader::Malformed;

@@ -10,6 +10,8 @@
 //! ```
 
 mod echo;
+mod process;
+mod rates;
 mod resolve;
 mod round;
 mod stream;
@@ -176,8 +178,10 @@ pub struct WallTime {
 pub struct Settings {
     /// Resolvers to ask for names; empty: the system's.
     pub resolvers: Vec<SocketAddr>,
-    /// Tells the time of day.
+    /// Tells the time of day, as certificates are judged by it.
     pub wall: Arc<dyn Fn() -> WallTime + Send + Sync>,
+    /// Reads the system clock, right or wrong, in microseconds since 1970: what an NTP server is compared with.
+    pub system_us: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
 
 /// Runs probes. It keeps the ICMP sockets of each link open between rounds.

@@ -39,6 +39,12 @@ impl Drop for Counted<'_> {
     }
 }
 
+impl Counted<'_> {
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.inner.local_addr()
+    }
+}
+
 impl AsyncRead for Counted<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();

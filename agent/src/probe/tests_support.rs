@@ -35,7 +35,8 @@ pub fn trusted_noon() -> WallTime {
 }
 
 pub fn prober_at(wall: WallTime, resolvers: Vec<SocketAddr>) -> Prober {
-    Prober::new(Settings { resolvers, wall: Arc::new(move || wall) })
+    let system_us = Arc::new(|| i64::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap().tv_sec()) * 1_000_000);
+    Prober::new(Settings { resolvers, wall: Arc::new(move || wall), system_us })
 }
 
 pub fn prober() -> Prober {

@@ -7,6 +7,7 @@
 //! Every area owns its tables through a migration in `store/schema/`; this module knows none of them.
 
 pub mod audit;
+pub mod boots;
 mod schema;
 
 use std::path::{Path, PathBuf};

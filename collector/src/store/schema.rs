@@ -20,6 +20,7 @@ struct Migration {
 /// Every migration there is.
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("schema/001_identity.sql") },
+    Migration { number: 2, sql: include_str!("schema/002_boots.sql") },
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
     Migration { number: 30, sql: include_str!("schema/030_people.sql") },
 ];
