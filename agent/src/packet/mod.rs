@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod dns;
+pub mod echo;
 pub mod http;
 pub mod ntp;
 pub mod reader;

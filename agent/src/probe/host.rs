@@ -1,9 +1,20 @@
-//! The router or node itself, from the kernel.
+//! The router or node itself, from the kernel: processor, memory, disk, heat, power, and its interfaces.
+//!
+//! What a small router does not have is absent, never zero. Nothing here takes a packet, so the deadline only matters to
+//! nobody.
 
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use nix::sys::statvfs::statvfs;
+use pnet::datalink::{NetworkInterface, interfaces};
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 
-use super::{Measurement, Round};
+use super::rates::{Memory, Reading, Width};
+use super::round::{Round, Values};
+use super::{Measurement, Part};
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -11,45 +22,72 @@ use super::{Measurement, Round};
 pub struct Config {
     /// The directory whose free space matters: where the spool lives.
     #[serde(default = "root")]
-    pub disk: std::path::PathBuf,
+    pub disk: PathBuf,
     /// Interfaces to count; empty: every one that is up, but loopback.
     #[serde(default)]
     pub interfaces: Vec<String>,
 }
 
-fn root() -> std::path::PathBuf {
+fn root() -> PathBuf {
     "/".into()
 }
 
-/// The router or node itself, from the kernel.
+/// A router with a bridge, its ports, some VLANs, a modem and a tunnel has about a dozen.
+const INTERFACES: usize = 32;
+
+/// The node itself.
 #[derive(Debug)]
 pub struct Host {
     config: Config,
+    memory: Mutex<Before>,
+}
+
+/// What the last round saw.
+#[derive(Debug, Default)]
+struct Before {
+    rates: Memory,
+    ticks: Option<Ticks>,
 }
 
 impl Host {
     pub(super) fn new(config: Config) -> Result<Self, String> {
-        Ok(Host { config })
+        if config.interfaces.len() > INTERFACES {
+            return Err(format!("`interfaces` lists {}, at most {INTERFACES} are counted", config.interfaces.len()));
+        }
+        Ok(Host { config, memory: Mutex::default() })
     }
 
     pub(super) fn metrics(&self) -> Vec<Metric> {
+        use Metric::*;
         vec![
-            Metric::UptimeS,
-            Metric::BootReason,
-            Metric::Load1Milli,
-            Metric::CpuPct,
-            Metric::MemoryAvailableKib,
-            Metric::DiskAvailableKib,
-            Metric::TemperatureDc,
-            Metric::VoltageMv,
-            Metric::ClockSynced,
-            Metric::UpsSource,
-            Metric::UpsChargePct,
+            UptimeS,
+            BootReason,
+            Load1Milli,
+            CpuPct,
+            MemoryAvailableKib,
+            DiskAvailableKib,
+            TemperatureDc,
+            ClockSynced,
+            UpsSource,
+            UpsChargePct,
+            VoltageMv,
         ]
     }
 
     pub(super) fn part_metrics(&self) -> Vec<Metric> {
-        Vec::new()
+        use Metric::*;
+        vec![
+            IfOperStatus,
+            IfHighSpeed,
+            IfHcInOctets,
+            IfHcOutOctets,
+            IfInErrors,
+            IfOutErrors,
+            IfInDiscards,
+            IfOutDiscards,
+            ReceiveBps,
+            TransmitBps,
+        ]
     }
 
     pub(super) fn estimated_bytes(&self) -> u64 {
@@ -60,7 +98,189 @@ impl Host {
         "this machine".into()
     }
 
-    pub(super) async fn measure(&self, _round: &Round<'_>) -> Measurement {
-        Measurement::failed(Outcome::NotRun)
+    pub(super) async fn measure(&self, round: &Round<'_>) -> Measurement {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut values = Values::default();
+        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+        values.set_some(Metric::UptimeS, first_number(&read("/proc/uptime")).map(|s| s as i64));
+        values.set_some(Metric::BootReason, boot_reason(Path::new("/sys")));
+        values.set_some(Metric::Load1Milli, first_number(&read("/proc/loadavg")).map(|load| (load * 1_000.0) as i64));
+        let ticks = Ticks::read(&read("/proc/stat"));
+        values.set_some(Metric::CpuPct, ticks.zip(memory.ticks).and_then(|(now, before)| now.busy_percent(before)));
+        memory.ticks = ticks;
+        values.set_some(Metric::MemoryAvailableKib, memory_available_kib(&read("/proc/meminfo")));
+        values.set_some(Metric::DiskAvailableKib, disk_available_kib(&self.config.disk));
+        values.set_some(Metric::TemperatureDc, hottest_dc(Path::new("/sys/class/thermal")));
+        values.set(Metric::ClockSynced, i64::from((round.prober.settings.wall)().trusted));
+        power_supply(Path::new("/sys/class/power_supply"), &mut values);
+        let parts = self.parts(&read("/proc/thread-self/net/dev"), &mut memory.rates);
+        Measurement { parts, ..values.into_measurement(Outcome::Ok) }
+    }
+
+    fn parts(&self, counters: &str, rates: &mut Memory) -> Vec<Part> {
+        let present = interfaces();
+        if self.config.interfaces.is_empty() {
+            let counted = present.iter().filter(|i| i.is_up() && !i.is_loopback()).take(INTERFACES);
+            return counted.map(|i| interface_part(&i.name, Some(i), counters, rates)).collect();
+        }
+        let part = |name: &String| interface_part(name, present.iter().find(|i| i.name == *name), counters, rates);
+        self.config.interfaces.iter().map(part).collect()
     }
 }
+
+fn interface_part(name: &str, interface: Option<&NetworkInterface>, counters: &str, rates: &mut Memory) -> Part {
+    let mut values = Values::default();
+    values.set(Metric::IfOperStatus, oper_status(interface));
+    let Some(counts) = counts_of(counters, name) else {
+        return Part { name: name.to_owned(), outcome: Outcome::LinkGone, values: values.0 };
+    };
+    let speed = std::fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    values.set_some(Metric::IfHighSpeed, speed);
+    let columns = [
+        (Metric::IfHcInOctets, 0),
+        (Metric::IfHcOutOctets, 8),
+        (Metric::IfInErrors, 2),
+        (Metric::IfOutErrors, 10),
+        (Metric::IfInDiscards, 3),
+        (Metric::IfOutDiscards, 11),
+    ];
+    for (metric, column) in columns {
+        values.set(metric, counts[column]);
+    }
+    let reading = Reading {
+        at: Instant::now(),
+        width: Width::Bits64,
+        octets_in: counts[0],
+        octets_out: counts[8],
+        // An interface that went and came back counts from zero under another index.
+        discontinuity: interface.map_or(0, |i| i.index.into()),
+        uptime: None,
+        speed_bps: speed.map(|mbps| mbps * 1_000_000),
+    };
+    let told = rates.rates(name, reading);
+    values.set_some(Metric::ReceiveBps, told.receive_bps);
+    values.set_some(Metric::TransmitBps, told.transmit_bps);
+    Part { name: name.to_owned(), outcome: Outcome::Ok, values: values.0 }
+}
+
+/// Returns `ifOperStatus` (RFC 2863): 1 up, 2 down, 6 not present, 7 lower layer down.
+fn oper_status(interface: Option<&NetworkInterface>) -> u8 {
+    match interface {
+        Some(i) if i.is_up() && i.is_running() => 1,
+        Some(i) if i.is_up() => 7,
+        Some(_) => 2,
+        None => 6,
+    }
+}
+
+/// Reads one interface's sixteen counters out of `/proc/net/dev`.
+pub(super) fn counts_of(file: &str, name: &str) -> Option<[u64; 16]> {
+    let line = file.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
+    let counts: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
+    counts.try_into().ok()
+}
+
+fn first_number(text: &str) -> Option<f64> {
+    text.split_whitespace().next()?.parse().ok()
+}
+
+/// Processor time so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticks {
+    busy: u64,
+    all: u64,
+}
+
+impl Ticks {
+    fn read(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        // user nice system idle iowait irq softirq steal; guest time is in user already.
+        let ticks: Vec<u64> = line.split_whitespace().take(8).map_while(|word| word.parse().ok()).collect();
+        let all = ticks.iter().sum();
+        let idle = ticks.get(3)? + ticks.get(4)?;
+        Some(Ticks { busy: all - idle, all })
+    }
+
+    fn busy_percent(self, before: Ticks) -> Option<u64> {
+        let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
+        Some(self.busy.saturating_sub(before.busy) * 100 / all)
+    }
+}
+
+/// Kernels before 3.14 do not say what is available; free memory and the page cache come close.
+fn memory_available_kib(meminfo: &str) -> Option<u64> {
+    let kib = |key: &str| meminfo.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse::<u64>().ok());
+    kib("MemAvailable:").or_else(|| Some(kib("MemFree:")? + kib("Cached:")?))
+}
+
+fn disk_available_kib(path: &Path) -> Option<u64> {
+    let disk = statvfs(path).ok()?;
+    // The field types differ between architectures.
+    #[allow(clippy::useless_conversion)]
+    let bytes = u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()));
+    Some(bytes / 1024)
+}
+
+fn children(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+fn text_in(dir: &Path, file: &str) -> Option<String> {
+    Some(std::fs::read_to_string(dir.join(file)).ok()?.trim().to_owned())
+}
+
+fn number_in(dir: &Path, file: &str) -> Option<i64> {
+    text_in(dir, file)?.parse().ok()
+}
+
+/// Returns the hottest thermal zone in tenths of a degree. Zones that read nonsense while their sensor sleeps are left out.
+fn hottest_dc(thermal: &Path) -> Option<i64> {
+    let zones = children(thermal).into_iter().filter_map(|zone| number_in(&zone, "temp"));
+    zones.map(|milli| milli / 100).filter(|dc| (-400..=1_500).contains(dc)).max()
+}
+
+/// Tells why this machine started: 0 unknown, 1 power, 3 watchdog, 4 panic. A watchdog driver keeps the hardware's reason,
+/// pstore keeps a dying kernel's last words. Where neither exists nothing is claimed.
+fn boot_reason(sys: &Path) -> Option<i64> {
+    const WDIOF_POWERUNDER: i64 = 0x10;
+    const WDIOF_CARDRESET: i64 = 0x20;
+    let is_crash = |file: &PathBuf| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dmesg-"));
+    if children(&sys.join("fs/pstore")).iter().any(is_crash) {
+        return Some(4);
+    }
+    let status = number_in(&sys.join("class/watchdog/watchdog0"), "bootstatus")?;
+    Some(match status {
+        status if status & WDIOF_CARDRESET != 0 => 3,
+        status if status & WDIOF_POWERUNDER != 0 => 1,
+        _ => 0,
+    })
+}
+
+/// Reads mains and battery as the kernel shows them (a UPS on USB without `hid-ups` is not among them), in UPS-MIB codes.
+fn power_supply(class: &Path, values: &mut Values) {
+    let supplies = children(class);
+    let of_kind = |kind: &'static str| supplies.iter().filter(move |s| text_in(s, "type").as_deref() == Some(kind));
+    let mains: Vec<i64> = of_kind("Mains").chain(of_kind("USB")).filter_map(|s| number_in(s, "online")).collect();
+    let battery = of_kind("Battery").chain(of_kind("UPS")).next();
+    let is_discharging = battery.is_some_and(|b| text_in(b, "status").as_deref() == Some("Discharging"));
+    const NORMAL: i64 = 3;
+    const BATTERY: i64 = 5;
+    if mains.contains(&1) && !is_discharging {
+        values.set(Metric::UpsSource, NORMAL);
+    } else if is_discharging || !mains.is_empty() && battery.is_some() {
+        values.set(Metric::UpsSource, BATTERY);
+    }
+    let charge = battery.and_then(|b| number_in(b, "capacity")).filter(|percent| (0..=100).contains(percent));
+    values.set_some(Metric::UpsChargePct, charge);
+    let microvolts = battery.and_then(|b| number_in(b, "voltage_now")).filter(|uv| *uv > 0);
+    values.set_some(Metric::VoltageMv, microvolts.map(|uv| uv / 1_000));
+}
+
+/// How long an idle check watches a line.
+pub(super) const WATCH: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod tests;

@@ -1,8 +1,6 @@
 //! ICMP against the kernel's own echo in networks of our making, and against a responder that lies.
 
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -252,19 +250,6 @@ fn without_any_permission_the_outcome_says_so() {
     }
     in_own_network(|| {
         sysctl("ipv4/ping_group_range", "1 0");
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let copy = dir.path().join("tests");
-        std::fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
-        let output = Command::new("setpriv")
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"])
-            .arg(copy)
-            .args(["--exact", "probe::icmp::tests::without_any_permission_the_outcome_says_so"])
-            .env("PROBES_AS_NOBODY", "1")
-            .current_dir("/")
-            .output()
-            .unwrap_or_else(|e| panic!("`setpriv` (util-linux) is not installed: {e}"));
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "the test did not find itself");
+        as_nobody("probe::icmp::tests::without_any_permission_the_outcome_says_so");
     });
 }

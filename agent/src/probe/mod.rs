@@ -10,6 +10,7 @@
 //! ```
 
 mod echo;
+mod flow;
 mod process;
 mod rates;
 mod resolve;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -81,6 +82,25 @@ pub fn run(program: &str, args: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Runs one test of this program again as a user without any privilege, in this thread's network.
+pub fn as_nobody(test: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = dir.path().join("tests");
+    fs::copy(std::env::current_exe().unwrap(), &copy).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--bounding-set=-all"])
+        .arg(copy)
+        .args(["--exact", test])
+        .env("PROBES_AS_NOBODY", "1")
+        .current_dir("/")
+        .output()
+        .unwrap_or_else(|e| panic!("`setpriv` (util-linux) is not installed: {e}"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "the test did not find itself");
+}
+
 /// Writes a kernel setting of this thread's network.
 pub fn sysctl(path: &str, value: &str) {
     fs::write(Path::new("/proc/sys/net").join(path), value).unwrap();
@@ -110,6 +130,20 @@ impl Neighbour {
         neighbour.ip(&format!("addr add {theirs} dev {far}"));
         neighbour.ip(&format!("link set {far} up"));
         carries(here);
+        neighbour
+    }
+
+    /// Makes a further namespace, cabled to this one: `here` on this side, `far` on the other.
+    pub fn extended(&self, here: &str, ours: &str, far: &str, theirs: &str) -> Self {
+        let neighbour = Neighbour { name: unique("net") };
+        let name = &neighbour.name;
+        ip(&format!("netns add {name}"));
+        self.ip(&format!("link add {here} type veth peer name {far} netns {name}"));
+        self.ip(&format!("addr add {ours} dev {here}"));
+        self.ip(&format!("link set {here} up"));
+        neighbour.ip("link set lo up");
+        neighbour.ip(&format!("addr add {theirs} dev {far}"));
+        neighbour.ip(&format!("link set {far} up"));
         neighbour
     }
 
