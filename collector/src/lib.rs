@@ -20,6 +20,7 @@ pub mod inventory;
 pub mod kpi;
 pub mod log;
 mod names;
+pub mod notify;
 pub mod people;
 pub mod persian;
 pub mod port;

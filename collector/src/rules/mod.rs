@@ -21,11 +21,13 @@ use std::time::Duration;
 
 use rusta_wire::Metric;
 
+pub(crate) use calendar::hours;
 pub use calendar::{Calendar, Calendars};
 pub use fact::{Facts, KpiFact};
 pub use impact::Impact;
 pub use replay::{Fired, StoredIncident, replay};
 pub use typed::parse;
+pub(crate) use typed::place;
 pub use watch::{Alert, AlertState, Change, Subject, Watch};
 
 use crate::engine::incident::Trouble;
@@ -182,5 +184,11 @@ impl Rule {
     /// Returns what people read: the title of their language, or the rule's name.
     pub fn title(&self, lang: crate::persian::Lang) -> &str {
         self.title.as_ref().map_or(&self.name, |(fa, en)| lang.pick(fa, en))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Severity {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }

@@ -1,6 +1,6 @@
 //! Rules over time: pending, firing, resolved, each with its hysteresis.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -94,6 +94,8 @@ pub enum Change {
 #[derive(Debug, Default)]
 pub struct Watch {
     alerts: BTreeMap<(String, Subject), Alert>,
+    /// Alerts that appeared, went, or changed their state in the last look.
+    changed: BTreeSet<(String, Subject)>,
 }
 
 /// What one look says of one subject.
@@ -106,7 +108,8 @@ struct Seen {
 impl Watch {
     /// Continues with the alerts a stopped collector had.
     pub fn restore(alerts: Vec<Alert>) -> Self {
-        Watch { alerts: alerts.into_iter().map(|alert| ((alert.rule.clone(), alert.subject.clone()), alert)).collect() }
+        let alerts = alerts.into_iter().map(|alert| ((alert.rule.clone(), alert.subject.clone()), alert));
+        Watch { alerts: alerts.collect(), changed: BTreeSet::new() }
     }
 
     /// Lists the alerts that hold.
@@ -114,23 +117,38 @@ impl Watch {
         self.alerts.values()
     }
 
+    /// Finds one alert.
+    pub fn alert(&self, rule: &str, subject: &Subject) -> Option<&Alert> {
+        self.alerts.get(&(rule.to_owned(), subject.clone()))
+    }
+
+    /// Lists the alerts that appeared, went, or changed their state in the last look.
+    pub fn changed(&self) -> impl Iterator<Item = (&str, &Subject)> {
+        self.changed.iter().map(|(rule, subject)| (rule.as_str(), subject))
+    }
+
     /// Looks at the facts; returns what changed, in the order of the rules.
     pub fn look(&mut self, rules: &Rules, facts: &Facts<'_>) -> Vec<Change> {
         let mut changes = Vec::new();
         let mut kept = BTreeMap::new();
+        self.changed.clear();
         for rule in &rules.rules {
             for seen in self.seen(rule, facts) {
                 let key = (rule.name.clone(), seen.subject.clone());
                 let before = self.alerts.remove(&key);
                 let alert = step(rule, rules, seen, before.as_ref(), facts.now());
+                if before.as_ref().is_none_or(|before| before.state != alert.state) {
+                    self.changed.insert(key.clone());
+                }
                 if alert.state == AlertState::Firing && before.is_none_or(|before| before.state == AlertState::Pending) {
                     changes.push(Change::Fired(alert.clone()));
                 }
                 kept.insert(key, alert);
             }
         }
-        let gone = std::mem::replace(&mut self.alerts, kept).into_values();
-        changes.extend(gone.filter(|alert| alert.state == AlertState::Firing).map(Change::Resolved));
+        let gone = std::mem::replace(&mut self.alerts, kept);
+        self.changed.extend(gone.keys().cloned());
+        changes.extend(gone.into_values().filter(|alert| alert.state == AlertState::Firing).map(Change::Resolved));
         changes
     }
 

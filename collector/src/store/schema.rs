@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, sql: include_str!("schema/002_boots.sql") },
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
     Migration { number: 30, sql: include_str!("schema/030_people.sql") },
+    Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
 ];
 
 /// Applies what is missing, all of it or none.

@@ -152,6 +152,17 @@ impl Incidents {
         &self.inventory
     }
 
+    /// Returns the failure scopes of that version.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// Returns an operator's name and network, if the root is one.
+    pub fn operator_names(&self, root: Scope) -> String {
+        let Scope::Operator(place) = root else { return String::new() };
+        self.topology.operators.get(usize::from(place)).map_or_else(String::new, |(network, name)| format!("{name} ({network})"))
+    }
+
     /// Returns when it last looked.
     pub fn looked_at(&self) -> Option<UnixMs> {
         self.looked_at
@@ -176,6 +187,15 @@ impl Incidents {
         self.judge(snapshot, now);
         self.close_empty(now);
         std::mem::take(&mut self.events)
+    }
+
+    /// Ends an incident because a person says so. What is still in trouble afterwards is judged again once it had time to
+    /// recover. The events come with the next look.
+    pub fn resolve_by_hand(&mut self, id: IncidentId, now: UnixMs) {
+        let members = self.open.get(&id).map(|incident| incident.open_members().map(|(link, _)| (link, Leaving::ByHand)).collect());
+        let members: Vec<_> = members.unwrap_or_default();
+        self.not_before.extend(members.iter().map(|(link, _)| (*link, now + self.settings.settle)));
+        self.detach(id, members, now);
     }
 
     /// Returns the time of this look, and the time of the last one if too much passed in between.

@@ -71,6 +71,8 @@ word_enum! {
         CauseRestored = "cause_restored",
         /// Another incident explains it better.
         Absorbed = "absorbed",
+        /// A person said that it is over.
+        ByHand = "by_hand",
     }
 }
 

@@ -1,0 +1,68 @@
+//! Mail: one multipart message, text and right-to-left HTML, with an id that mail servers recognise.
+
+use std::time::Duration;
+
+use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+
+use super::{ChannelError, Parcel, Sent, Settings};
+
+/// A mail server.
+pub struct SmtpChannel {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+}
+
+/// Greylisting servers answer at once; one that says nothing for this long is not going to.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+impl SmtpChannel {
+    pub(super) fn new(settings: &Settings<'_>) -> Result<Self, ChannelError> {
+        let host = settings.needed("host")?;
+        let port = settings.option("port").unwrap_or("587");
+        let port: u16 = port.parse().map_err(|_| settings.incomplete(&format!("options.port is a number, not `{port}`")))?;
+        let from = settings.needed("from")?;
+        let from = from.parse().map_err(|_| settings.incomplete(&format!("options.from is a mail address, not `{from}`")))?;
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(host).port(port).timeout(Some(PATIENCE));
+        builder = builder.tls(tls(settings, host)?);
+        if let (Some(user), Some(password)) = (settings.option("user"), settings.secret("password")?) {
+            builder = builder.credentials(Credentials::new(user.to_owned(), password));
+        }
+        Ok(SmtpChannel { transport: builder.build(), from })
+    }
+
+    pub(super) async fn send(&self, parcel: &Parcel<'_>) -> Sent {
+        let message = match self.message(parcel) {
+            Ok(message) => message,
+            Err(why) => return Sent::Refused(why),
+        };
+        match self.transport.send(message).await {
+            Ok(_) => Sent::Delivered,
+            Err(error) if error.is_permanent() => Sent::Refused(format!("the mail server refused: {error}")),
+            Err(error) if error.is_transient() => Sent::Later(format!("the mail server said later: {error}"), None),
+            // Whether the text had left when the answer failed to come, nobody knows.
+            Err(error) if error.is_timeout() => Sent::Uncertain("the mail server did not answer in time".to_owned()),
+            Err(error) => Sent::Later(error.to_string(), None),
+        }
+    }
+
+    fn message(&self, parcel: &Parcel<'_>) -> Result<Message, String> {
+        let to = parcel.address.parse::<Mailbox>().map_err(|error| format!("`{}`: {error}", parcel.address))?;
+        let id = parcel.id.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '.' }).collect::<String>();
+        let body = MultiPart::alternative_plain_html(parcel.text.long.clone(), parcel.text.html.clone());
+        let builder = Message::builder().from(self.from.clone()).to(to).subject(parcel.text.subject.clone());
+        builder.message_id(Some(format!("<{id}@rusta>"))).multipart(body).map_err(|error| error.to_string())
+    }
+}
+
+fn tls(settings: &Settings<'_>, host: &str) -> Result<Tls, ChannelError> {
+    let parameters = || TlsParameters::new(host.to_owned()).map_err(|error| settings.incomplete(&error.to_string()));
+    match settings.option("tls").unwrap_or("starttls") {
+        "none" => Ok(Tls::None),
+        "starttls" => Ok(Tls::Required(parameters()?)),
+        "tls" => Ok(Tls::Wrapper(parameters()?)),
+        other => Err(settings.incomplete(&format!("options.tls is none, starttls or tls, not `{other}`"))),
+    }
+}

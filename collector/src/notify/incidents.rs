@@ -1,0 +1,272 @@
+//! Incidents as pages and the API read them: causes, affected links, what people did, and every call with its reason.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusta_wire::UnixMs;
+
+use super::keep::{incident_of, number};
+use super::message::root_names;
+use super::outbox::{Outbox, Queued, Settled};
+use crate::engine::incident::{Incident, IncidentEvent, IncidentId, Leaving};
+use crate::inventory::{Criticality, LinkId};
+use crate::persian::Window;
+use crate::rules::{Facts, StoredIncident};
+use crate::store::StoreError;
+
+/// One incident for a page.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct IncidentView {
+    /// Its permanent number.
+    pub id: u64,
+    /// The kind of root as rules name it, such as `pop`.
+    pub kind: String,
+    /// The root's code.
+    pub code: String,
+    /// The root's name in Persian.
+    pub root_fa: String,
+    /// The root's name in English.
+    pub root_en: String,
+    /// `down`, `silent`, `flapping` or `ours`.
+    pub trouble: String,
+    /// Whether the root itself was measured to fail.
+    pub measured: bool,
+    /// When it began, Unix milliseconds.
+    pub started_at: i64,
+    /// When it was judged.
+    pub opened_at: i64,
+    /// Since when its root works again although something still fails.
+    pub root_restored_at: Option<i64>,
+    /// When it ended.
+    pub resolved_at: Option<i64>,
+    /// The incident it became part of.
+    pub merged_into: Option<u64>,
+    /// Likeliest first: cause code, root, confidence, how many for and against.
+    pub causes: serde_json::Value,
+    /// The most sites it had.
+    pub sites: u32,
+    /// The most villages it had.
+    pub villages: u32,
+    /// The largest share of villages it had.
+    pub villages_share: f64,
+    /// Classes of the sites it cut off, such as `A B`.
+    pub classes: String,
+    /// Who takes care of it, and since when.
+    pub acknowledged_by: Option<String>,
+    /// When it was acknowledged.
+    pub acknowledged_at: Option<i64>,
+    /// Who works on it.
+    pub assignee: Option<String>,
+    /// What a person says the cause was.
+    pub cause_override: Option<String>,
+    /// When somebody was on site.
+    pub visited_at: Option<i64>,
+}
+
+/// One affected link.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Affected {
+    /// Its site.
+    pub site: String,
+    /// Its name.
+    pub link: String,
+    /// What it suffers.
+    pub trouble: String,
+    /// Since when.
+    pub since: i64,
+    /// When it left the incident.
+    pub left_at: Option<i64>,
+    /// Why.
+    pub left_why: Option<String>,
+}
+
+/// One line of an incident's story.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Timeline {
+    /// When.
+    pub at: i64,
+    /// `engine`, `notify` or `user:NAME`.
+    pub actor: String,
+    /// What kind of line.
+    pub kind: String,
+    /// What happened.
+    pub text: String,
+}
+
+const COLUMNS: &str = "id, rule_kind, root_code, root_fa, root_en, trouble, measured, started_at, opened_at, root_restored_at, resolved_at, \
+                       merged_into, causes, sites, villages, villages_share, classes, acknowledged_by, acknowledged_at, assignee, \
+                       cause_override, visited_at";
+
+/// Lists incidents: open ones first, newest first, at most `most`, older than `before` if given.
+///
+/// # Errors
+/// What SQLite says.
+pub fn incidents(db: &Connection, only_open: bool, before: Option<u64>, most: u32) -> Result<Vec<IncidentView>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM incidents WHERE (?1 = 0 OR resolved_at IS NULL) AND id < ?2 AND merged_into IS NULL
+         ORDER BY resolved_at IS NOT NULL, id DESC LIMIT ?3"
+    );
+    let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+    let mut query = db.prepare_cached(&sql)?;
+    Ok(query.query_map(params![only_open, before, most], read)?.collect::<Result<_, _>>()?)
+}
+
+/// Reads one incident with its affected links, its story, and what was sent about it.
+///
+/// # Errors
+/// What SQLite says.
+#[allow(clippy::type_complexity)]
+pub fn incident(db: &Connection, id: IncidentId) -> Result<Option<(IncidentView, Vec<Affected>, Vec<Timeline>, Vec<Queued>)>, StoreError> {
+    let sql = format!("SELECT {COLUMNS} FROM incidents WHERE id = ?1");
+    let Some(view) = db.query_row(&sql, [number(id)], read).optional()? else { return Ok(None) };
+    let sql = "SELECT site_code, link_name, trouble, since, left_at, left_why FROM incident_members WHERE incident = ?1
+               ORDER BY left_at IS NOT NULL, site_code, link_name";
+    let mut query = db.prepare_cached(sql)?;
+    let affected = query.query_map([number(id)], |row| {
+        Ok(Affected {
+            site: row.get(0)?,
+            link: row.get(1)?,
+            trouble: row.get(2)?,
+            since: row.get(3)?,
+            left_at: row.get(4)?,
+            left_why: row.get(5)?,
+        })
+    })?;
+    let affected = affected.collect::<Result<_, _>>()?;
+    let timeline = timeline(db, id)?;
+    let calls = Outbox::about(db, &format!("incident/{id}"))?;
+    Ok(Some((view, affected, timeline, calls)))
+}
+
+/// Reads an incident's story: what happened to it, what people did, and why calls were or were not made.
+fn timeline(db: &Connection, id: IncidentId) -> Result<Vec<Timeline>, StoreError> {
+    let sql = "SELECT at, actor, kind, text FROM incident_timeline WHERE incident = ?1
+               UNION ALL SELECT at, 'notify', stage || ' ' || verdict, reason FROM decisions WHERE case_key = ?2 ORDER BY at";
+    let mut query = db.prepare_cached(sql)?;
+    let lines = query.query_map(params![number(id), format!("incident/{id}")], |row| {
+        Ok(Timeline { at: row.get(0)?, actor: row.get(1)?, kind: row.get(2)?, text: row.get(3)? })
+    })?;
+    Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// Lists incidents that touch a window, for replaying rules.
+///
+/// # Errors
+/// What SQLite says.
+pub fn stored(db: &Connection, window: Window) -> Result<Vec<StoredIncident>, StoreError> {
+    let sql = "SELECT id, rule_kind, trouble, started_at, opened_at, resolved_at, sites, villages_share, classes, root_fa FROM incidents
+               WHERE merged_into IS NULL AND started_at < ?2 AND (resolved_at IS NULL OR resolved_at >= ?1) ORDER BY id";
+    let mut query = db.prepare(sql)?;
+    let rows = query.query_map([window.from.0, window.until.0], |row| {
+        let classes: String = row.get(8)?;
+        Ok(StoredIncident {
+            id: IncidentId(row.get::<_, i64>(0)?.unsigned_abs()),
+            root_kind: row.get(1)?,
+            trouble: row.get::<_, String>(2)?.parse().unwrap_or(crate::engine::incident::Trouble::Down),
+            started_at: UnixMs(row.get(3)?),
+            opened_at: UnixMs(row.get(4)?),
+            resolved_at: row.get::<_, Option<i64>>(5)?.map(UnixMs),
+            sites: usize::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
+            villages_share: row.get(7)?,
+            classes: classes.split(' ').filter_map(|class| class.parse::<Criticality>().ok()).collect(),
+            title: row.get(9)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<IncidentView> {
+    Ok(IncidentView {
+        id: row.get::<_, i64>(0)?.unsigned_abs(),
+        kind: row.get(1)?,
+        code: row.get(2)?,
+        root_fa: row.get(3)?,
+        root_en: row.get(4)?,
+        trouble: row.get(5)?,
+        measured: row.get(6)?,
+        started_at: row.get(7)?,
+        opened_at: row.get(8)?,
+        root_restored_at: row.get(9)?,
+        resolved_at: row.get(10)?,
+        merged_into: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
+        causes: serde_json::from_str(&row.get::<_, String>(12)?).unwrap_or_default(),
+        sites: row.get(13)?,
+        villages: row.get(14)?,
+        villages_share: row.get(15)?,
+        classes: row.get(16)?,
+        acknowledged_by: row.get(17)?,
+        acknowledged_at: row.get(18)?,
+        assignee: row.get(19)?,
+        cause_override: row.get(20)?,
+        visited_at: row.get(21)?,
+    })
+}
+
+/// Writes an incident's causes for its page.
+pub(super) fn causes_json(incident: &Incident, facts: &Facts<'_>) -> String {
+    let cause = |cause: &crate::engine::incident::RankedCause| {
+        let names = root_names(cause.scope, facts.snapshot, facts.incidents.operator_names(cause.scope));
+        serde_json::json!({
+            "code": cause.rung.cause_code(), "rung": cause.rung.as_str(), "fa": names.0, "en": names.1,
+            "confidence": cause.confidence, "for": cause.for_it, "against": cause.against, "measured": cause.measured,
+        })
+    };
+    serde_json::Value::from(incident.causes.iter().map(cause).collect::<Vec<_>>()).to_string()
+}
+
+/// Writes an event into the story of its incident.
+pub(super) fn note_event(tx: &Transaction<'_>, event: &IncidentEvent, facts: &Facts<'_>) -> Result<(), StoreError> {
+    let names = |links: &[LinkId]| names(links, facts);
+    let (id, kind, text) = match event {
+        IncidentEvent::Opened(id) => {
+            let links = facts.incidents.get(*id).map(|incident| incident.members.keys().copied().collect::<Vec<_>>()).unwrap_or_default();
+            (*id, "opened", names(&links))
+        }
+        IncidentEvent::Attached { incident, links } => (*incident, "attached", names(links)),
+        IncidentEvent::Left { incident, links } => (*incident, "left", left(links, facts)),
+        IncidentEvent::RootChanged { incident, from } => {
+            let before = root_names(*from, facts.snapshot, facts.incidents.operator_names(*from));
+            (*incident, "root_changed", before.1)
+        }
+        IncidentEvent::RootRestored(id) => (*id, "root_restored", String::new()),
+        IncidentEvent::Merged { incident, into } => (*incident, "merged", into.to_string()),
+        IncidentEvent::Resolved(id) => (*id, "resolved", String::new()),
+        IncidentEvent::Held { .. } | IncidentEvent::Released { .. } => return Ok(()),
+    };
+    note(tx, id, facts.now(), "engine", kind, &text)
+}
+
+fn left(links: &[(LinkId, Leaving)], facts: &Facts<'_>) -> String {
+    let mut reasons = links.iter().map(|(_, why)| *why).collect::<Vec<_>>();
+    reasons.sort_unstable();
+    reasons.dedup();
+    let of = |why: Leaving| {
+        let those = links.iter().filter(|(_, reason)| *reason == why).map(|(link, _)| *link).collect::<Vec<_>>();
+        format!("{why}: {}", names(&those, facts))
+    };
+    reasons.into_iter().map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// Names a few links and counts the rest.
+fn names(links: &[LinkId], facts: &Facts<'_>) -> String {
+    const MOST: usize = 12;
+    let inventory = &facts.snapshot.inventory;
+    let named = links.iter().take(MOST).map(|link| inventory.site(inventory.link(*link).site).code.as_str()).collect::<Vec<_>>().join(", ");
+    match links.len().saturating_sub(MOST) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// Writes what became of a call into the story of its incident.
+pub(super) fn note_call(tx: &Transaction<'_>, call: &Queued, settled: &Settled, now: UnixMs) -> Result<(), StoreError> {
+    let Some(id) = incident_of(&call.case_key) else { return Ok(()) };
+    let text = format!("{}: {}", call.recipient, settled.note);
+    note(tx, id, now, "notify", settled.state, &text)
+}
+
+/// Adds a line to an incident's story.
+pub(super) fn note(tx: &Transaction<'_>, id: IncidentId, at: UnixMs, actor: &str, kind: &str, text: &str) -> Result<(), StoreError> {
+    let sql = "INSERT INTO incident_timeline (incident, at, actor, kind, text)
+               SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM incidents WHERE id = ?1)";
+    tx.prepare_cached(sql)?.execute(params![number(id), at.0, actor, kind, text])?;
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! Notify: one cause, one call, and always a reason.
+//!
+//! ```text
+//! rules --fired, resolved--> Desk: cases
+//!    case --> maintenance -> root cause -> flap -> group -> dedup -> escalate -> deliver -> record
+//!               |  each stage passes, holds or drops the call, and says why  |         |
+//!               '--------------------- decisions ----------------------------'      outbox (state database)
+//!                                                                                      |
+//!                                       channel 1, channel 2, ... <--- delivery: retried, never repeated
+//! ```
+//!
+//! The desk is pure: facts in, calls and decisions out. What it knows is stored in the same transaction as what it wants
+//! sent, so a restart loses nothing and repeats nothing. A resolve goes to everybody who was called, whatever any stage or
+//! cap says.
+
+mod case;
+pub mod channel;
+mod delivery;
+mod desk;
+mod inbox;
+mod incidents;
+mod keep;
+mod message;
+mod outbox;
+mod rotation;
+mod setup;
+mod sms;
+mod stages;
+mod task;
+mod text;
+mod work;
+
+#[cfg(test)]
+mod channel_tests;
+#[cfg(test)]
+mod desk_tests;
+
+pub use case::{Case, CaseKey};
+pub use delivery::{Delivery, deliver_due};
+pub use desk::{Call, Decision, Desk, Kind, Verdict, Work};
+pub use incidents::{Affected, IncidentView, Timeline, incident, incidents, stored};
+pub use keep::{Kept, keep, load};
+pub use message::{Letter, Message, SiteLine};
+pub use outbox::{Outbox, Queued};
+pub use rotation::Rotation;
+pub use setup::{ChannelUse, Person, Recipient, Route, Setup, Step, parse as parse_setup};
+pub use sms::{fit, parts};
+pub use stages::STAGES;
+pub use task::{Notifier, NotifyConfig, NotifyError, Running, run};
+pub use text::{Rendered, render};
+pub use work::{Operation, WorkError, apply as work_on};

@@ -1,0 +1,326 @@
+//! The notifier: looks at every snapshot, keeps what it found, and lets the outbox be emptied.
+//!
+//! ```text
+//! look:     snapshot -> incidents -> rules -> desk -> one transaction
+//! deliver:  outbox -> channels            (on its own, so that a slow gateway delays no judgement)
+//! repeat:   what still holds -> Alertmanager, every minute
+//! switch:   "all is well here" -> the second host, every minute, only while looks succeed
+//! ```
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use rusta_wire::UnixMs;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use super::case::CaseKey;
+use super::channel::{Channel, ChannelError, presets};
+use super::delivery::{Delivery, deliver_due};
+use super::desk::Desk;
+use super::keep::{Kept, keep, keep_time, load};
+use super::outbox::Outbox;
+use super::setup::Setup;
+use crate::config::Mistakes;
+use crate::engine::Snapshot;
+use crate::engine::incident::{IncidentId, Incidents, Settings};
+use crate::inventory::Inventory;
+use crate::rules::{DEFAULT_RULES, Facts, KpiFact, Rules, Watch};
+use crate::store::{Store, StoreError};
+
+/// How often the time of the last look is kept when nothing else is: well inside the gap that means "we slept".
+const KEEP_TIME: Duration = Duration::from_secs(30);
+/// How often the outbox is looked at when nobody says that something is in it: retries become due by themselves.
+const LOOK_INTO_OUTBOX: Duration = Duration::from_millis(500);
+/// How often Alertmanager hears again what holds; it forgets after five minutes.
+const REPEAT: Duration = Duration::from_secs(60);
+/// A look older than this means that the notifier is not well, so the dead-man's switch falls silent.
+const WELL: Duration = Duration::from_secs(60);
+
+/// Where the notifier's files are; without a file the rules that ship hold and nobody is called.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NotifyConfig {
+    /// `alerts.yaml`.
+    pub rules: Option<PathBuf>,
+    /// `oncall.yaml`.
+    pub oncall: Option<PathBuf>,
+    /// A folder of channel presets that win over those that ship.
+    pub channels: Option<PathBuf>,
+}
+
+/// Why the notifier cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// The files are wrong.
+    #[error("{0}")]
+    Mistakes(Mistakes),
+    /// A file cannot be read.
+    #[error("{0}")]
+    Unreadable(PathBuf, #[source] std::io::Error),
+    /// A channel cannot be built.
+    #[error(transparent)]
+    Channel(#[from] ChannelError),
+    /// The state database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl NotifyConfig {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Every mistake in them, or a file that cannot be read.
+    pub fn read(&self) -> Result<(Rules, Setup, HashMap<String, Channel>), NotifyError> {
+        let presets = presets(self.channels.as_deref()).map_err(NotifyError::Mistakes)?;
+        let names = presets.iter().map(|preset| preset.name.clone()).collect::<Vec<_>>();
+        let rules = match &self.rules {
+            Some(path) => crate::rules::parse(&path.display().to_string(), &text_of(path)?),
+            None => crate::rules::parse("configs/alerts.yaml", DEFAULT_RULES),
+        };
+        let setup = match &self.oncall {
+            Some(path) => super::setup::parse(&path.display().to_string(), &text_of(path)?, &names),
+            None => Ok(Setup::default()),
+        };
+        let (rules, setup) = match (rules, setup) {
+            (Ok(rules), Ok(setup)) => (rules, setup),
+            (rules, setup) => {
+                let wrong = rules.err().into_iter().chain(setup.err()).flat_map(|mistakes| mistakes.0);
+                return Err(NotifyError::Mistakes(Mistakes(wrong.collect())));
+            }
+        };
+        let channel = |used: &super::setup::ChannelUse| Ok((used.name.clone(), Channel::build(used, &presets)?));
+        let channels = setup.channels.iter().map(channel).collect::<Result<HashMap<_, _>, ChannelError>>()?;
+        Ok((rules, setup, channels))
+    }
+}
+
+fn text_of(path: &PathBuf) -> Result<String, NotifyError> {
+    std::fs::read_to_string(path).map_err(|error| NotifyError::Unreadable(path.clone(), error))
+}
+
+/// Incidents, rules and desk over one state database.
+pub struct Notifier {
+    store: Store,
+    settings: Settings,
+    rules: Arc<Rules>,
+    setup: Arc<Setup>,
+    incidents: Incidents,
+    watch: Watch,
+    desk: Desk,
+    kept_at: UnixMs,
+}
+
+impl Notifier {
+    /// Continues from the state database, for the inventory of this moment.
+    ///
+    /// # Errors
+    /// What the state database says.
+    pub fn open(store: Store, settings: Settings, rules: Rules, setup: Arc<Setup>, inventory: &Arc<Inventory>) -> Result<Self, StoreError> {
+        let kept = store.read(|tx| load(tx, settings.clone(), inventory))?;
+        let Kept { incidents, watch, cases, memory } = kept;
+        let desk = Desk::new(setup.clone(), cases, memory);
+        Ok(Notifier { store, settings, rules: Arc::new(rules), setup, incidents, watch, desk, kept_at: UnixMs(0) })
+    }
+
+    /// Returns the incidents as of the last look.
+    pub fn incidents(&self) -> &Incidents {
+        &self.incidents
+    }
+
+    /// Returns the desk as of the last look.
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
+    /// Returns the rules.
+    pub fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Looks at a snapshot and keeps what came of it; returns how many calls it asks for. When that cannot be kept,
+    /// everything is read back, so that the next look finds it again.
+    ///
+    /// # Errors
+    /// What the state database says.
+    pub fn look(&mut self, snapshot: &Snapshot, kpis: Vec<KpiFact>) -> Result<usize, StoreError> {
+        let looked = self.look_once(snapshot, kpis);
+        if looked.is_err() {
+            *self = Notifier::open(
+                self.store.clone(),
+                self.settings.clone(),
+                Rules::clone(&self.rules),
+                self.setup.clone(),
+                &snapshot.inventory,
+            )?;
+        }
+        looked
+    }
+
+    fn look_once(&mut self, snapshot: &Snapshot, kpis: Vec<KpiFact>) -> Result<usize, StoreError> {
+        self.take_up_work(snapshot.at)?;
+        let events = self.incidents.advance(snapshot);
+        let mut facts = Facts::new(snapshot, &self.incidents);
+        facts.kpis = kpis;
+        let changes = self.watch.look(&self.rules, &facts);
+        let work = self.desk.advance(&self.rules, &facts, changes);
+        let something = !events.is_empty() || self.watch.changed().next().is_some() || !work.is_empty();
+        if something {
+            self.store.write(|tx| keep(tx, &facts, &events, &self.watch, &self.desk, &work))?;
+        } else if snapshot.at.since(self.kept_at) >= KEEP_TIME {
+            self.store.write(|tx| keep_time(tx, snapshot.at))?;
+        } else {
+            return Ok(0);
+        }
+        self.kept_at = snapshot.at;
+        Ok(work.calls.len())
+    }
+
+    /// Takes up what people did since the last look.
+    fn take_up_work(&mut self, now: UnixMs) -> Result<(), StoreError> {
+        let (acknowledged, ended) = self.store.read(|tx| {
+            let sql =
+                "SELECT id, acknowledged_by, acknowledged_at FROM incidents WHERE resolved_at IS NULL AND acknowledged_at IS NOT NULL";
+            let mut query = tx.prepare_cached(sql)?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, UnixMs(row.get(2)?)));
+            let acknowledged = query.query_map([], read)?.collect::<Result<Vec<(u64, String, UnixMs)>, _>>()?;
+            let mut query = tx.prepare_cached("SELECT name FROM notify_memory WHERE name LIKE 'resolve/%'")?;
+            let ended = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            Ok::<_, StoreError>((acknowledged, ended))
+        })?;
+        for (id, by, at) in acknowledged {
+            self.desk.acknowledge(&CaseKey::Incident(id), &by, at);
+        }
+        for name in ended {
+            if let Some(id) = name.strip_prefix("resolve/").and_then(|id| id.parse().ok()) {
+                self.incidents.resolve_by_hand(IncidentId(id), now);
+            }
+            self.store.write(|tx| Ok::<_, StoreError>(tx.execute("DELETE FROM notify_memory WHERE name = ?1", [&name])?))?;
+        }
+        Ok(())
+    }
+}
+
+/// What the notifier's tasks share.
+pub struct Running {
+    /// The channels.
+    pub delivery: Arc<Delivery>,
+    /// The state database.
+    pub store: Store,
+    /// Reads the wall clock.
+    pub clock: fn() -> UnixMs,
+}
+
+/// Runs the notifier until `stop` turns true; then delivers what is due once more.
+pub async fn run<K>(
+    notifier: Notifier,
+    running: Running,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    kpis: K,
+    mut stop: watch::Receiver<bool>,
+) where
+    K: Fn(&Snapshot) -> Vec<KpiFact> + Send + Sync + 'static,
+{
+    let Running { delivery, store, clock } = running;
+    if let Err(error) = delivery.recover(&store, clock()) {
+        tracing::error!(%error, "calls interrupted by the last stop could not be settled");
+    }
+    let looked_at = Arc::new(AtomicI64::new(0));
+    let written = Arc::new(Notify::new());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(look_on(notifier, snapshots, kpis, written.clone(), looked_at.clone(), clock));
+    tasks.spawn(deliver_on(delivery.clone(), store.clone(), written, clock));
+    tasks.spawn(repeat_on(delivery.clone(), store.clone()));
+    tasks.spawn(switch_on(delivery.clone(), looked_at, clock));
+    // A closed channel means that whoever could stop us is gone.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tasks.shutdown().await;
+    if let Err(error) = deliver_due(&delivery, &store, clock).await {
+        tracing::error!(%error, "the last calls could not be delivered");
+    }
+}
+
+async fn look_on<K>(
+    mut notifier: Notifier,
+    mut snapshots: watch::Receiver<Arc<Snapshot>>,
+    kpis: K,
+    written: Arc<Notify>,
+    looked_at: Arc<AtomicI64>,
+    clock: fn() -> UnixMs,
+) where
+    K: Fn(&Snapshot) -> Vec<KpiFact> + Send + Sync + 'static,
+{
+    let kpis = Arc::new(kpis);
+    while snapshots.changed().await.is_ok() {
+        let snapshot = snapshots.borrow_and_update().clone();
+        let kpis = kpis.clone();
+        // Judging a storm and writing it down takes long enough to keep it off the runtime's threads.
+        let done = tokio::task::spawn_blocking(move || {
+            let facts = kpis(&snapshot);
+            let looked = notifier.look(&snapshot, facts);
+            (notifier, looked)
+        });
+        let Ok((back, looked)) = done.await else {
+            tracing::error!("the notifier panicked: nobody is called until the collector is started again");
+            return;
+        };
+        notifier = back;
+        match looked {
+            Ok(calls) => {
+                looked_at.store(clock().0, Ordering::Relaxed);
+                if calls > 0 {
+                    written.notify_one();
+                }
+            }
+            Err(error) => tracing::error!(%error, "what the notifier found could not be kept; it looks again"),
+        }
+    }
+}
+
+async fn deliver_on(delivery: Arc<Delivery>, store: Store, written: Arc<Notify>, clock: fn() -> UnixMs) {
+    loop {
+        match deliver_due(&delivery, &store, clock).await {
+            Ok(made) if made > 0 => continue,
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "the outbox cannot be read"),
+        }
+        let _ = tokio::time::timeout(LOOK_INTO_OUTBOX, written.notified()).await;
+    }
+}
+
+/// Tells Alertmanager again what still holds.
+async fn repeat_on(delivery: Arc<Delivery>, store: Store) {
+    loop {
+        tokio::time::sleep(REPEAT).await;
+        for (name, channel) in &delivery.channels {
+            let Channel::Alertmanager(alertmanager) = channel.as_ref() else { continue };
+            match store.read(|tx| Outbox::standing(tx, name)) {
+                Ok(letters) if !letters.is_empty() => {
+                    let sent = alertmanager.repeat(&letters, &delivery.setup.page_url).await;
+                    if sent != super::channel::Sent::Delivered {
+                        tracing::warn!(channel = %name, ?sent, "standing alerts could not be repeated");
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "standing alerts cannot be read"),
+            }
+        }
+    }
+}
+
+/// Tells a second host that calls would still go out; its silence is that host's alarm.
+async fn switch_on(delivery: Arc<Delivery>, looked_at: Arc<AtomicI64>, clock: fn() -> UnixMs) {
+    let Some((url, every)) = delivery.setup.deadman.clone() else { return };
+    let Ok(client) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return };
+    loop {
+        tokio::time::sleep(every).await;
+        let age = clock().since(UnixMs(looked_at.load(Ordering::Relaxed)));
+        if age > WELL {
+            tracing::warn!(age_s = age.as_secs(), "the last look is too old: the dead-man's switch is let go");
+        } else if let Err(error) = client.post(&url).send().await {
+            tracing::warn!(error = %error.without_url(), "the second host does not hear the dead-man's switch");
+        }
+    }
+}
