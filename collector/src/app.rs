@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -48,6 +49,7 @@ const VISITOR_IDLE: Duration = Duration::from_secs(120);
 /// What keeps it from starting: a port in use, a data directory that cannot be written, a file that is damaged.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut told_to_stop = StopSignals::listen()?;
+    raise_descriptor_limit();
     let store = Store::open(&config.data_dir)?;
     let telemetry = Telemetry::default();
     let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
@@ -98,6 +100,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tokio::task::spawn_blocking(move || drop(log)).await?;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Allows as many descriptors as the system lets us: every agent keeps a connection.
+pub(crate) fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "the descriptor limit could not be raised; fewer agents can be connected at once");
+    }
 }
 
 async fn drain(what: &str, stop: &watch::Sender<bool>, stage: JoinHandle<()>) {

@@ -120,7 +120,7 @@ impl Agents {
             names,
             connections: self.connections.unwrap_or(100_000),
             patience: duration(self.patience, Duration::from_secs(20)),
-            certificate_validity: duration(self.certificate_validity, Duration::from_secs(90 * 86_400)),
+            certificate_validity: duration(self.certificate_validity, Duration::from_secs(365 * 86_400)),
             backlog_bytes_per_minute: self.backlog_per_minute.map_or(512 << 20, |size| size.0),
         }
     }

@@ -178,7 +178,7 @@ impl Session {
             _ if held => reply(StatusCode::NOT_MODIFIED, "application/json", Vec::new()),
             text => {
                 // Also without an assignment: the answer is the first time an agent without a clock learns.
-                let body = serde_json::json!({ "version": version, "server_unix_ms": clock::now().0, "assignment": text });
+                let body = serde_json::json!({ "version": version, "server_unix_ms": clock::now().0, "yaml": text });
                 reply(StatusCode::OK, "application/json", body.to_string().into_bytes())
             }
         };
@@ -229,3 +229,6 @@ fn reply(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Reply {
     reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     reply
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,4 +335,4 @@ pub fn dir_in(data_dir: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
