@@ -40,7 +40,7 @@ impl utoipa::Modify for BearerTokens {
 }
 
 /// Builds the routes of the API.
-pub fn router() -> Router<WebState> {
+pub fn routes() -> Router<WebState> {
     let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(kpis::list))
         .routes(routes!(regions::list))
@@ -55,3 +55,6 @@ pub fn router() -> Router<WebState> {
 async fn nothing() -> Problem {
     Problem::not_found("there is no such address in the API; /openapi.json lists them")
 }
+
+#[cfg(test)]
+mod tests;

@@ -127,6 +127,7 @@ glossary! {
     // Site page.
     ladder: "نردبان خرابی", "fault ladder";
     ladder_hint: "پایین‌ترین پله شکسته جای خرابی است.", "The lowest broken rung is where the fault is.";
+    rung: "پله", "rung";
     broken_rung: "پله شکسته", "broken rung";
     rung_holds: "برقرار", "holds";
     rung_broken: "شکسته", "broken";
@@ -265,6 +266,7 @@ glossary! {
     announced: "اعلام شده", "announced";
     from: "از", "from";
     until: "تا", "until";
+    range_to: "تا", "to";
     // Services.
     owner: "متولی", "owner";
     channel: "کانال", "channel";

@@ -27,8 +27,8 @@ use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
-/// Everything people and machines reach: pages, static files and the API.
-pub fn router(state: WebState) -> Router {
+/// Everything people reach, and what machines reach beside it (`api::routes()`), behind one set of headers.
+pub fn router(state: WebState, machines: Router<WebState>) -> Router {
     Router::new()
         .route("/", get(pages::overview::home))
         .route("/regions/{code}", get(pages::overview::region))
@@ -41,12 +41,9 @@ pub fn router(state: WebState) -> Router {
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))
-        .merge(crate::api::router())
+        .merge(machines)
         .fallback(pages::errors::not_found)
         .layer(from_fn(guard::headers))
         .layer(CompressionLayer::new())
         .with_state(state)
 }
-
-#[cfg(test)]
-mod tests;

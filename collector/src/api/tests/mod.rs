@@ -10,6 +10,11 @@ use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+/// Pages and API as the collector serves them.
+pub fn routed(web: crate::web::WebState) -> Router {
+    crate::web::router(web, super::routes())
+}
+
 /// An answer, read to its end.
 pub struct Answer {
     pub status: StatusCode,

@@ -1,9 +1,8 @@
 use axum::http::StatusCode;
 
-use super::{Answer, get, post, stage};
+use super::{Answer, get, post, routed, stage};
 use crate::people::{NewUser, Role};
 use crate::persian::{Lang, digits, integer, percent};
-use crate::web::router;
 
 /// Every page that anybody may open, with an address that shows something.
 pub fn pages() -> Vec<String> {
@@ -45,7 +44,7 @@ fn assert_sound(answer: &Answer, address: &str, lang: Lang) {
 #[tokio::test]
 async fn every_page_is_sound_in_both_languages_and_small() {
     let (_dir, web) = stage::web();
-    let router = router(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true));
     for address in pages() {
         for lang in Lang::ALL {
             assert_sound(&get(&router, &with_lang(&address, lang)).await, &address, lang);
@@ -56,7 +55,7 @@ async fn every_page_is_sound_in_both_languages_and_small() {
 #[tokio::test]
 async fn the_province_page_shows_the_numbers_of_the_api() {
     let (_dir, web) = stage::web();
-    let router = router(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true));
     let figures = get(&router, "/api/v1/kpis?id=connected_share_now").await.json();
     let page = get(&router, "/?lang=fa").await.text();
     let mut checked = 0;
@@ -89,7 +88,7 @@ async fn the_province_page_shows_the_numbers_of_the_api() {
 #[tokio::test]
 async fn the_site_page_names_the_broken_rung() {
     let (_dir, web) = stage::web();
-    let router = router(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true));
     let code = stage::a_down_site();
     let detail = get(&router, &format!("/api/v1/sites/{code}")).await.json();
     assert_eq!(detail["state"], "down");
@@ -104,7 +103,7 @@ async fn the_site_page_names_the_broken_rung() {
 #[tokio::test]
 async fn search_finds_any_spelling_and_pages_do_not_overlap() {
     let (_dir, web) = stage::web();
-    let router = router(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true));
     let first = get(&router, "/api/v1/sites?limit=50").await.json();
     let name = first["items"][7]["name_fa"].as_str().unwrap();
     let sloppy = name.replace('ی', "ي").replace('ک', "ك").replace('\u{200c}', " ");
@@ -129,7 +128,7 @@ async fn search_finds_any_spelling_and_pages_do_not_overlap() {
 #[tokio::test]
 async fn mistakes_are_problems_and_etags_save_bytes() {
     let (_dir, web) = stage::web();
-    let router = router(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true));
     for wrong in [
         "/api/v1/sites?state=broken",
         "/api/v1/sites?limit=0",
@@ -153,7 +152,7 @@ async fn mistakes_are_problems_and_etags_save_bytes() {
 async fn without_a_login_pages_lead_to_it_and_the_api_refuses() {
     let (_dir, web) = stage::web();
     let people = web.people.clone();
-    let router = router(web);
+    let router = routed(web);
     for address in pages().into_iter().filter(|address| address != "/login") {
         let answer = get(&router, &address).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{address}");
@@ -176,7 +175,7 @@ async fn without_a_login_pages_lead_to_it_and_the_api_refuses() {
 #[tokio::test]
 async fn the_api_describes_itself() {
     let (_dir, web) = stage::web();
-    let router = router(web);
+    let router = routed(web);
     let document = get(&router, "/openapi.json").await.json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
     for path in ["kpis", "regions", "sites", "sites/{code}", "sites/{code}/series", "agents"] {
