@@ -12,6 +12,7 @@
 
 pub mod fleet;
 pub mod http;
+pub mod log;
 pub mod netns;
 pub mod programs;
 pub mod random;

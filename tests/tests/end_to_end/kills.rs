@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use rusta_tests::fleet::{Refused, VirtualAgent, round, village_table};
+use rusta_tests::log::stored;
 use rusta_tests::programs::{free_port, run_ok};
 use rusta_tests::random::Random;
 use rusta_tests::stage::{Stage, Village};
@@ -58,25 +58,6 @@ fn now() -> UnixMs {
     UnixMs(i64::try_from(since.as_millis()).unwrap())
 }
 
-/// Counts how often each batch lies in the log.
-fn stored(log: &Path) -> BTreeMap<(u64, u64, u64), usize> {
-    let mut found = BTreeMap::new();
-    for entry in std::fs::read_dir(log).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if !name.ends_with(".sqlite") || !name.starts_with(|c: char| c.is_ascii_digit()) {
-            continue;
-        }
-        let db = rusqlite::Connection::open(&path).unwrap();
-        let mut rows = db.prepare("SELECT agent, boot, sequence FROM records").unwrap();
-        let ids = rows.query_map([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?])).unwrap();
-        for [agent, boot, sequence] in ids.map(|row| row.unwrap().map(i64::cast_unsigned)) {
-            *found.entry((agent, boot, sequence)).or_default() += 1;
-        }
-    }
-    found
-}
-
 #[test]
 fn what_was_acknowledged_is_stored_once_through_every_kill() {
     let (agents, kills) = (how_many().max(20), how_many().max(6));
@@ -115,11 +96,14 @@ fn what_was_acknowledged_is_stored_once_through_every_kill() {
     collector.signal(Signal::SIGTERM);
     collector.wait(Duration::from_secs(30));
 
-    let stored = stored(&stage.path("collector/log"));
-    println!("{} acknowledged, {} stored", acknowledged.len(), stored.len());
+    let mut times = BTreeMap::new();
+    for record in stored(&stage.path("collector/log")) {
+        *times.entry(record.id).or_insert(0) += 1;
+    }
+    println!("{} acknowledged, {} stored", acknowledged.len(), times.len());
     assert!(acknowledged.len() > agents, "the fleet hardly reported");
-    let lost: Vec<_> = acknowledged.iter().filter(|id| !stored.contains_key(&(id.agent.0, id.boot.0, id.sequence.0))).collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|id| !times.contains_key(id)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
-    let twice: Vec<_> = stored.iter().filter(|(_, count)| **count > 1).collect();
+    let twice: Vec<_> = times.iter().filter(|(_, count)| **count > 1).collect();
     assert!(twice.is_empty(), "stored twice: {twice:?}");
 }

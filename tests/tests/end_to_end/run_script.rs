@@ -1,11 +1,20 @@
 //! `scripts/run`, as a newcomer meets it.
 
+use std::fs::Permissions;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use rusta_tests::programs::{Said, free_port, run};
+use nix::sys::signal::Signal;
+use rusta_tests::netns::{Lab, possible};
+use rusta_tests::programs::{Running, Said, eventually, free_port, run};
 use rusta_tests::stage::Stage;
+
+fn the_script() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("scripts/run")
+}
 
 /// Puts both programs under their installed names into a folder.
 fn programs(stage: &Stage) -> PathBuf {
@@ -13,19 +22,33 @@ fn programs(stage: &Stage) -> PathBuf {
     let folder = stage.path("programs");
     std::fs::create_dir_all(&folder).unwrap();
     for (program, name) in [(programs.agent, "rusta-agent"), (programs.collector, "rusta-collector")] {
-        let link = folder.join(name);
-        if !link.exists() {
-            std::os::unix::fs::symlink(program, link).unwrap();
+        let place = folder.join(name);
+        if !place.exists() && std::fs::hard_link(&program, &place).is_err() {
+            std::fs::copy(&program, &place).unwrap();
         }
     }
     folder
 }
 
+/// Adds to `command` the script with what every run of these tests needs.
+fn add_script(command: &mut Command, stage: &Stage, arguments: &[&str]) {
+    command.arg(the_script()).arg("--programs").arg(programs(stage)).arg("--data").arg(stage.path("data")).args(arguments);
+}
+
 fn script(stage: &Stage, arguments: &[&str]) -> Said {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let mut command = Command::new("bash");
-    command.arg(repository.join("scripts/run")).arg("--programs").arg(programs(stage)).arg("--data").arg(stage.path("data"));
-    run(command.args(arguments))
+    add_script(&mut command, stage, arguments);
+    run(&mut command)
+}
+
+/// Reads the figure from the last line.
+fn last_figure(said: &Said) -> serde_json::Value {
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let last = said.stdout.lines().last().unwrap();
+    let json: serde_json::Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {last}"));
+    let figure = json["items"].get(0).or(json.get(0)).unwrap_or(&json).clone();
+    assert_eq!(figure["id"], "connected_share_now", "{last}");
+    figure
 }
 
 fn ports() -> [String; 2] {
@@ -38,16 +61,48 @@ fn it_shows_the_share_of_this_machine_and_goes_on_with_its_data() {
     let [http, agents] = ports();
     let runs = [(); 2].map(|()| script(&stage, &["--for", "25s", "--http", &http, "--agents", &agents]));
     for said in &runs {
-        assert_eq!(said.code, Some(0), "{said:?}");
-        let last = said.stdout.lines().last().unwrap();
-        let json: serde_json::Value = serde_json::from_str(last).unwrap_or_else(|e| panic!("{e}: {last}"));
-        let figure = json["items"].get(0).unwrap_or(&json);
-        assert_eq!(figure["id"], "connected_share_now", "{last}");
-        assert_eq!((figure["value"].as_f64(), figure["denominator"].as_f64()), (Some(1.0), Some(1.0)), "{last}");
+        let figure = last_figure(said);
+        assert_eq!((figure["value"].as_f64(), figure["denominator"].as_f64()), (Some(1.0), Some(1.0)), "{said:?}");
     }
     assert!(stage.path("data/identity/agent.crt").exists());
-    let left: Vec<_> = std::fs::read_dir(stage.path("data")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(!left.iter().any(|name| name.to_string_lossy().ends_with(".pid")), "{left:?}");
+}
+
+#[test]
+fn ctrl_c_stops_both_programs() {
+    let stage = Stage::new(rusta_tests::programs!());
+    let [http, agents] = ports();
+    let mut command = Command::new("bash");
+    add_script(&mut command, &stage, &["--http", &http, "--agents", &agents]);
+    let mut running = Running::start("run", command, &stage.path(""));
+    eventually(Duration::from_secs(60), "the page's address is shown", || running.output().contains("the page:").then_some(()));
+    running.signal(Signal::SIGINT);
+    assert_eq!(running.wait(Duration::from_secs(30)).code(), Some(0), "{}", running.output());
+    for port in [http, agents] {
+        assert!(TcpListener::bind(format!("127.0.0.1:{port}")).is_ok(), "port {port} is still in use");
+    }
+}
+
+#[test]
+fn without_icmp_the_other_probes_go_on() {
+    if !possible() || run(Command::new("id").arg("-u")).stdout.trim() != "0" {
+        eprintln!("left out: needs root and namespaces");
+        return;
+    }
+    let mut lab = Lab::new();
+    let machine = lab.namespace("machine");
+    let stage = Stage::new(rusta_tests::programs!());
+    let open = |path: PathBuf| std::fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    open(stage.path(""));
+    programs(&stage);
+    std::fs::create_dir_all(stage.path("data")).unwrap();
+    open(stage.path("data"));
+    // A fresh namespace allows pings to no group, and nobody holds no capability.
+    let mut command = machine.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set", "-all", "bash"]);
+    add_script(&mut command, &stage, &["--for", "25s"]);
+    let said = run(command.env("HOME", stage.path("data")));
+    assert_eq!(said.stderr.lines().filter(|line| line.contains("ICMP is not permitted")).count(), 1, "{said:?}");
+    assert_eq!(last_figure(&said)["value"].as_f64(), Some(1.0), "{said:?}");
 }
 
 #[test]
@@ -64,7 +119,6 @@ fn a_used_port_is_one_clear_sentence() {
 #[test]
 fn a_missing_build_tool_is_one_clear_sentence() {
     let stage = Stage::new(rusta_tests::programs!());
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let tools = stage.path("tools");
     std::fs::create_dir_all(&tools).unwrap();
     let [http, agents] = ports();
@@ -73,7 +127,7 @@ fn a_missing_build_tool_is_one_clear_sentence() {
         std::os::unix::fs::symlink(format!("/usr/bin/{tool}"), tools.join(tool)).unwrap();
     }
     let mut command = Command::new("/bin/bash");
-    command.arg(repository.join("scripts/run")).arg("--data").arg(stage.path("data")).args(["--http", &http, "--agents", &agents]);
+    command.arg(the_script()).arg("--data").arg(stage.path("data")).args(["--http", &http, "--agents", &agents]);
     let said = run(command.env_clear().env("PATH", &tools).env("HOME", stage.path("home")));
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.stderr.contains("cargo is missing") || said.stderr.contains("C compiler"), "{}", said.stderr);
