@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::advance::{self, Advance};
 use crate::clock;
 use crate::config::{Config, TlsFiles};
 use crate::identity::Identity;
@@ -64,6 +65,14 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         move || log.trouble().map(|reason| reason.to_string())
     });
 
+    // What stands between: the engine.
+    let advance = Advance::open(
+        advance::Parts { log: log.clone(), store: store.clone(), inventories: inventory.clone(), thresholds: config.thresholds.clone() },
+        clock::now(),
+    )?;
+    let (stop_advance, advance_stop) = watch::channel(false);
+    let advance = advance.run(advance_stop);
+
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
     let people = people_port(&config, &telemetry).await?;
@@ -95,6 +104,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("draining");
     follower.abort();
     drain("agents' port", &stop_agents, agents).await;
+    drain("engine", &stop_advance, advance).await;
     drain("people's port", &stop_people, people).await;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;

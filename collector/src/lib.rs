@@ -5,6 +5,7 @@
 //! ```
 //! [`app`] tells that story in order. The arrows never turn back.
 
+pub mod advance;
 pub mod api;
 pub mod app;
 pub mod cli;
@@ -14,6 +15,7 @@ pub mod dating;
 pub mod day;
 pub mod engine;
 pub mod grafana;
+pub mod history;
 pub mod identity;
 pub mod ingest;
 pub mod inventory;

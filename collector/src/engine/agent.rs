@@ -31,8 +31,8 @@ pub(super) struct AgentTrack {
     pub(super) interval_ms: i64,
     /// The newest life of its router.
     pub(super) boot: Option<(BootId, UnixMs)>,
-    /// Silence before this proves nothing: the collector did not listen.
-    pub(super) listened_from: UnixMs,
+    /// How long the collector did not listen since the agent was heard: that much of its silence proves nothing.
+    pub(super) unheard_ms: i64,
     pub(super) backlog_until: UnixMs,
     /// The table its routes belong to; `None` until it is routed.
     pub(super) table: Option<TableId>,
@@ -56,7 +56,7 @@ impl AgentTrack {
             since: UnixMs(i64::MIN),
             interval_ms: millis(thresholds.cycle),
             boot: None,
-            listened_from: UnixMs(i64::MIN),
+            unheard_ms: 0,
             backlog_until: UnixMs(i64::MIN),
             table: None,
             routes: Vec::new(),
@@ -70,7 +70,7 @@ impl AgentTrack {
         let batch = &record.batch;
         let until = record.boot.map(|boot| boot.date(batch.until));
         let is_newest = until.is_some_and(|until| self.view.observed_at.is_none_or(|known| until >= known));
-        self.view.received_at = Some(at);
+        (self.view.received_at, self.unheard_ms) = (Some(at), 0);
         if is_newest {
             self.view.observed_at = until;
             self.view.clock = Some(batch.clock.source);
@@ -95,7 +95,7 @@ impl AgentTrack {
 
     /// Returns the next moment at which silence changes its state.
     pub(super) fn due(&self, thresholds: &Thresholds) -> Option<UnixMs> {
-        let heard = self.view.received_at?.max(self.listened_from);
+        let heard = UnixMs(self.view.received_at?.0 + self.unheard_ms);
         let after = |intervals: u32| self.interval_ms * i64::from(intervals);
         match self.view.state {
             AgentState::Reporting | AgentState::Buffered => Some(UnixMs(heard.0 + after(thresholds.late_intervals))),

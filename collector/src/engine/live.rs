@@ -22,6 +22,16 @@ use crate::inventory::{Inventory, LinkId, SiteId};
 /// A sample dated this far past its own arrival was dated wrongly; it is left to history, which may date it again.
 const FUTURE_MS: i64 = 60_000;
 
+/// Samples this long before a day decide what holds when it begins: history's lead-in. A slot window is 25 minutes, and
+/// three hours also let a target probed once an hour be confirmed.
+pub const LEAD_IN_MS: i64 = 3 * 3_600_000;
+
+/// Samples this long after a day confirm what began before its end: history's look-ahead.
+pub const LOOK_AHEAD_MS: i64 = 3_600_000;
+
+/// A gap shorter than this an agent bridges by trying again.
+const BRIDGED_MS: i64 = 10_000;
+
 /// Something that happens by itself when its time comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Timer {
@@ -120,10 +130,14 @@ impl Engine {
     /// about agents, and evidence that ran out meanwhile has run out.
     pub fn listen_from(&mut self, at: UnixMs) -> Vec<Event> {
         let mut events = Vec::new();
+        let unheard_ms = at.0 - self.now.0;
+        if unheard_ms < BRIDGED_MS {
+            return events;
+        }
         let was_long = at.since(self.now) >= self.thresholds.silent_after;
-        self.now = self.now.max(at);
+        self.now = at;
         for place in 0..self.agents.len() {
-            self.agents[place].listened_from = self.now;
+            self.agents[place].unheard_ms += unheard_ms;
             self.set_agent_timer(place);
         }
         if was_long {
@@ -391,10 +405,12 @@ impl Engine {
         }
     }
 
-    /// Says which sites' timelines of which days the record bears on. Today's is said once a site; late data always.
+    /// Says which sites' timelines of which days up to the present one the record bears on. Today's is said once a site; late data always.
     fn touch_days(&mut self, place: usize, record: &Record, boot: BootTime, events: &mut Vec<Event>) {
         let today = Day::of(self.now);
-        let days = Day::of(boot.date(record.batch.from)).0..=Day::of(boot.date(record.batch.until)).0;
+        let (from, until) = (boot.date(record.batch.from), boot.date(record.batch.until));
+        let last = Day::of(UnixMs(until.0 + LEAD_IN_MS)).min(today);
+        let days = Day::of(UnixMs(from.0 - LOOK_AHEAD_MS)).0..=last.0;
         let mut sites = vec![record.site];
         sites.extend(self.agents[place].links.iter().map(|link| self.inventory.link(*link).site));
         sites.dedup();

@@ -8,7 +8,7 @@
 //!
 //! What the engine knows is split by who asks: [`machine`] judges one link, [`roll_up`] makes sites and villages of links,
 //! `agent` and `fleet` tell their silence from ours, `live` applies records, `passing` lets time pass, `registry` moves
-//! between inventory versions, `views` is what a snapshot copies.
+//! between inventory versions, [`told`] goes on after a restart, `views` is what a snapshot copies.
 
 mod agent;
 pub mod event;
@@ -22,14 +22,18 @@ mod registry;
 pub mod roll_up;
 pub mod sight;
 pub mod state;
+pub mod told;
 mod track;
 mod views;
 
 pub use event::Event;
-pub use live::Engine;
+pub use live::{Engine, LEAD_IN_MS, LOOK_AHEAD_MS};
 pub use record::{BootTime, Record};
 pub use roll_up::VillagePolicy;
 pub use state::*;
+pub use told::{Subject, Told};
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

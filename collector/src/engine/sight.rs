@@ -15,18 +15,21 @@ pub struct Subject {
 }
 
 /// Finds the link a series of an agent at `site` speaks of; `None` if the inventory has no such site or link.
-///
-/// A vantage names a site. Of its links it means the one named after the slash in the target's name (`village-17/apn0`),
-/// else the first of the series' network, else the first primary one.
 pub fn subject(inventory: &Inventory, site: SiteId, series: &Series) -> Option<Subject> {
     if series.towards.is_empty() || series.towards == inventory.site(site).code {
         return inventory.link_by_name(site, &series.link).map(|link| Subject { link, vantage: false });
     }
     let other = inventory.site_by_code(&series.towards)?;
-    let named = series.target.rsplit_once('/').and_then(|(_, name)| inventory.link_by_name(other, name));
-    let of_network = || inventory.links_of(other).find(|id| inventory.link(*id).network == series.network);
-    let primary = || inventory.links_of(other).find(|id| inventory.link(*id).role == Role::Primary);
-    named.or_else(of_network).or_else(primary).map(|link| Subject { link, vantage: true })
+    seen_from_outside(inventory, other, series).map(|link| Subject { link, vantage: true })
+}
+
+/// Finds which link of `site` a vantage means: the one named after the slash in the target's name (`village-17/apn0`), else
+/// the first of the series' network, else the first primary one.
+pub fn seen_from_outside(inventory: &Inventory, site: SiteId, series: &Series) -> Option<LinkId> {
+    let named = series.target.rsplit_once('/').and_then(|(_, name)| inventory.link_by_name(site, name));
+    let of_network = || inventory.links_of(site).find(|id| inventory.link(*id).network == series.network);
+    let primary = || inventory.links_of(site).find(|id| inventory.link(*id).role == Role::Primary);
+    named.or_else(of_network).or_else(primary)
 }
 
 /// Tells whether rounds of this series prove whether something is reached. A device's gauges, a rare trace or a

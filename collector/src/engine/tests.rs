@@ -2,111 +2,14 @@
 
 use std::sync::Arc;
 
-use rusta_wire::{
-    AgentId, Batch, BatchId, BootId, Clock, ClockSource, Metric, MonoMs, Network, Outcome, ProbeKind, Reason, Rung, Sample, Sequence,
-    Series, SeriesIndex, SeriesTable, UnixMs,
-};
+use rusta_wire::{Network, Outcome, Rung, UnixMs};
 
+use super::testing::{Agent, START, inventory, second, series};
 use super::*;
 use crate::config::Thresholds;
 use crate::day::Day;
-use crate::inventory::{Draft, Inventory, LinkId, RegionKind, Role, SiteId, SiteKind};
+use crate::inventory::{Draft, LinkId, RegionKind, Role, SiteId, SiteKind};
 use crate::log::Position;
-
-/// When every test begins.
-const START: i64 = 1_795_250_000;
-
-fn second(s: i64) -> UnixMs {
-    UnixMs::from_seconds(START + s)
-}
-
-/// Villages `V0..` with one primary APN link, one with a gov backup too, and a core site.
-fn inventory(villages: usize) -> Arc<Inventory> {
-    let mut draft = Draft::default();
-    draft.region("09", RegionKind::Province, "");
-    draft.region("0901", RegionKind::County, "09");
-    draft.region("090101", RegionKind::District, "0901");
-    draft.region("0901010001", RegionKind::RuralDistrict, "090101");
-    for n in 0..villages {
-        let (region, site) = (format!("0901010001{n:06}"), format!("V{n}"));
-        draft.region(&region, RegionKind::Village, "0901010001");
-        draft.site(&site, SiteKind::Village, &region);
-        draft.link(&site, "apn0", Network::Apn, "");
-    }
-    draft.site("CORE", SiteKind::Core, "09");
-    draft.link("CORE", "core", Network::Gov, "");
-    Arc::new(draft.build(1, UnixMs(0)).unwrap().inventory)
-}
-
-fn series(link: &str, target: &str, rung: Rung, towards: &str) -> Series {
-    Series {
-        link: link.into(),
-        network: Network::Apn,
-        target: target.into(),
-        towards: towards.into(),
-        rung,
-        probe: ProbeKind::Icmp,
-        interval_s: 60,
-        metrics: vec![Metric::Sent, Metric::Received, Metric::RttUsP50],
-    }
-}
-
-/// One agent that reports every minute what it is told.
-struct Agent {
-    id: AgentId,
-    site: &'static str,
-    boot: (BootId, i64),
-    sequence: u64,
-    table: Arc<SeriesTable>,
-}
-
-impl Agent {
-    fn new(id: u64, site: &'static str, series: Vec<Series>) -> Self {
-        Agent { id: AgentId(id), site, boot: (BootId(1), 0), sequence: 0, table: Arc::new(SeriesTable { series }) }
-    }
-
-    fn village(id: u64, site: &'static str) -> Self {
-        let targets = [("gateway", Rung::Gateway), ("core", Rung::Core)];
-        Agent::new(id, site, targets.iter().map(|(name, rung)| series("apn0", name, *rung, "")).collect())
-    }
-
-    /// What it saw in the minute before `until`: every target answered or none did.
-    fn batch(&mut self, until: i64, ok: bool) -> Batch {
-        let mono = |s: i64| MonoMs(u64::try_from((s - self.boot.1) * 1000).unwrap());
-        self.sequence += 1;
-        let sample = |index: usize| Sample {
-            series: SeriesIndex(u16::try_from(index).unwrap()),
-            at: mono(until - 30),
-            outcome: if ok { Outcome::Ok } else { Outcome::Timeout },
-            values: vec![Some(3), Some(if ok { 3 } else { 0 }), ok.then_some(40_000)],
-        };
-        Batch {
-            id: BatchId { agent: self.id, boot: self.boot.0, sequence: Sequence(self.sequence) },
-            covers: 1,
-            from: mono(until - 60),
-            until: mono(until),
-            clock: Clock { unix: second(until), source: ClockSource::Synchronised, uncertainty_ms: 10 },
-            reason: Reason::Interval,
-            summary_s: 0,
-            thinned: 0,
-            dropped: 0,
-            table: self.table.id(),
-            samples: (0..self.table.series.len()).map(sample).collect(),
-        }
-    }
-
-    fn record(&mut self, world: &mut World, until: i64, received: i64, ok: bool) -> Record {
-        world.position += 1;
-        Record {
-            position: Position(world.position),
-            received_at: second(received),
-            site: world.engine.inventory().site_by_code(self.site).unwrap(),
-            boot: Some(BootTime { at: second(self.boot.1), error_ms: 10 }),
-            batch: self.batch(until, ok),
-            table: Arc::clone(&self.table),
-        }
-    }
-}
 
 struct World {
     engine: Engine,
@@ -119,9 +22,21 @@ impl World {
         World { engine: Engine::new(inventory(villages), Thresholds::default(), second(0)), position: 0, events: Vec::new() }
     }
 
+    fn record(&mut self, agent: &mut Agent, until: i64, received: i64, ok: bool) -> Record {
+        self.position += 1;
+        Record {
+            position: Position(self.position),
+            received_at: second(received),
+            site: self.site(agent.site),
+            boot: Some(BootTime { at: second(agent.boot.1), error_ms: 10 }),
+            batch: agent.batch(until, ok),
+            table: Arc::clone(&agent.table),
+        }
+    }
+
     /// A report that arrives at once.
     fn report(&mut self, agent: &mut Agent, until: i64, ok: bool) {
-        let record = agent.record(self, until, until, ok);
+        let record = self.record(agent, until, until, ok);
         self.apply(&record);
     }
 
@@ -213,7 +128,7 @@ fn a_vantage_tells_a_dead_agent_from_a_dead_link() {
     }
     // Both agents die; the core still reaches V0 and no longer V1.
     for minute in 11..=30 {
-        let mut record = core.record(&mut world, minute * 60, minute * 60, true);
+        let mut record = world.record(&mut core, minute * 60, minute * 60, true);
         record.batch.samples[2].outcome = Outcome::Timeout;
         world.apply(&record);
     }
@@ -230,8 +145,8 @@ fn older_batches_after_the_freshest_change_nothing_live_and_touch_their_day() {
     for minute in 1..=10 {
         world.report(&mut agent, minute * 60, true);
     }
-    let backlog: Vec<Record> = (11..=200).map(|m| agent.record(&mut world, m * 60, 201 * 60 + m, false)).collect();
-    let fresh = agent.record(&mut world, 201 * 60, 201 * 60, true);
+    let backlog: Vec<Record> = (11..=200).map(|m| world.record(&mut agent, m * 60, 201 * 60 + m, false)).collect();
+    let fresh = world.record(&mut agent, 201 * 60, 201 * 60, true);
     world.apply(&fresh);
     assert_eq!(world.link_state("V0"), LinkState::Up);
     let before = world.link_changes();
@@ -248,12 +163,12 @@ fn data_of_an_earlier_day_touches_that_day() {
     let mut world = World::new(1);
     let mut agent = Agent::village(1, "V0");
     world.report(&mut agent, 120 * 3600, true);
-    let late = agent.record(&mut world, 24 * 3600, 120 * 3600 + 60, true);
+    let late = world.record(&mut agent, 24 * 3600, 120 * 3600 + 60, true);
     world.apply(&late);
     let day = Day::of(second(24 * 3600));
     assert_eq!(world.events.last(), Some(&Event::DayTouched { site: world.site("V0"), day }));
     // A boot nobody could date says that the agent speaks and nothing of its links.
-    let mut unknown = agent.record(&mut world, 121 * 3600, 121 * 3600, false);
+    let mut unknown = world.record(&mut agent, 121 * 3600, 121 * 3600, false);
     unknown.boot = None;
     let count = world.events.len();
     world.apply(&unknown);
@@ -292,7 +207,7 @@ fn an_hour_without_the_collector_is_no_outage_of_anybody() {
     for minute in 1..=10 {
         world.report(&mut agent, minute * 60, true);
     }
-    let backlog: Vec<Record> = (11..70).map(|m| agent.record(&mut world, m * 60, 4_260, true)).collect();
+    let backlog: Vec<Record> = (11..70).map(|m| world.record(&mut agent, m * 60, 4_260, true)).collect();
     world.events.extend(world.engine.listen_from(second(4_200)));
     assert_eq!(world.link_state("V0"), LinkState::Unknown);
     world.report(&mut agent, 4_200, true);

@@ -52,7 +52,8 @@ pub enum Anchors {
 }
 
 impl Anchors {
-    fn include(self, rung: Rung) -> bool {
+    /// Tells whether a target on this rung is one.
+    pub fn include(self, rung: Rung) -> bool {
         match self {
             Anchors::Of(network) => rung.is_anchor_of(network),
             Anchors::On(one) => rung == one,
@@ -156,6 +157,14 @@ impl Machine {
             facts: Facts::default(),
             said: vec![Change { at, state: LinkState::Unknown, cause: None }],
         }
+    }
+
+    /// Goes on from what was said before a restart: up, degraded or down since `since`. It holds until new rounds say
+    /// otherwise, or until somebody has looked and seen nothing.
+    pub fn resume(&mut self, state: LinkState, since: UnixMs, cause: Option<Cause>) {
+        self.reach.resume(if state == LinkState::Down { state } else { LinkState::Up }, since);
+        self.quality.resume(state == LinkState::Degraded);
+        self.said = vec![Change { at: since, state, cause }];
     }
 
     /// Adds a target and returns its place.

@@ -46,6 +46,10 @@ impl Quality {
         self.degraded
     }
 
+    pub(super) fn resume(&mut self, degraded: bool) {
+        self.degraded = degraded;
+    }
+
     pub(super) fn observe(&mut self, round: &Round, thresholds: &Thresholds) {
         let Some(tally) = self.tally(round.at, thresholds) else { return };
         let (sent, received) = round.packets.unwrap_or((1, u32::from(round.word() == Word::Answered)));

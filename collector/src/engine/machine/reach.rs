@@ -65,6 +65,10 @@ impl Reach {
         Reach { runs: Vec::new(), horizons: Vec::new(), state: LinkState::Unknown, since: at, off_until: None }
     }
 
+    pub(super) fn resume(&mut self, state: LinkState, since: UnixMs) {
+        (self.state, self.since) = (state, since);
+    }
+
     pub(super) fn slot(&mut self, target: Target, anchors: Anchors, thresholds: &Thresholds) -> Slot {
         let interval_ms = if target.interval_s == 0 { millis(thresholds.cycle) } else { i64::from(target.interval_s) * 1000 };
         let lifetime_ms = (interval_ms * i64::from(thresholds.evidence_intervals)).max(millis(thresholds.evidence_least));

@@ -1,0 +1,353 @@
+//! The loop at the heart of the collector: read the log, apply, publish.
+//!
+//! ```text
+//!   log --read_from(cursor)--> date --> Engine::apply --> events --+--> state database: events, what was told, days to
+//!    ^                                     |                       |    build, cursor; all in one transaction
+//!    +------------- cursor ----------------|-----------------------+
+//!                                          +--> snapshot --> watch
+//! ```
+//!
+//! The cursor moves in the transaction that keeps the events, so a kill at any moment loses no event and repeats none.
+//! After a restart the engine takes what people had been told, reads the last [`REPLAY_MS`] before the cursor again without
+//! saying anything, and goes on. What the log cannot give (an agent's last word before that stretch) is kept with what
+//! was told.
+
+mod boots;
+mod memory;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusta_wire::{AgentId, UnixMs};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock;
+use crate::config::Thresholds;
+use crate::dating::{Contact, Dated, Dating};
+use crate::day::Day;
+use crate::engine::{BootTime, Engine, Event, LEAD_IN_MS, LOOK_AHEAD_MS, Record, Snapshot, Told};
+use crate::inventory::Versions;
+use crate::log::{Log, LogError, Position, Stored};
+use crate::store::{Store, StoreError};
+
+/// Records read at once: some hundred milliseconds of work, so that a stop is heard and a snapshot leaves in between.
+const READ: usize = 4_096;
+
+/// How far before the cursor the log is read again after a restart. Runs of failures, five quality slots and half an hour
+/// of flapping fit into it.
+const REPLAY_MS: i64 = 35 * 60_000;
+
+/// How often the log's position is marked, so that a stretch can be found by its time.
+const MARK_MS: i64 = 60_000;
+
+/// The engine's time stays this far behind the clock: a batch stamped before a tick is in the log before the tick is run.
+const LAG: Duration = Duration::from_secs(1);
+
+/// How often a snapshot is published when nothing but evidence changed.
+const PUBLISH_MS: i64 = 1_000;
+
+/// How long events wait for others to share their transaction and snapshot.
+const SOON_MS: i64 = 100;
+
+/// How often the cursor is kept when there are no events, and the list of agents is compared.
+const KEEP_MS: i64 = 2_000;
+
+/// How long the loop waits for the log before it looks at the clock again.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Why the loop could not go on. It tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    /// The log cannot be read.
+    #[error("log")]
+    Log(#[from] LogError),
+    /// The state database cannot be read or written.
+    #[error("state")]
+    Store(#[from] StoreError),
+}
+
+impl From<rusqlite::Error> for AdvanceError {
+    fn from(error: rusqlite::Error) -> Self {
+        AdvanceError::Store(error.into())
+    }
+}
+
+/// What the loop stands on.
+pub struct Parts {
+    /// Where records come from.
+    pub log: Log,
+    /// Where events go.
+    pub store: Store,
+    /// Every version of the registry.
+    pub inventories: watch::Receiver<Arc<Versions>>,
+    /// When a state is called what.
+    pub thresholds: Thresholds,
+}
+
+/// What happened since the cursor was kept last.
+#[derive(Default)]
+struct Unkept {
+    told: Vec<Told>,
+    /// Days to be built, by the site's code: an id would not outlive another registry.
+    days: BTreeSet<(Day, String)>,
+    boots: Vec<crate::dating::Boot>,
+}
+
+/// The loop, one step at a time.
+pub struct Advance {
+    log: Log,
+    store: Store,
+    inventories: watch::Receiver<Arc<Versions>>,
+    engine: Engine,
+    dating: Dating,
+    cursor: Position,
+    unkept: Unkept,
+    agents_seen: memory::AgentsMark,
+    kept_at: UnixMs,
+    marked_at: UnixMs,
+    published_at: UnixMs,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+}
+
+impl Advance {
+    /// Restores the engine to where it stood and reads what it had read.
+    ///
+    /// # Errors
+    /// A log or database that cannot be read.
+    pub fn open(parts: Parts, now: UnixMs) -> Result<Self, AdvanceError> {
+        let Parts { log, store, mut inventories, thresholds } = parts;
+        let kept = store.read(|tx| memory::load(tx, REPLAY_MS))?;
+        let versions = Arc::clone(&inventories.borrow_and_update());
+        let position = kept.replay_from.map_or(Position(0), |(_, position)| position);
+        let first = log.read_from(position, 1)?.first().map(|first| first.received_at);
+        let start = kept.replay_from.map(|(at, _)| at).or(first).unwrap_or(now);
+        let mut engine = Engine::new(versions.at(now), thresholds, start);
+        set_agents(&store, &mut engine)?;
+        engine.resume(&kept.told);
+        let snapshots = watch::channel(engine.snapshot()).0;
+        let (agents_seen, boots) = store.read(|tx| Ok::<_, AdvanceError>((memory::agents_mark(tx)?, boots::load(tx)?)))?;
+        let mut advance = Advance {
+            log,
+            store,
+            inventories,
+            engine,
+            dating: Dating::load(boots),
+            cursor: position,
+            unkept: Unkept::default(),
+            agents_seen,
+            kept_at: now,
+            marked_at: kept.replay_from.map_or(UnixMs(0), |(at, _)| at),
+            published_at: UnixMs(0),
+            snapshots,
+        };
+        advance.replay(&kept)?;
+        while advance.read()? > 0 {}
+        let events = advance.engine.listen_from(now);
+        advance.take(&events);
+        let differences = advance.engine.tell_differences();
+        advance.take(&differences);
+        advance.publish(now);
+        Ok(advance)
+    }
+
+    /// Follows the engine's state.
+    pub fn snapshots(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshots.subscribe()
+    }
+
+    /// Reads, applies, publishes; returns how many records it read.
+    ///
+    /// # Errors
+    /// A log or database that fails; what was applied is kept with the next step that succeeds.
+    pub fn step(&mut self, now: UnixMs) -> Result<usize, AdvanceError> {
+        self.follow_registry(now)?;
+        let read = self.read()?;
+        if read == 0 {
+            let events = self.engine.advance_to(now - LAG);
+            self.take(&events);
+        }
+        let since_kept = now.0 - self.kept_at.0;
+        if since_kept >= KEEP_MS || !self.unkept.told.is_empty() && since_kept >= SOON_MS {
+            self.publish(now);
+            self.keep(now)?;
+        } else if now.0 - self.published_at.0 >= PUBLISH_MS {
+            self.publish(now);
+        }
+        Ok(read)
+    }
+
+    /// Applies what comes next in the log; returns how many records that were.
+    fn read(&mut self) -> Result<usize, AdvanceError> {
+        let records = self.log.read_from(self.cursor, READ)?;
+        for stored in &records {
+            if let Some(record) = self.record(stored) {
+                let events = self.engine.apply(&record);
+                self.take(&events);
+            }
+            self.cursor = stored.position;
+        }
+        Ok(records.len())
+    }
+
+    /// Runs until it is told to stop and has read everything.
+    pub fn run(mut self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        let mut head = self.log.head();
+        tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Handle::current();
+            loop {
+                let stopping = *stop.borrow_and_update();
+                let read = self.step(clock::now()).unwrap_or_else(|error| {
+                    tracing::error!(error = &error as &dyn std::error::Error, "the engine cannot go on");
+                    0
+                });
+                if stopping && read == 0 {
+                    break;
+                }
+                if read == 0 {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            _ = head.changed() => {}
+                            _ = stop.changed() => {}
+                            () = tokio::time::sleep(TICK) => {}
+                        }
+                    });
+                }
+            }
+            if let Err(error) = self.keep(clock::now()) {
+                tracing::error!(error = &error as &dyn std::error::Error, "the last events could not be kept; they will be found again");
+            }
+        })
+    }
+
+    /// Reads the stretch before the cursor again. Its events have been told.
+    fn replay(&mut self, kept: &memory::Kept) -> Result<(), AdvanceError> {
+        let Some(until) = kept.cursor else { return Ok(()) };
+        while self.cursor < until.position {
+            let records = self.log.read_from(self.cursor, READ)?;
+            if records.is_empty() {
+                break;
+            }
+            for stored in records.iter().take_while(|stored| stored.position <= until.position) {
+                if let Some(record) = self.record(stored) {
+                    self.engine.apply(&record);
+                }
+                self.cursor = stored.position;
+            }
+            if records.last().is_some_and(|last| last.position > until.position) {
+                break;
+            }
+        }
+        self.cursor = self.cursor.max(until.position);
+        self.engine.advance_to(until.advanced_to);
+        self.engine.retell(&kept.told);
+        Ok(())
+    }
+
+    /// Takes up another registry or another list of agents.
+    fn follow_registry(&mut self, now: UnixMs) -> Result<(), AdvanceError> {
+        let versions = Arc::clone(&self.inventories.borrow_and_update());
+        let in_force = versions.at(now);
+        if in_force.version != self.engine.inventory().version {
+            let events = self.engine.replace_inventory(in_force);
+            self.take(&events);
+            set_agents(&self.store, &mut self.engine)?;
+        }
+        if now.0 - self.kept_at.0 >= KEEP_MS {
+            let mark = self.store.read(memory::agents_mark)?;
+            if mark != self.agents_seen {
+                set_agents(&self.store, &mut self.engine)?;
+                self.agents_seen = mark;
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest.
+    fn record(&mut self, stored: &Stored) -> Option<Record> {
+        let site = self.engine.inventory().site_by_code(&stored.site_code)?;
+        let boot = self.date(stored);
+        match stored.batch() {
+            Ok(batch) => {
+                let table = Arc::clone(&stored.table);
+                Some(Record { position: stored.position, received_at: stored.received_at, site, boot, batch, table })
+            }
+            Err(error) => {
+                tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out");
+                None
+            }
+        }
+    }
+
+    /// Dates a record. If it also dates what came before it, the days of that are to be built again.
+    fn date(&mut self, stored: &Stored) -> Option<BootTime> {
+        let (head, received_at) = (&stored.head, stored.received_at);
+        let contact = Contact { head, site_code: &stored.site_code, received_at, live_offset_ms: stored.live_offset_ms };
+        if self.dating.observe(&contact) {
+            self.touch_boot(stored);
+        }
+        match self.dating.date(head, received_at) {
+            Dated::At { offset_ms, error_ms } => Some(BootTime { at: UnixMs(offset_ms), error_ms }),
+            Dated::Unknown { .. } => None,
+        }
+    }
+
+    fn touch_boot(&mut self, stored: &Stored) {
+        let Some(boot) = self.dating.boot(stored.agent(), stored.head.id.boot) else { return };
+        let Some(proof) = boot.proofs.values().next() else { return };
+        let time = BootTime { at: UnixMs(proof.offset_ms), error_ms: proof.error_ms };
+        let from = Day::of(UnixMs(time.date(boot.first).0 - LOOK_AHEAD_MS));
+        let until = Day::of(UnixMs(time.date(boot.last).0 + LEAD_IN_MS)).min(Day::of(stored.received_at));
+        let days = (from.0..=until.0).map(|day| (Day(day), boot.site_code.to_string()));
+        self.unkept.days.extend(days);
+    }
+
+    fn take(&mut self, events: &[Event]) {
+        for event in events {
+            match event {
+                Event::DayTouched { site, day } => {
+                    self.unkept.days.insert((*day, self.engine.inventory().site(*site).code.clone()));
+                }
+                event => self.unkept.told.extend(self.engine.tell(event)),
+            }
+        }
+    }
+
+    /// Keeps events, what was told, days to build, boots and the cursor, all or nothing.
+    fn keep(&mut self, now: UnixMs) -> Result<(), AdvanceError> {
+        let mark = (now.0 - self.marked_at.0 >= MARK_MS).then_some(self.engine.now());
+        let cursor = memory::Cursor { position: self.cursor, advanced_to: self.engine.now() };
+        self.unkept.boots.extend(self.dating.take_changed());
+        let unkept = &self.unkept;
+        self.store.write(|tx| {
+            memory::keep_told(tx, &unkept.told)?;
+            memory::keep_days(tx, unkept.days.iter().map(|(day, site)| (*day, site.as_str())))?;
+            boots::keep(tx, &unkept.boots)?;
+            memory::keep_cursor(tx, cursor, mark, REPLAY_MS)
+        })?;
+        self.unkept = Unkept::default();
+        self.kept_at = now;
+        if mark.is_some() {
+            self.marked_at = now;
+        }
+        Ok(())
+    }
+
+    fn publish(&mut self, now: UnixMs) {
+        self.published_at = now;
+        self.snapshots.send_replace(self.engine.snapshot());
+    }
+}
+
+/// Tells the engine who is enrolled.
+fn set_agents(store: &Store, engine: &mut Engine) -> Result<(), AdvanceError> {
+    let enrolled = store.read(memory::agents)?;
+    let inventory = Arc::clone(engine.inventory());
+    let placed = enrolled.into_iter().filter_map(|(agent, site): (AgentId, String)| Some((agent, inventory.site_by_code(&site)?)));
+    engine.set_agents(&placed.collect::<Vec<_>>());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

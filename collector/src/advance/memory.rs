@@ -1,0 +1,130 @@
+//! What the loop keeps in the state database.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusta_wire::{AgentId, UnixMs};
+
+use super::AdvanceError;
+use crate::day::Day;
+use crate::engine::told::cause_of;
+use crate::engine::{Subject, Told};
+use crate::log::Position;
+
+/// How far the engine had read, and its time then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cursor {
+    pub(super) position: Position,
+    pub(super) advanced_to: UnixMs,
+}
+
+/// What a restart begins with.
+pub(super) struct Kept {
+    pub(super) cursor: Option<Cursor>,
+    /// Where to read again from, and the engine's time then.
+    pub(super) replay_from: Option<(UnixMs, Position)>,
+    pub(super) told: Vec<Told>,
+}
+
+/// Changes whenever the list of agents does.
+pub(super) type AgentsMark = (i64, i64, i64);
+
+pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64) -> Result<Kept, AdvanceError> {
+    let cursor = tx
+        .query_row("SELECT position, advanced_to FROM engine_cursor", [], |row| {
+            Ok(Cursor { position: position(row, 0)?, advanced_to: UnixMs(row.get(1)?) })
+        })
+        .optional()?;
+    let mark = |cursor: Cursor| {
+        let newest = "SELECT at, position FROM engine_marks WHERE at <= ?1 ORDER BY at DESC LIMIT 1";
+        let oldest = "SELECT at, position FROM engine_marks ORDER BY at LIMIT 1";
+        let read = |row: &Row<'_>| Ok((UnixMs(row.get(0)?), position(row, 1)?));
+        let found = tx.query_row(newest, [cursor.advanced_to.0 - replay_ms], read).optional()?;
+        match found {
+            Some(found) => Ok(Some(found)),
+            None => tx.query_row(oldest, [], read).optional(),
+        }
+    };
+    let replay_from = cursor.map(mark).transpose()?.flatten();
+    let mut statement = tx.prepare(
+        "SELECT kind, code, link, state, since, rung, confidence, heard_at, observed_at FROM live_states ORDER BY kind, code, link",
+    )?;
+    let rows = statement.query_map([], |row| {
+        let kind: String = row.get(0)?;
+        Ok(kind
+            .parse::<Subject>()
+            .ok()
+            .map(|subject| (subject, row.get(1), row.get(2), row.get(3), row.get(4), row.get(5), row.get(6), row.get(7), row.get(8))))
+    })?;
+    let mut told = Vec::new();
+    for row in rows {
+        let Some((subject, code, link, state, since, rung, confidence, heard_at, observed_at)) = row? else { continue };
+        let state: String = state?;
+        told.push(Told {
+            subject,
+            code: code?,
+            link: link?,
+            known_at: UnixMs(0),
+            since: UnixMs(since?),
+            was: state.clone(),
+            state,
+            cause: cause_of(rung?, confidence?),
+            heard_at: heard_at.map(|at: Option<i64>| at.map(UnixMs))?,
+            observed_at: observed_at.map(|at: Option<i64>| at.map(UnixMs))?,
+        });
+    }
+    Ok(Kept { cursor, replay_from, told })
+}
+
+fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Position> {
+    row.get::<_, i64>(column).map(|position| Position(u64::try_from(position).unwrap_or(0)))
+}
+
+pub(super) fn agents(tx: &Transaction<'_>) -> Result<Vec<(AgentId, String)>, AdvanceError> {
+    let mut statement = tx.prepare("SELECT id, site_code FROM agents WHERE revoked_at IS NULL ORDER BY id")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let parsed = rows.map(|row| row.map(|(id, site)| id.parse().ok().map(|id: AgentId| (id, site))));
+    Ok(parsed.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+}
+
+pub(super) fn agents_mark(tx: &Transaction<'_>) -> Result<AgentsMark, AdvanceError> {
+    let sql = "SELECT count(*), coalesce(max(enrolled_at), 0), coalesce(max(revoked_at), 0) FROM agents";
+    Ok(tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
+}
+
+pub(super) fn keep_told(tx: &Transaction<'_>, told: &[Told]) -> Result<(), AdvanceError> {
+    let mut event = tx.prepare_cached(
+        "INSERT INTO events (known_at, kind, code, link, since, was, state, rung, confidence) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let mut state = tx.prepare_cached(
+        "INSERT OR REPLACE INTO live_states (kind, code, link, state, since, rung, confidence, heard_at, observed_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for one in told {
+        let (kind, rung) = (one.subject.as_str(), one.cause.map(|cause| cause.rung.code()));
+        let confidence = one.cause.map(|cause| cause.confidence);
+        event.execute(params![one.known_at.0, kind, one.code, one.link, one.since.0, one.was, one.state, rung, confidence])?;
+        if one.subject != Subject::Fleet {
+            let (heard, observed) = (one.heard_at.map(|at| at.0), one.observed_at.map(|at| at.0));
+            state.execute(params![kind, one.code, one.link, one.state, one.since.0, rung, confidence, heard, observed])?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn keep_days<'a>(tx: &Transaction<'_>, days: impl Iterator<Item = (Day, &'a str)>) -> Result<(), AdvanceError> {
+    let mut dirty = tx.prepare_cached("INSERT OR IGNORE INTO dirty_days (day, site_code) VALUES (?1, ?2)")?;
+    for (day, site) in days {
+        dirty.execute(params![day.0, site])?;
+    }
+    Ok(())
+}
+
+pub(super) fn keep_cursor(tx: &Transaction<'_>, cursor: Cursor, mark: Option<UnixMs>, replay_ms: i64) -> Result<(), AdvanceError> {
+    let position = i64::try_from(cursor.position.0).unwrap_or(i64::MAX);
+    tx.prepare_cached("INSERT OR REPLACE INTO engine_cursor (one, position, advanced_to) VALUES (1, ?1, ?2)")?
+        .execute(params![position, cursor.advanced_to.0])?;
+    if let Some(at) = mark {
+        tx.execute("INSERT OR REPLACE INTO engine_marks (at, position) VALUES (?1, ?2)", params![at.0, position])?;
+        tx.execute("DELETE FROM engine_marks WHERE at < ?1", [at.0 - 2 * replay_ms])?;
+    }
+    Ok(())
+}

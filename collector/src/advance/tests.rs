@@ -1,0 +1,179 @@
+use std::path::Path;
+
+use bytes::Bytes;
+use rusta_wire::{Batch, Frame, FrameKind};
+
+use super::*;
+use crate::engine::testing::{Agent, inventory, second};
+use crate::engine::{AgentState, LinkState};
+use crate::log::{Incoming, Keeping, Upload};
+
+/// A log, a database and a loop over them; `restart` is a kill: nothing is said before it.
+struct Bench {
+    dir: tempfile::TempDir,
+    log: Log,
+    store: Store,
+    inventories: watch::Receiver<Arc<Versions>>,
+    advance: Option<Advance>,
+}
+
+fn open_log(dir: &Path) -> Log {
+    Log::open(Keeping { dir: dir.join("log"), retention_days: 30, group_commit: Duration::from_millis(1) }).unwrap()
+}
+
+impl Bench {
+    fn new(villages: usize) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (log, store) = (open_log(dir.path()), Store::open(dir.path()).unwrap());
+        for n in 1..=villages {
+            let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, ?2, ?1, 0, 0)";
+            let id = AgentId(n as u64).to_string();
+            store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, (&id, format!("V{}", n - 1)))?)).unwrap();
+        }
+        let inventories = watch::channel(Arc::new(Versions::new(vec![inventory(villages)]))).1;
+        Bench { dir, log, store, inventories, advance: None }
+    }
+
+    fn start(&mut self, now: i64) {
+        let parts = Parts {
+            log: self.log.clone(),
+            store: self.store.clone(),
+            inventories: self.inventories.clone(),
+            thresholds: Thresholds::default(),
+        };
+        self.advance = Some(Advance::open(parts, second(now)).unwrap());
+    }
+
+    fn restart(&mut self, now: i64) {
+        self.advance = None;
+        self.store = Store::open(self.dir.path()).unwrap();
+        self.start(now);
+    }
+
+    fn append(&self, agent: &Agent, batches: &[Batch], received: i64) {
+        let incoming = |batch: &Batch| {
+            let payload = batch.encode(&agent.table).unwrap();
+            Incoming {
+                head: Batch::head(&payload).unwrap(),
+                live_offset_ms: Some(second(agent.boot.1).0),
+                frame: Bytes::from(Frame::new(FrameKind::Batch, payload).unwrap().to_bytes()),
+                names: self.log.learn_names(agent.id, &agent.table.encode()).unwrap(),
+            }
+        };
+        let upload =
+            Upload { site_code: agent.site.into(), received_at: second(received), batches: batches.iter().map(incoming).collect() };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.log.append(upload)).unwrap();
+    }
+
+    fn report(&self, agent: &mut Agent, until: i64, ok: bool) {
+        let batch = agent.batch(until, ok);
+        self.append(agent, &[batch], until);
+    }
+
+    fn step(&mut self, now: i64) {
+        let advance = self.advance.as_mut().unwrap();
+        while advance.step(second(now)).unwrap() > 0 {}
+    }
+
+    fn snapshot(&mut self) -> Arc<Snapshot> {
+        let advance = self.advance.as_mut().unwrap();
+        advance.engine.snapshot()
+    }
+
+    /// What people were told of links, sites, villages and agents, in order.
+    fn told(&self) -> Vec<(String, String, i64, String)> {
+        let sql = "SELECT kind, code, since, state FROM events ORDER BY id";
+        self.store
+            .read(|tx| {
+                let mut statement = tx.prepare(sql)?;
+                let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+                Ok::<_, StoreError>(rows.collect::<Result<_, _>>()?)
+            })
+            .unwrap()
+    }
+}
+
+/// Two villages for three hours: one cut twice, one silent for a while.
+fn story(bench: &mut Bench, mut each_minute: impl FnMut(&mut Bench, i64)) {
+    let (mut one, mut two) = (Agent::village(1, "V0"), Agent::village(2, "V1"));
+    for minute in 1..=180 {
+        let cut = (40..60).contains(&minute) || (100..103).contains(&minute);
+        bench.report(&mut one, minute * 60, !cut);
+        if !(70..130).contains(&minute) {
+            bench.report(&mut two, minute * 60, true);
+        }
+        bench.step(minute * 60 + 3);
+        bench.step(minute * 60 + 10);
+        each_minute(bench, minute);
+    }
+}
+
+#[test]
+fn a_restart_at_any_minute_loses_and_repeats_nothing() {
+    let mut whole = Bench::new(2);
+    whole.start(0);
+    story(&mut whole, |_, _| {});
+    let expected = whole.told();
+    assert!(expected.iter().any(|(kind, code, _, state)| kind == "village" && code.ends_with("0") && state == "disconnected"));
+    assert!(expected.iter().any(|(kind, _, _, state)| kind == "agent" && state == "silent"));
+    for every in [7, 11, 41] {
+        let mut cut = Bench::new(2);
+        cut.start(0);
+        story(&mut cut, |bench, minute| {
+            if minute % every == 0 {
+                bench.restart(minute * 60 + 12);
+            }
+        });
+        assert_eq!(cut.told(), expected, "restarted every {every} minutes");
+    }
+}
+
+#[test]
+fn an_hour_without_the_collector_is_nobodys_outage() {
+    let mut bench = Bench::new(1);
+    bench.start(0);
+    let mut agent = Agent::village(1, "V0");
+    for minute in 1..=10 {
+        bench.report(&mut agent, minute * 60, true);
+        bench.step(minute * 60 + 3);
+    }
+    let backlog: Vec<Batch> = (11..70).map(|minute| agent.batch(minute * 60, true)).collect();
+    bench.restart(4_200);
+    assert_eq!(bench.snapshot().villages[0].state, crate::engine::VillageState::Unknown);
+    bench.report(&mut agent, 4_200, true);
+    bench.step(4_203);
+    bench.append(&agent, &backlog, 4_205);
+    bench.step(4_210);
+    let snapshot = bench.snapshot();
+    assert_eq!(snapshot.links[0].state, LinkState::Up);
+    assert!(matches!(snapshot.agents[0].state, AgentState::Reporting | AgentState::Buffered));
+    let told = bench.told();
+    assert!(told.iter().all(|(.., state)| state != "down" && state != "disconnected" && state != "silent"), "{told:?}");
+}
+
+#[test]
+fn days_touched_are_kept_with_the_cursor() {
+    let mut bench = Bench::new(1);
+    bench.start(0);
+    let mut agent = Agent::village(1, "V0");
+    bench.report(&mut agent, 60, true);
+    bench.step(63);
+    let days = |bench: &Bench| -> Vec<(i32, String)> {
+        bench
+            .store
+            .read(|tx| {
+                let mut statement = tx.prepare("SELECT day, site_code FROM dirty_days ORDER BY day").unwrap();
+                let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+                Ok::<_, StoreError>(rows.map(Result::unwrap).collect())
+            })
+            .unwrap()
+    };
+    assert_eq!(days(&bench), [(Day::of(second(60)).0, "V0".to_owned())]);
+    // A site that is in no registry is left out and stops nothing.
+    let mut stranger = Agent::village(5, "NOWHERE");
+    bench.report(&mut stranger, 120, true);
+    bench.report(&mut agent, 120, true);
+    bench.step(123);
+    assert_eq!(bench.snapshot().links[0].state, LinkState::Up);
+}

@@ -1,0 +1,101 @@
+//! History: what really happened, day by day, whenever it was learnt.
+//!
+//! ```text
+//! log --site, day--> sightings --link machine--> spans of links, site --roll-up--> spans of the village
+//!                    (sorted, once each)              |                                  |
+//!                                                     +--> state seconds, outages, histograms --> state database
+//! ```
+//!
+//! A *timeline* is a function of the samples observed in its day, of a lead-in of [`LEAD_IN_MS`] and a look-ahead of
+//! [`LOOK_AHEAD_MS`] around it, and of the inventory in force when the day began. Where a site says nothing that long, the
+//! nearest samples up to [`REACH_DAYS`] days away count too: only they tell whether it was off in between. Nothing depends
+//! on when, in which order, or how often a sample arrived. Late data marks the days it bears on, and those are built again.
+//!
+//! Bounds are cut to whole seconds towards the past, so the seconds of a day always add up to the day.
+//!
+//! KPIs read [`DailySeconds`], [`Outage`] and [`Histogram`]s through [`tables`]; a day without a row was never measured
+//! and counts as unknown.
+
+mod histogram;
+mod outage;
+mod sighting;
+mod span;
+mod timeline;
+mod village;
+
+use crate::day::Day;
+pub use crate::engine::{LEAD_IN_MS, LOOK_AHEAD_MS};
+use crate::inventory::word_enum;
+
+pub use histogram::Histogram;
+pub use outage::{Ended, Outage};
+pub use sighting::{Sighted, Sighting};
+pub use span::{Span, StateSeconds};
+pub use timeline::{LinkDay, Rounds, SiteDay, SiteInput, timeline};
+pub use village::{VillageDay, village_timeline};
+
+/// How far the nearest samples of a silent site are looked for. Agents keep seven days.
+pub const REACH_DAYS: i32 = 8;
+
+word_enum! {
+    /// What seconds are counted of.
+    ObjectKind {
+        /// A link.
+        Link = "link",
+        /// A site: the best of its links.
+        Site = "site",
+        /// A village under the policy `either`; up means connected, degraded means partial.
+        Village = "village",
+        /// Whether the national network's anchors are reached from a village.
+        VillageNin = "village_nin",
+    }
+}
+
+impl ObjectKind {
+    /// Returns the number that stands for this in the database. It never changes meaning.
+    pub const fn code(self) -> i64 {
+        self as i64 + 1
+    }
+
+    fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.code() == code)
+    }
+}
+
+/// Something whose seconds are counted, named as in the inventory of its day.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Object {
+    /// What it is.
+    pub kind: ObjectKind,
+    /// The site's code, or the village's region code.
+    pub code: String,
+    /// The link's name; empty for anything else.
+    pub link: String,
+}
+
+impl Object {
+    /// Names a link.
+    pub fn link(site: &str, name: &str) -> Self {
+        Object { kind: ObjectKind::Link, code: site.to_owned(), link: name.to_owned() }
+    }
+
+    /// Names a site, a village or a village's reach of the national network.
+    pub fn whole(kind: ObjectKind, code: &str) -> Self {
+        Object { kind, code: code.to_owned(), link: String::new() }
+    }
+}
+
+/// How one object spent one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DailySeconds {
+    /// The day.
+    pub day: Day,
+    /// What of.
+    pub object: Object,
+    /// Up, degraded, down, unknown, maintenance, not in service. They add up to the day, or, for the present day, to
+    /// what of it has been built.
+    pub seconds: StateSeconds,
+}
+
+#[cfg(test)]
+mod tests;
