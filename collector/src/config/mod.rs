@@ -29,6 +29,8 @@ pub struct Config {
     pub log: LogLimits,
     /// When a state is called what.
     pub thresholds: Thresholds,
+    /// Databases that get a copy.
+    pub sinks: Vec<Sink>,
 }
 
 /// The port for agents: mTLS with the collector's own CA.
@@ -66,6 +68,19 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Private key.
     pub key: PathBuf,
+}
+
+/// A time-series database that gets a copy of what is known.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sink {
+    /// Its name in metrics and in the name of its file.
+    pub name: String,
+    /// The write address with its query, such as `…/api/v2/write?bucket=rusta&org=rusta&precision=ms`.
+    pub url: String,
+    /// File with the `Authorization` header's value, such as `Token …`.
+    pub token_file: Option<PathBuf>,
+    /// How often every state is written.
+    pub states_every: Duration,
 }
 
 /// Bounds of the durable log.

@@ -18,6 +18,7 @@ pub(super) struct Config {
     http: Http,
     log: Log,
     thresholds: TypedThresholds,
+    sinks: Vec<Sink>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -58,6 +59,15 @@ struct TlsFiles {
 struct Log {
     retention_days: Option<u32>,
     group_commit: Option<Time>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sink {
+    name: String,
+    url: String,
+    token_file: Option<PathBuf>,
+    states_every: Option<Time>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +114,7 @@ impl Config {
             http: self.http.mean(&mut wrong),
             log: self.log.mean(&mut wrong),
             thresholds: self.thresholds.mean(&mut wrong),
+            sinks: sinks(self.sinks, &mut wrong),
         };
         if wrong.is_empty() { Ok(config) } else { Err(wrong) }
     }
@@ -158,6 +169,33 @@ impl Log {
         }
         limits
     }
+}
+
+/// Reads the sinks; each fault names its sink, because a list item has no key of its own.
+fn sinks(typed: Vec<Sink>, wrong: &mut Vec<Wrong>) -> Vec<super::Sink> {
+    let mut names = std::collections::BTreeSet::new();
+    let mut sinks = Vec::with_capacity(typed.len());
+    for sink in typed {
+        let plain = !sink.name.is_empty() && sink.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if !plain {
+            wrong.push(Wrong::at(
+                &["sinks"],
+                &format!("`{}`: a sink's name is small letters, digits and hyphens: it names a file", sink.name),
+            ));
+        }
+        if !names.insert(sink.name.clone()) {
+            wrong.push(Wrong::at(&["sinks"], &format!("two sinks are called `{}`", sink.name)));
+        }
+        if !sink.url.starts_with("http://") && !sink.url.starts_with("https://") || sink.url.contains('@') {
+            wrong.push(Wrong::at(&["sinks"], &format!("`{}`: `url` is the http or https write address, without a password", sink.name)));
+        }
+        let states_every = duration(sink.states_every, Duration::from_secs(60));
+        if states_every < Duration::from_secs(1) {
+            wrong.push(Wrong::at(&["sinks"], &format!("`{}`: `states_every` is at least 1s", sink.name)));
+        }
+        sinks.push(super::Sink { name: sink.name, url: sink.url, token_file: sink.token_file, states_every });
+    }
+    sinks
 }
 
 impl TypedThresholds {

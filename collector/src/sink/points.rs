@@ -3,9 +3,12 @@
 use rusta_wire::{Metric, Outcome, UnixMs, Verdict};
 
 use super::line::write_line;
-use super::schema::{AGENT_FIELDS, AGENT_TAGS, LINK_STATE_TAGS, PROBE_TAGS, Published, SITE_PLACE_FIELDS, SITE_STATE_TAGS};
+use super::schema::{
+    AGENT_FIELDS, AGENT_TAGS, KPI_FIELDS, KPI_TAGS, LINK_STATE_TAGS, PROBE_TAGS, Published, SITE_PLACE_FIELDS, SITE_STATE_TAGS,
+};
 use crate::engine::{AgentState, AgentView, LinkState, Record, SiteState, Snapshot};
 use crate::inventory::{Inventory, RegionKind, SiteId};
+use crate::kpi::Figure;
 
 /// Turns catalogue metrics into published fields; made once, because every value of every sample asks it.
 pub struct Fields(Vec<Option<Published>>);
@@ -103,6 +106,18 @@ fn write_sites(out: &mut String, snapshot: &Snapshot, at: UnixMs) {
             let flags = LinkState::ALL.iter().map(|s| (s.as_str(), flag(*s == state)));
             write_line(out, "link_state", LINK_STATE_TAGS.into_iter().zip(link_tags), flags, at);
         }
+    }
+}
+
+/// Appends a `kpi` line for each figure that is not broken down further. A figure without a number leaves `value` out and
+/// keeps its bounds.
+pub fn write_kpis(out: &mut String, inventory: &Inventory, figures: &[Figure], at: UnixMs) {
+    for figure in figures.iter().filter(|figure| figure.part.is_none()) {
+        let Some(region) = inventory.region_by_code(&figure.region) else { continue };
+        let tags = [figure.id, figure.region.as_str(), inventory.region(region).kind.as_str(), figure.weight.as_str()];
+        let parts = [figure.value, figure.lo, figure.hi, figure.known_ratio, Some(figure.numerator), Some(figure.denominator)];
+        let values = KPI_FIELDS.into_iter().zip(parts.map(|v| v.unwrap_or(f64::NAN)));
+        write_line(out, "kpi", KPI_TAGS.into_iter().zip(tags), values, at);
     }
 }
 

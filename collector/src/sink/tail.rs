@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::delivery::{Delivered, Endpoint, Postponed, deliver};
-use super::points::{Fields, write_probes, write_states};
+use super::points::{Fields, write_kpis, write_probes, write_states};
 use super::queue::Queue;
 use crate::engine::{Record, Snapshot};
+use crate::kpi::Figure;
 use crate::log::Position;
 
 /// Points a request carries at most: larger bodies gained nothing when measured, smaller ones cost requests.
@@ -48,10 +49,12 @@ pub struct Counters {
     pub postponed: AtomicU64,
 }
 
-/// What a sink reads: dated records after a position, and the newest snapshot.
-pub struct Source<R> {
+/// What a sink reads: dated records after a position, the newest snapshot, and the figures of now.
+pub struct Source<R, F> {
     /// Reads up to so many records after a position, oldest first.
     pub records: R,
+    /// Computes the KPIs of now from a snapshot.
+    pub figures: F,
     /// Follows the log's newest position.
     pub head: watch::Receiver<Position>,
     /// Follows the engine.
@@ -59,9 +62,9 @@ pub struct Source<R> {
 }
 
 /// A sink at work.
-pub struct Tail<R> {
+pub struct Tail<R, F> {
     settings: Settings,
-    source: Source<R>,
+    source: Source<R, F>,
     queue: Queue,
     client: reqwest::Client,
     fields: Fields,
@@ -69,15 +72,16 @@ pub struct Tail<R> {
     pause: Duration,
 }
 
-impl<R> Tail<R>
+impl<R, F> Tail<R, F>
 where
+    F: Fn(&Snapshot) -> Vec<Figure>,
     R: Fn(Position, usize) -> anyhow::Result<Vec<Record>>,
 {
     /// Opens the sink's memory.
     ///
     /// # Errors
     /// A memory that cannot be opened, or an HTTP client that cannot be made.
-    pub fn new(settings: Settings, source: Source<R>, counters: Arc<Counters>) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, source: Source<R, F>, counters: Arc<Counters>) -> anyhow::Result<Self> {
         let queue = Queue::open(&settings.queue)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Tail { settings, source, queue, client, fields: Fields::new(), counters, pause: PAUSE.0 })
@@ -123,6 +127,7 @@ where
         let at = UnixMs(snapshot.at.0 - snapshot.at.0.rem_euclid(every));
         let mut lines = String::new();
         write_states(&mut lines, &snapshot, at);
+        write_kpis(&mut lines, &snapshot.inventory, &(self.source.figures)(&snapshot), at);
         for body in bodies(&lines) {
             self.queue.owe(body)?;
         }

@@ -74,6 +74,7 @@ async fn every_point_arrives_once_although_the_database_was_dead() {
     let records = province.records.clone();
     let source = Source {
         records: move |after: Position, max: usize| Ok(records.iter().filter(|r| r.position > after).take(max).cloned().collect()),
+        figures: |_: &_| Vec::new(),
         head: head_seen,
         snapshots: snapshots_seen,
     };
