@@ -96,7 +96,9 @@ impl Clock {
 
     /// Returns the time since this boot, suspends included.
     pub fn now(&self) -> MonoMs {
-        clock_gettime(ClockId::CLOCK_BOOTTIME).map(|t| MonoMs(u64::try_from(Duration::from(t).as_millis()).unwrap_or(0))).unwrap_or_default()
+        clock_gettime(ClockId::CLOCK_BOOTTIME)
+            .map(|t| MonoMs(u64::try_from(Duration::from(t).as_millis()).unwrap_or(0)))
+            .unwrap_or_default()
     }
 
     /// Returns what is believed about Unix time, as a batch carries it.

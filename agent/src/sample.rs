@@ -6,9 +6,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusta_wire::{
-    Batch, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, Sample, Series, SeriesIndex, SeriesTable, limits,
-};
+use rusta_wire::{Batch, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, Sample, Series, SeriesIndex, SeriesTable, limits};
 
 use crate::config::{Link, OWN_TARGET, Target, Watch};
 use crate::probe::Measurement;
@@ -54,14 +52,7 @@ impl Recorder {
         let targets = watch.targets.iter().zip(intervals).map(|(target, every)| series_of(target, &watch.links[target.link], *every));
         let own = watch.links.iter().map(own_series);
         let table = SeriesTable { series: targets.chain(own).collect() };
-        Recorder {
-            table,
-            targets: watch.targets.len(),
-            parts: HashMap::new(),
-            samples: Vec::new(),
-            from: now,
-            parts_left_out: 0,
-        }
+        Recorder { table, targets: watch.targets.len(), parts: HashMap::new(), samples: Vec::new(), from: now, parts_left_out: 0 }
     }
 
     /// Takes in the result of a round of `target` that was due at `at`.
@@ -191,7 +182,8 @@ mod tests {
     use rusta_wire::{AgentId, BootId, ClockSource, Sequence, UnixMs};
 
     fn recorder() -> Recorder {
-        let text = "links: [{ name: gov, network: gov }]\ntargets: [{ name: gw, link: gov, rung: gateway, tcp: { address: '10.0.0.1:1' } }]";
+        let text =
+            "links: [{ name: gov, network: gov }]\ntargets: [{ name: gw, link: gov, rung: gateway, tcp: { address: '10.0.0.1:1' } }]";
         let watch = Config::parse(text, &Machine::default()).unwrap().watch();
         Recorder::start(&watch, &[Duration::from_secs(60)], MonoMs(1_000))
     }
