@@ -13,7 +13,6 @@
 
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rusta_wire::{AgentId, Reason};
@@ -25,7 +24,7 @@ use crate::cli::Failure;
 use crate::config::{Config, Watch};
 use crate::core::Core;
 use crate::identity::Identity;
-use crate::probe::{Prober, Settings};
+use crate::probe::Prober;
 use crate::shared::Shared;
 use crate::signals::{Signal, Signals};
 use crate::status;
@@ -60,8 +59,7 @@ struct Agent {
 impl Agent {
     fn start(config: Config) -> Result<Agent, Failure> {
         let shared = Rc::new(Shared::open(&config).map_err(|error| Failure::Failed(error.to_string()))?);
-        let clock = shared.clock.clone();
-        let prober = Rc::new(Prober::new(Settings { resolvers: config.resolvers.clone(), wall: Arc::new(move || clock.wall()) }));
+        let prober = Rc::new(Prober::new(shared.clock.settings(config.resolvers.clone())));
         let (teller, events) = mpsc::unbounded_channel();
         let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
         let identity = identity.map_err(|error| Failure::Failed(format!("{error}; run `rusta-agent enroll` first")))?;

@@ -5,15 +5,16 @@
 //! newest of build time and the last time a collector told, kept on disk. The system clock is believed when it is later
 //! than the floor, and never steps anything that was measured.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 use rusta_wire::{BootId, ClockSource, MonoMs, TableId, UnixMs};
 
 use crate::files;
-use crate::probe::WallTime;
+use crate::probe::{Settings, WallTime};
 
 /// How often the learnt time is written to disk: an hour of floor is enough for certificates and costs no flash.
 const PERSIST_EVERY: Duration = Duration::from_secs(3600);
@@ -116,6 +117,12 @@ impl Clock {
         WallTime { system_s: told.seconds(), floor_s: belief.floor.seconds(), trusted }
     }
 
+    /// Lends this clock to the probes.
+    pub fn settings(self: &Arc<Clock>, resolvers: Vec<SocketAddr>) -> Settings {
+        let clock = self.clone();
+        Settings { resolvers, wall: Arc::new(move || clock.wall()), system_us: Arc::new(system_us) }
+    }
+
     /// Learns from a collector's answer that was asked for at `sent` and read at `received`.
     pub fn learn(&self, server: UnixMs, sent: MonoMs, received: MonoMs) {
         let mut belief = self.belief();
@@ -169,11 +176,15 @@ fn learn(belief: &mut Belief, server: UnixMs, sent: MonoMs, received: MonoMs) ->
     true
 }
 
+fn system_time() -> UnixMs {
+    UnixMs(system_us() / 1000)
+}
+
 // The one place of the agent that reads the wall clock.
 #[allow(clippy::disallowed_methods)]
-fn system_time() -> UnixMs {
+fn system_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// systemd-timesyncd leaves this file when it has set the clock. Others leave no word that can be read without a system

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::Url;
 use crate::files;
 use crate::identity::{self, Identity};
-use crate::probe::{Prober, Settings};
+use crate::probe::Prober;
 use crate::socket::Way;
 use crate::tls;
 use crate::uplink::connection::Connection;
@@ -57,7 +57,7 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
     let (key_pem, csr_pem) = pending_request(&args.dir).map_err(|error| failed("key", &error))?;
     let clock = Arc::new(Clock::without_memory());
     let config = tls::enrolment_config(authorities, clock.clone()).map_err(|error| failed("authority", &error))?;
-    let prober = Rc::new(Prober::new(Settings { resolvers: Vec::new(), wall: Arc::new(move || clock.wall()) }));
+    let prober = Rc::new(Prober::new(clock.settings(Vec::new())));
     let mut connection = Connection::open(&url, &Way::default(), Arc::new(config), &prober).await.map_err(|error| {
         let hint = if args.ca.is_none() { "; if the collector has its own authority, give its certificate with --ca" } else { "" };
         Failure::Failed(format!("{url}: {error}{hint}"))

@@ -11,7 +11,7 @@ use crate::cli::{Failure, ProbeArgs};
 use crate::clock::Clock;
 use crate::config::{Config, Target, Watch};
 use crate::ladder::{Report, TargetLine};
-use crate::probe::{Measurement, Prober, Settings};
+use crate::probe::{Measurement, Prober};
 
 /// Runs the targets at once and prints the ladder.
 ///
@@ -27,7 +27,7 @@ pub async fn run(args: &ProbeArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("{}: no target `{wanted}` to probe", args.config.display())));
     }
     let clock = Arc::new(Clock::open(&config.spool.dir));
-    let prober = Rc::new(Prober::new(Settings { resolvers: config.resolvers, wall: Arc::new(move || clock.wall()) }));
+    let prober = Rc::new(Prober::new(clock.settings(config.resolvers)));
     let report = Report::new(measure(&prober, &watch, &chosen).await);
     if args.json {
         println!("{}", serde_json::to_string(&report).map_err(|error| Failure::Failed(error.to_string()))?);

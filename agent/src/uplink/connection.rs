@@ -167,10 +167,7 @@ async fn connect(url: &Url, way: &Way, prober: &Prober) -> Result<TcpStream, Lin
 async fn addresses(host: &Host, way: &Way, prober: &Prober) -> Vec<IpAddr> {
     match host {
         Host::Address(address) => vec![*address],
-        Host::Name(name) => {
-            let _ = (way, prober);
-            tokio::net::lookup_host((name.as_str(), 0)).await.map(|all| all.map(|a| a.ip()).collect()).unwrap_or_default()
-        }
+        Host::Name(_) => prober.resolve(host, way, CONNECT_WITHIN / 2).await.into_iter().collect(),
     }
 }
 

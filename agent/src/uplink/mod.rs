@@ -266,11 +266,15 @@ impl Uplink {
         let answer = Answer::decode(&response.body).ok();
         if let Some(answer) = &answer {
             self.shared.clock.learn(answer.server_time, sent, now);
-            self.pace.answered(answer, now);
         }
         let reason = answer.as_ref().map(|a| a.reason.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| response.status.to_string());
         match response.status {
-            StatusCode::OK => self.stored(tickets, now),
+            StatusCode::OK => {
+                if let Some(answer) = &answer {
+                    self.pace.answered(answer, now);
+                }
+                self.stored(tickets, now);
+            }
             StatusCode::CONFLICT if self.owe_tables(answer.as_ref()) => {}
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT => {
                 self.note(Some(reason));

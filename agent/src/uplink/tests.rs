@@ -8,7 +8,6 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Config, Machine, Watch};
-use crate::probe::Settings;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -177,8 +176,7 @@ fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
         spool_one(&shared);
     }
     let identity = authority.identity(&dir.path().join("id"));
-    let clock = shared.clock.clone();
-    let prober = Rc::new(Prober::new(Settings { resolvers: vec![], wall: Arc::new(move || clock.wall()) }));
+    let prober = Rc::new(Prober::new(shared.clock.settings(vec![])));
     let (teller, events) = mpsc::unbounded_channel();
     let uplink = Uplink::new(shared.clone(), config.collector.unwrap(), identity, prober, teller).unwrap();
     tokio::task::spawn_local(uplink.run());
@@ -208,8 +206,8 @@ fn spool_one(shared: &Shared) {
 
 fn run(story: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limit = tokio::time::timeout(Duration::from_secs(60), story);
-    LocalSet::new().block_on(&runtime, async { limit.await.expect("not done within a minute") });
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), story).await.expect("not done within a minute") };
+    LocalSet::new().block_on(&runtime, limited);
 }
 
 async fn until(what: impl Fn() -> bool) {
