@@ -93,6 +93,8 @@ struct Unkept {
     /// Days to be built, by the site's code: an id would not outlive another registry.
     days: BTreeSet<(Day, String)>,
     boots: Vec<crate::dating::Boot>,
+    /// Sites, and the sites from which agents look at them.
+    vantages: Vec<(String, String)>,
 }
 
 /// The loop, one step at a time.
@@ -319,10 +321,12 @@ impl Advance {
         let mark = (now.0 - self.marked_at.0 >= MARK_MS).then_some(self.engine.now());
         let cursor = memory::Cursor { position: self.cursor, advanced_to: self.engine.now() };
         self.unkept.boots.extend(self.dating.take_changed());
+        self.unkept.vantages.extend(self.engine.take_vantages());
         let unkept = &self.unkept;
         self.store.write(|tx| {
             memory::keep_told(tx, &unkept.told)?;
             memory::keep_days(tx, unkept.days.iter().map(|(day, site)| (*day, site.as_str())))?;
+            memory::keep_vantages(tx, unkept.vantages.iter().map(|(site, from)| (site.as_str(), from.as_str())))?;
             boots::keep(tx, &unkept.boots)?;
             memory::keep_cursor(tx, cursor, mark, REPLAY_MS)
         })?;

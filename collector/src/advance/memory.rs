@@ -111,9 +111,18 @@ pub(super) fn keep_told(tx: &Transaction<'_>, told: &[Told]) -> Result<(), Advan
 }
 
 pub(super) fn keep_days<'a>(tx: &Transaction<'_>, days: impl Iterator<Item = (Day, &'a str)>) -> Result<(), AdvanceError> {
-    let mut dirty = tx.prepare_cached("INSERT OR IGNORE INTO dirty_days (day, site_code) VALUES (?1, ?2)")?;
+    let mut dirty =
+        tx.prepare_cached("INSERT INTO dirty_days (day, site_code) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET touches = touches + 1")?;
     for (day, site) in days {
         dirty.execute(params![day.0, site])?;
+    }
+    Ok(())
+}
+
+pub(super) fn keep_vantages<'a>(tx: &Transaction<'_>, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<(), AdvanceError> {
+    let mut vantage = tx.prepare_cached("INSERT OR IGNORE INTO vantages (site_code, vantage_code) VALUES (?1, ?2)")?;
+    for pair in pairs {
+        vantage.execute(pair)?;
     }
     Ok(())
 }

@@ -64,6 +64,8 @@ pub struct Engine {
     /// Agents that report, and agents that fell quiet.
     pub(super) heard: usize,
     pub(super) quiet: usize,
+    /// Sites and the sites they are looked at from, found since somebody asked.
+    vantages: Vec<(String, String)>,
 }
 
 impl Engine {
@@ -85,6 +87,7 @@ impl Engine {
             dirty: Vec::new(),
             heard: 0,
             quiet: 0,
+            vantages: Vec::new(),
         };
         engine.replace_inventory(inventory);
         engine
@@ -177,6 +180,11 @@ impl Engine {
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         self.refresh_views();
         Arc::new(self.views.snapshot(self.now, &self.inventory, self.fleet.quiet_since()))
+    }
+
+    /// Gives out which sites are looked at from which other sites, as far as was found since the last call.
+    pub fn take_vantages(&mut self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.vantages)
     }
 
     pub(super) fn index_agents(&mut self) {
@@ -352,6 +360,9 @@ impl Engine {
         let mut links: Vec<LinkId> = routes.iter().flatten().map(|route| route.link).collect();
         links.sort_unstable();
         links.dedup();
+        let code = |site: SiteId| self.inventory.site(site).code.clone();
+        let elsewhere = links.iter().map(|link| self.inventory.link(*link).site).filter(|other| *other != site);
+        self.vantages.extend(elsewhere.map(|other| (code(other), code(site))));
         left.extend(&links);
         left.sort_unstable();
         left.dedup();

@@ -18,8 +18,11 @@
 
 mod histogram;
 mod outage;
+mod packed;
 mod sighting;
 mod span;
+mod stitch;
+pub mod tables;
 mod timeline;
 mod village;
 
@@ -55,10 +58,6 @@ impl ObjectKind {
     /// Returns the number that stands for this in the database. It never changes meaning.
     pub const fn code(self) -> i64 {
         self as i64 + 1
-    }
-
-    fn from_code(code: i64) -> Option<Self> {
-        Self::ALL.iter().copied().find(|kind| kind.code() == code)
     }
 }
 

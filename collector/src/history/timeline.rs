@@ -72,8 +72,6 @@ pub struct SiteDay {
     pub nin: Option<Vec<Span<LinkState>>>,
     /// Rounds of service targets, by the target's name.
     pub rounds: BTreeMap<String, Rounds>,
-    /// Whether the site said nothing after the end: its return may still tell that it was off.
-    pub is_open: bool,
 }
 
 /// Builds a site's day.
@@ -83,13 +81,7 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     run.play(&all, input);
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
-    SiteDay {
-        spans: site_spans(&links, input),
-        rounds: rounds(&all, &links, input),
-        links,
-        nin,
-        is_open: !all.iter().any(|sighted| !sighted.vantage && sighted.at >= input.until),
-    }
+    SiteDay { spans: site_spans(&links, input), rounds: rounds(&all, &links, input), links, nin }
 }
 
 /// A machine with the places of its targets.

@@ -58,18 +58,27 @@ CREATE TABLE timelines (
     object      INTEGER NOT NULL REFERENCES objects (id),          -- site or village
     day         INTEGER NOT NULL,
     built_until INTEGER NOT NULL,
-    is_open     INTEGER NOT NULL,          -- the site said nothing after the day: its return may change it
+    head        INTEGER NOT NULL,          -- digest of the first quarter of an hour it was heard in; 0 for never
+    tail        INTEGER NOT NULL,          -- and of the last: silent days around it lean on these
     spans       BLOB NOT NULL,
     PRIMARY KEY (object, day)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX open_timelines ON timelines (object) WHERE is_open = 1;
 
 -- Days to be built, or built again.
 CREATE TABLE dirty_days (
     day       INTEGER NOT NULL,
     site_code TEXT NOT NULL,
+    touches   INTEGER NOT NULL DEFAULT 1,  -- a day touched while it was being built stays
     PRIMARY KEY (day, site_code)
 ) STRICT, WITHOUT ROWID;
+
+-- Which sites' agents look at which sites from outside.
+CREATE TABLE vantages (
+    site_code    TEXT NOT NULL,
+    vantage_code TEXT NOT NULL,
+    PRIMARY KEY (site_code, vantage_code)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX boots_by_site ON boots (site_code);
 
 CREATE TABLE outages (
     object     INTEGER NOT NULL REFERENCES objects (id),

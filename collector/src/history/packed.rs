@@ -1,0 +1,126 @@
+//! The spans of a day as bytes.
+
+use prost::Message;
+use rusta_wire::{Rung, UnixMs};
+
+use super::span::Span;
+use super::timeline::{LinkDay, SiteDay};
+use super::village::VillageDay;
+use crate::engine::{Cause, LinkState, SiteState, VillageState};
+
+/// A state with a stable number.
+pub(super) trait Numbered: Copy + 'static {
+    fn all() -> &'static [Self];
+    fn number(self) -> i64;
+}
+
+macro_rules! numbered {
+    ($($state:ty)+) => {$(
+        impl Numbered for $state {
+            fn all() -> &'static [Self] {
+                Self::ALL
+            }
+            fn number(self) -> i64 {
+                self as i64
+            }
+        }
+    )+};
+}
+numbered!(LinkState SiteState VillageState);
+
+#[derive(Clone, PartialEq, Message)]
+struct DayMessage {
+    /// Start, then for each span: seconds, state, rung + 1 or 0, confidence.
+    #[prost(sint64, repeated, tag = "1")]
+    whole: Vec<i64>,
+    #[prost(sint64, repeated, tag = "2")]
+    nin: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    links: Vec<LinkMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct LinkMessage {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(sint64, repeated, tag = "2")]
+    spans: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    evidence: Vec<EvidenceMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct EvidenceMessage {
+    #[prost(int64, tag = "1")]
+    from_s: i64,
+    #[prost(string, repeated, tag = "2")]
+    proofs: Vec<String>,
+}
+
+/// Packs a site's day.
+pub(super) fn pack_site(day: &SiteDay) -> Vec<u8> {
+    let evidence = |link: &LinkDay| {
+        link.evidence.iter().map(|(from, proofs)| EvidenceMessage { from_s: from.seconds(), proofs: proofs.clone() }).collect()
+    };
+    let link = |link: &LinkDay| LinkMessage { name: link.name.clone(), spans: pack(&link.spans), evidence: evidence(link) };
+    let nin = day.nin.as_deref().map(pack).unwrap_or_default();
+    DayMessage { whole: pack(&day.spans), nin, links: day.links.iter().map(link).collect() }.encode_to_vec()
+}
+
+/// Packs a village's day.
+pub(super) fn pack_village(day: &VillageDay) -> Vec<u8> {
+    DayMessage { whole: pack(&day.spans), nin: day.nin.as_deref().map(pack).unwrap_or_default(), links: Vec::new() }.encode_to_vec()
+}
+
+/// Reads the spans of a site's day; values and rounds stay empty, they have tables of their own.
+pub(super) fn unpack_site(bytes: &[u8]) -> Option<SiteDay> {
+    let message = DayMessage::decode(bytes).ok()?;
+    let link = |link: LinkMessage| {
+        Some(LinkDay {
+            spans: unpack(&link.spans)?,
+            evidence: link.evidence.into_iter().map(|one| (UnixMs::from_seconds(one.from_s), one.proofs)).collect(),
+            name: link.name,
+            packets: (0, 0),
+            histograms: Default::default(),
+        })
+    };
+    Some(SiteDay {
+        links: message.links.into_iter().map(link).collect::<Option<_>>()?,
+        spans: unpack(&message.whole)?,
+        nin: if message.nin.is_empty() { None } else { Some(unpack(&message.nin)?) },
+        rounds: Default::default(),
+    })
+}
+
+/// Reads a village's day.
+pub(super) fn unpack_village(bytes: &[u8]) -> Option<VillageDay> {
+    let message = DayMessage::decode(bytes).ok()?;
+    let nin = if message.nin.is_empty() { None } else { Some(unpack(&message.nin)?) };
+    Some(VillageDay { spans: unpack(&message.whole)?, nin })
+}
+
+fn pack<S: Numbered>(spans: &[Span<S>]) -> Vec<i64> {
+    let start = spans.first().map(|span| span.from.seconds());
+    let one = |span: &Span<S>| {
+        let (rung, confidence) = span.cause.map_or((0, 0), |cause| (i64::from(cause.rung.code()) + 1, i64::from(cause.confidence)));
+        [span.until.seconds() - span.from.seconds(), span.state.number(), rung, confidence]
+    };
+    start.into_iter().chain(spans.iter().flat_map(one)).collect()
+}
+
+fn unpack<S: Numbered>(numbers: &[i64]) -> Option<Vec<Span<S>>> {
+    let Some((start, rest)) = numbers.split_first() else { return Some(Vec::new()) };
+    let mut from = *start;
+    rest.chunks(4)
+        .map(|four| {
+            let [seconds, state, rung, confidence] = four else { return None };
+            let until = from.checked_add(*seconds)?;
+            let state = *S::all().get(usize::try_from(*state).ok()?)?;
+            let rung = u32::try_from(*rung).ok().and_then(|rung| rung.checked_sub(1)).and_then(Rung::from_code);
+            let cause = rung.and_then(|rung| Some(Cause { rung, confidence: u8::try_from(*confidence).ok()? }));
+            let span = Span { from: UnixMs::from_seconds(from), until: UnixMs::from_seconds(until), state, cause };
+            from = until;
+            Some(span)
+        })
+        .collect()
+}

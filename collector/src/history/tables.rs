@@ -1,0 +1,347 @@
+//! History in the state database: what KPIs, reports and pages read, and how a built day is written.
+//!
+//! A day that is not here was never measured: all of it is unknown. Rows of the present day grow while it lasts.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusta_wire::{Metric, UnixMs};
+
+use super::outage::{Ended, Outage};
+use super::packed;
+use super::span::{StateSeconds, seconds_of};
+use super::timeline::{Rounds, SiteDay};
+use super::village::VillageDay;
+use super::{DailySeconds, Histogram, Object, ObjectKind, stitch};
+use crate::day::Day;
+use crate::engine::told::cause_of;
+use crate::store::StoreError;
+
+/// A site's day as it was built: states of each link, the site, and its reach of the national network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltDay {
+    /// The spans. Values and rounds are not in it; ask for them by themselves.
+    pub day: SiteDay,
+    /// As far as it is built; the day's end once it is over.
+    pub built_until: UnixMs,
+}
+
+/// Reads the state seconds of every object of a kind, by day, then object.
+///
+/// # Errors
+/// What the database says.
+pub fn daily_seconds(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Result<Vec<DailySeconds>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, d.up, d.degraded, d.down, d.unknown, d.maintenance, d.not_in_service, d.day
+         FROM daily_seconds d JOIN objects o ON o.id = d.object
+         WHERE d.kind = ?1 AND d.day >= ?2 AND d.day < ?3 ORDER BY d.day, d.object",
+    )?;
+    let rows = statement.query_map(params![kind.code(), days.start.0, days.end.0], |row| {
+        Ok(DailySeconds { day: Day(row.get(8)?), object: object(kind, row, 0)?, seconds: seconds(row, 2)? })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sums the state seconds of every object of a kind over days. Days without a row are not in the sum: whoever needs the
+/// unknown seconds of a window adds what is missing to its length.
+///
+/// # Errors
+/// What the database says.
+pub fn sums(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Result<Vec<(Object, StateSeconds)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, s.up, s.degraded, s.down, s.unknown, s.maintenance, s.not_in_service FROM
+         (SELECT object, sum(up) up, sum(degraded) degraded, sum(down) down, sum(unknown) unknown, sum(maintenance) maintenance,
+          sum(not_in_service) not_in_service FROM daily_seconds WHERE kind = ?1 AND day >= ?2 AND day < ?3 GROUP BY object) s
+         JOIN objects o ON o.id = s.object ORDER BY s.object",
+    )?;
+    let rows = statement.query_map(params![kind.code(), days.start.0, days.end.0], |row| Ok((object(kind, row, 0)?, seconds(row, 2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads one object's state seconds by day.
+///
+/// # Errors
+/// What the database says.
+pub fn seconds_of_object(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(Day, StateSeconds)>, StoreError> {
+    let Some(id) = known_id(db, of)? else { return Ok(Vec::new()) };
+    let mut statement = db.prepare_cached(
+        "SELECT up, degraded, down, unknown, maintenance, not_in_service, day FROM daily_seconds
+         WHERE kind = ?1 AND day >= ?2 AND day < ?3 AND object = ?4 ORDER BY day",
+    )?;
+    let rows =
+        statement.query_map(params![of.kind.code(), days.start.0, days.end.0, id], |row| Ok((Day(row.get(6)?), seconds(row, 0)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads the outages of a kind of object that overlap `[from, until)`, by start.
+///
+/// # Errors
+/// What the database says.
+pub fn outages(db: &Connection, kind: ObjectKind, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision
+         FROM outages x JOIN objects o ON o.id = x.object
+         WHERE o.kind = ?1 AND x.started_at < ?3 AND (x.ended_at IS NULL OR x.ended_at > ?2) ORDER BY x.started_at, x.object",
+    )?;
+    let rows = statement.query_map(params![kind.code(), from.0, until.0], |row| outage(kind, row))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads one object's outages that overlap `[from, until)`, by start.
+///
+/// # Errors
+/// What the database says.
+pub fn outages_of(db: &Connection, of: &Object, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision
+         FROM outages x JOIN objects o ON o.id = x.object
+         WHERE o.kind = ?1 AND o.code = ?2 AND o.link = ?3 AND x.started_at < ?5 AND (x.ended_at IS NULL OR x.ended_at > ?4)
+         ORDER BY x.started_at",
+    )?;
+    let rows = statement.query_map(params![of.kind.code(), of.code, of.link, from.0, until.0], |row| outage(of.kind, row))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads a site's day; `None` if it was never measured.
+///
+/// # Errors
+/// What the database says.
+pub fn site_day(db: &Connection, site: &str, day: Day) -> Result<Option<BuiltDay>, StoreError> {
+    let found = spans(db, &Object::whole(ObjectKind::Site, site), day)?;
+    Ok(found.and_then(|(bytes, built_until)| Some(BuiltDay { day: packed::unpack_site(&bytes)?, built_until })))
+}
+
+/// Reads a village's day; `None` if it was never measured.
+///
+/// # Errors
+/// What the database says.
+pub fn village_day(db: &Connection, village: &str, day: Day) -> Result<Option<VillageDay>, StoreError> {
+    let found = spans(db, &Object::whole(ObjectKind::Village, village), day)?;
+    Ok(found.and_then(|(bytes, _)| packed::unpack_village(&bytes)))
+}
+
+/// Merges the values of one metric over days, for each link.
+///
+/// # Errors
+/// What the database says.
+pub fn values(db: &Connection, metric: Metric, days: Range<Day>) -> Result<Vec<(Object, Histogram)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, v.buckets FROM daily_values v JOIN objects o ON o.id = v.object
+         WHERE v.metric = ?1 AND v.day >= ?2 AND v.day < ?3 ORDER BY v.object",
+    )?;
+    let mut rows = statement.query(params![metric.code(), days.start.0, days.end.0])?;
+    let mut merged: Vec<(Object, Histogram)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (of, bytes) = (object(ObjectKind::Link, row, 0)?, row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?);
+        let Some(one) = Histogram::decode(bytes) else { continue };
+        match merged.last_mut().filter(|(last, _)| *last == of) {
+            Some((_, sum)) => sum.merge(&one),
+            None => merged.push((of, one)),
+        }
+    }
+    Ok(merged)
+}
+
+/// Sums the packets sent and received by each link's anchors while it was not down.
+///
+/// # Errors
+/// What the database says.
+pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, (u64, u64))>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, sum(p.sent), sum(p.received) FROM daily_packets p JOIN objects o ON o.id = p.object
+         WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",
+    )?;
+    let rows = statement
+        .query_map(params![days.start.0, days.end.0], |row| Ok((object(ObjectKind::Link, row, 0)?, (count(row, 2)?, count(row, 3)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sums the rounds of service targets over days, by site, then target.
+///
+/// # Errors
+/// What the database says.
+pub fn rounds(db: &Connection, days: Range<Day>) -> Result<BTreeMap<(String, String), Rounds>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, r.target, r.attempts, r.successes, r.attempts_while_up, r.successes_while_up, r.latency
+         FROM daily_rounds r JOIN objects o ON o.id = r.object WHERE r.day >= ?1 AND r.day < ?2",
+    )?;
+    let mut rows = statement.query(params![days.start.0, days.end.0])?;
+    let mut sums = BTreeMap::<(String, String), Rounds>::new();
+    while let Some(row) = rows.next()? {
+        let sum = sums.entry((row.get(0)?, row.get(1)?)).or_default();
+        sum.attempts += count(row, 2)?;
+        sum.successes += count(row, 3)?;
+        sum.attempts_while_up += count(row, 4)?;
+        sum.successes_while_up += count(row, 5)?;
+        if let Some(latency) = Histogram::decode(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?) {
+            sum.latency_us.merge(&latency);
+        }
+    }
+    Ok(sums)
+}
+
+/// What the silent days around a day lean on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Digests {
+    pub(super) head: i64,
+    pub(super) tail: i64,
+}
+
+/// Reads a built day's digests.
+pub(super) fn digests(db: &Connection, site: &str, day: Day) -> Result<Option<Digests>, StoreError> {
+    let Some(id) = known_id(db, &Object::whole(ObjectKind::Site, site))? else { return Ok(None) };
+    let mut statement = db.prepare_cached("SELECT head, tail FROM timelines WHERE object = ?1 AND day = ?2")?;
+    Ok(statement.query_row(params![id, day.0], |row| Ok(Digests { head: row.get(0)?, tail: row.get(1)? })).optional()?)
+}
+
+/// Writes a site's day over what stood there before.
+pub(super) fn write_site(
+    tx: &Transaction<'_>,
+    site: &str,
+    day: Day,
+    built: &SiteDay,
+    until: UnixMs,
+    digests: Digests,
+) -> Result<(), StoreError> {
+    let whole = object_id(tx, &Object::whole(ObjectKind::Site, site))?;
+    clear_links(tx, site, day)?;
+    for link in &built.links {
+        let of = Object::link(site, &link.name);
+        let id = object_id(tx, &of)?;
+        write_seconds(tx, &of, id, day, seconds_of(&link.spans))?;
+        let (sent, received) = link.packets;
+        if sent > 0 {
+            let mut statement = tx.prepare_cached("INSERT INTO daily_packets (day, object, sent, received) VALUES (?1, ?2, ?3, ?4)")?;
+            statement.execute(params![day.0, id, sent.cast_signed(), received.cast_signed()])?;
+        }
+        let mut statement = tx.prepare_cached("INSERT INTO daily_values (day, object, metric, buckets) VALUES (?1, ?2, ?3, ?4)")?;
+        for (metric, histogram) in &link.histograms {
+            statement.execute(params![day.0, id, metric.code(), histogram.encode()])?;
+        }
+    }
+    write_rounds(tx, whole, day, &built.rounds)?;
+    write_seconds(tx, &Object::whole(ObjectKind::Site, site), whole, day, seconds_of(&built.spans))?;
+    write_spans(tx, whole, day, until, digests, &packed::pack_site(built))?;
+    for link in &built.links {
+        let id = object_id(tx, &Object::link(site, &link.name))?;
+        stitch::outages(tx, id, day, |neighbour| stitch::link_spans(tx, whole, neighbour, &link.name))?;
+    }
+    stitch::outages(tx, whole, day, |neighbour| stitch::site_spans(tx, whole, neighbour))
+}
+
+/// Writes a village's day over what stood there before.
+pub(super) fn write_village(tx: &Transaction<'_>, village: &str, day: Day, built: &VillageDay, until: UnixMs) -> Result<(), StoreError> {
+    let of = Object::whole(ObjectKind::Village, village);
+    let id = object_id(tx, &of)?;
+    write_seconds(tx, &of, id, day, seconds_of(&built.spans))?;
+    let nin = Object::whole(ObjectKind::VillageNin, village);
+    if let Some(spans) = &built.nin {
+        let id = object_id(tx, &nin)?;
+        write_seconds(tx, &nin, id, day, seconds_of(spans))?;
+    } else if let Some(id) = known_id(tx, &nin)? {
+        tx.execute("DELETE FROM daily_seconds WHERE kind = ?1 AND day = ?2 AND object = ?3", params![nin.kind.code(), day.0, id])?;
+    }
+    write_spans(tx, id, day, until, Digests { head: 0, tail: 0 }, &packed::pack_village(built))?;
+    stitch::outages(tx, id, day, |neighbour| stitch::village_spans(tx, id, neighbour))
+}
+
+fn write_seconds(tx: &Transaction<'_>, of: &Object, id: i64, day: Day, seconds: StateSeconds) -> Result<(), StoreError> {
+    let mut statement = tx.prepare_cached(
+        "INSERT OR REPLACE INTO daily_seconds (kind, day, object, up, degraded, down, unknown, maintenance, not_in_service)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let StateSeconds { up, degraded, down, unknown, maintenance, not_in_service } = seconds;
+    let counts = [up, degraded, down, unknown, maintenance, not_in_service].map(u64::cast_signed);
+    statement.execute(params![of.kind.code(), day.0, id, counts[0], counts[1], counts[2], counts[3], counts[4], counts[5]])?;
+    Ok(())
+}
+
+fn write_rounds(tx: &Transaction<'_>, site: i64, day: Day, rounds: &BTreeMap<String, Rounds>) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM daily_rounds WHERE day = ?1 AND object = ?2")?.execute(params![day.0, site])?;
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO daily_rounds (day, object, target, attempts, successes, attempts_while_up, successes_while_up, latency)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?;
+    for (target, one) in rounds {
+        let counts = [one.attempts, one.successes, one.attempts_while_up, one.successes_while_up].map(u64::cast_signed);
+        let latency = one.latency_us.encode();
+        statement.execute(params![day.0, site, target, counts[0], counts[1], counts[2], counts[3], latency])?;
+    }
+    Ok(())
+}
+
+fn write_spans(tx: &Transaction<'_>, id: i64, day: Day, until: UnixMs, digests: Digests, bytes: &[u8]) -> Result<(), StoreError> {
+    let mut statement = tx
+        .prepare_cached("INSERT OR REPLACE INTO timelines (object, day, built_until, head, tail, spans) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    statement.execute(params![id, day.0, until.0, digests.head, digests.tail, bytes])?;
+    Ok(())
+}
+
+/// Takes out what a day said of a site's links: the registry may list others by now.
+fn clear_links(tx: &Transaction<'_>, site: &str, day: Day) -> Result<(), StoreError> {
+    const OF_SITE: &str = "object IN (SELECT id FROM objects WHERE kind = ?2 AND code = ?3)";
+    let kind = ObjectKind::Link.code();
+    tx.prepare_cached(&format!("DELETE FROM daily_seconds WHERE kind = ?2 AND day = ?1 AND {OF_SITE}"))?
+        .execute(params![day.0, kind, site])?;
+    tx.prepare_cached(&format!("DELETE FROM daily_packets WHERE day = ?1 AND {OF_SITE}"))?.execute(params![day.0, kind, site])?;
+    tx.prepare_cached(&format!("DELETE FROM daily_values WHERE day = ?1 AND {OF_SITE}"))?.execute(params![day.0, kind, site])?;
+    Ok(())
+}
+
+/// Reads the packed spans of a day, and as far as it is built.
+pub(super) fn spans(db: &Connection, of: &Object, day: Day) -> Result<Option<(Vec<u8>, UnixMs)>, StoreError> {
+    let Some(id) = known_id(db, of)? else { return Ok(None) };
+    spans_of_id(db, id, day)
+}
+
+/// Reads the packed spans of a day of a site or village by its id.
+pub(super) fn spans_of_id(db: &Connection, id: i64, day: Day) -> Result<Option<(Vec<u8>, UnixMs)>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT spans, built_until FROM timelines WHERE object = ?1 AND day = ?2")?;
+    Ok(statement.query_row(params![id, day.0], |row| Ok((row.get(0)?, UnixMs(row.get(1)?)))).optional()?)
+}
+
+fn known_id(db: &Connection, of: &Object) -> Result<Option<i64>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT id FROM objects WHERE kind = ?1 AND code = ?2 AND link = ?3")?;
+    Ok(statement.query_row(params![of.kind.code(), of.code, of.link], |row| row.get(0)).optional()?)
+}
+
+fn object_id(tx: &Transaction<'_>, of: &Object) -> Result<i64, StoreError> {
+    if let Some(id) = known_id(tx, of)? {
+        return Ok(id);
+    }
+    tx.execute("INSERT INTO objects (kind, code, link) VALUES (?1, ?2, ?3)", params![of.kind.code(), of.code, of.link])?;
+    Ok(tx.last_insert_rowid())
+}
+
+fn object(kind: ObjectKind, row: &Row<'_>, column: usize) -> rusqlite::Result<Object> {
+    Ok(Object { kind, code: row.get(column)?, link: row.get(column + 1)? })
+}
+
+fn seconds(row: &Row<'_>, column: usize) -> rusqlite::Result<StateSeconds> {
+    Ok(StateSeconds {
+        up: count(row, column)?,
+        degraded: count(row, column + 1)?,
+        down: count(row, column + 2)?,
+        unknown: count(row, column + 3)?,
+        maintenance: count(row, column + 4)?,
+        not_in_service: count(row, column + 5)?,
+    })
+}
+
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0))
+}
+
+fn outage(kind: ObjectKind, row: &Row<'_>) -> rusqlite::Result<Outage> {
+    let evidence: String = row.get(7)?;
+    Ok(Outage {
+        object: object(kind, row, 0)?,
+        started_at: UnixMs(row.get(2)?),
+        ended_at: row.get::<_, Option<i64>>(3)?.map(UnixMs),
+        ended: row.get::<_, Option<bool>>(4)?.map(|restored| if restored { Ended::Restored } else { Ended::Lost }),
+        cause: cause_of(row.get(5)?, row.get(6)?),
+        evidence: serde_json::from_str(&evidence).unwrap_or_default(),
+        revision: row.get(8)?,
+    })
+}
