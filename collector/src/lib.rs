@@ -8,7 +8,6 @@
 pub mod advance;
 pub mod api;
 pub mod app;
-pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -15,6 +15,14 @@ word_enum! {
     }
 }
 
+// `word_enum!` derives no default.
+#[allow(clippy::derivable_impls)]
+impl Default for Weight {
+    fn default() -> Self {
+        Weight::Village
+    }
+}
+
 word_enum! {
     /// A way to break a figure down.
     Breakdown {
@@ -38,6 +46,8 @@ word_enum! {
         Cohort = "cohort",
         /// Who has to mend it.
         Responsible = "responsible",
+        /// The KPI compared, for gaps and progress.
+        Kpi = "kpi",
     }
 }
 
@@ -93,6 +103,8 @@ word_enum! {
         Insufficient = "insufficient_data",
         /// Nothing was measured in the window.
         Unmeasured = "unmeasured",
+        /// Nothing of the kind happened in the window; the lower bound says how long at least.
+        NoEvent = "no_event",
         /// Nobody collects this yet.
         NotCollected = "not_collected",
         /// Nothing in this region is counted by this figure.

@@ -1,4 +1,4 @@
-//! KPIs: one small file per figure, all with the same bones.
+//! KPIs: one small file per row of the catalogue, all with the same bones.
 //!
 //! ```text
 //! Snapshot (now) | state seconds, outages, rounds (periods) --measure--> Tally per object --roll_up--> Figure per region
@@ -7,14 +7,21 @@
 //! A KPI says what one object adds ([`Measure`]); summing, weighting, bounds, breakdowns and the rule on unknown data
 //! are the same for all. Nothing here reads a clock, a disk or a socket.
 
-pub mod connected_share_now;
+pub mod catalogue;
+mod compute;
+pub mod facts;
 mod figure;
+mod parts;
 mod regions;
 mod tally;
 
 use std::time::Duration;
 
+pub use catalogue::{CATALOGUE, by_id, connected_share_now};
+pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, compute};
+pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
+pub use parts::{band, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
 
@@ -43,23 +50,33 @@ pub struct Kpi {
     pub version: u32,
     /// Where the definition comes from.
     pub basis: &'static str,
+    /// The smallest denominator that gives a value.
+    pub least: f64,
+    /// Whether an object is judged over the whole window, not by its parts.
+    pub whole: bool,
+    /// What has to be collected before there is a figure, Persian first; empty if state seconds and the registry do.
+    pub needs: (&'static str, &'static str),
     /// What one object adds.
-    pub measure: Measure,
+    pub measures: &'static [Measure],
 }
 
-/// What one object adds to a figure.
+/// What one object adds to a figure; `None` if the figure is not about it.
 #[derive(Debug, Clone, Copy)]
 pub enum Measure {
     /// A village at this moment.
     Now(fn(&Snapshot, Duration, &VillageView) -> Tally),
-}
-
-/// Every definition, in the order pages list them.
-pub const CATALOGUE: &[Kpi] = &[connected_share_now::KPI];
-
-/// Finds a definition.
-pub fn by_id(id: &str) -> Option<&'static Kpi> {
-    CATALOGUE.iter().find(|kpi| kpi.id == id)
+    /// A village over the window.
+    Village(fn(&VillageFact<'_>) -> Option<Tally>),
+    /// A site over the window.
+    Site(fn(&SiteFact<'_>) -> Option<Tally>),
+    /// A link over the window.
+    Link(fn(&LinkFact<'_>) -> Option<Tally>),
+    /// An outage that overlaps the window.
+    Outage(fn(&OutageIn<'_>) -> Option<Tally>),
+    /// Attempts to use a service.
+    Service(ServiceMeasure),
+    /// Made from other figures.
+    Derived(fn(&'static Kpi, &Facts, Ask<'_>) -> Vec<Figure>),
 }
 
 impl Weight {
@@ -74,9 +91,32 @@ impl Weight {
 }
 
 impl Kpi {
+    /// What most definitions share.
+    pub(crate) const BASE: Kpi = Kpi {
+        id: "",
+        names: ("", ""),
+        formula: ("", ""),
+        unit: Unit::Ratio,
+        form: Form::Share,
+        weights: &[Weight::Village],
+        by: &[Breakdown::Region],
+        version: 1,
+        basis: "-",
+        least: 0.0,
+        whole: false,
+        needs: ("", ""),
+        measures: &[],
+    };
+
     /// Makes the figure of a sum.
     pub fn figure(&self, region: &str, period: Period, weight: Weight, status: Status, tally: &Tally) -> Figure {
-        let valued = tally.value(self.form);
+        let mut valued = tally.value(self.form, self.least);
+        // Nothing to count and nothing measured mean that nobody collects it, where a figure needs more than states.
+        let is_bare = tally.denominator == 0.0 && tally.histogram.is_none() && tally.spread.is_empty();
+        if !self.needs.1.is_empty() && is_bare {
+            valued.standing = Standing::NotCollected;
+            (valued.value, valued.lo, valued.hi) = (None, None, None);
+        }
         Figure {
             id: self.id,
             definition_version: self.version,
@@ -94,7 +134,10 @@ impl Kpi {
             unit: self.unit,
             status,
             standing: valued.standing,
-            details: tally.sums_as_details(),
+            details: tally.details(),
         }
     }
 }
+
+#[cfg(test)]
+mod golden_tests;

@@ -32,6 +32,11 @@ impl ByRegion {
         self
     }
 
+    /// Lists the regions in which something was counted.
+    pub fn counted(&self) -> impl Iterator<Item = (RegionId, &Tally)> {
+        (0..).map(RegionId).zip(&self.sums).filter_map(|(id, sum)| Some((id, sum.as_ref()?)))
+    }
+
     /// Returns a region's sum; nothing counted is an empty sum.
     pub fn get(&self, region: RegionId) -> Tally {
         self.sums[region.index()].clone().unwrap_or_default()

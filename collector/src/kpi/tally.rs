@@ -1,6 +1,7 @@
 //! What objects add up to, and how a sum becomes a value with bounds.
 
 use super::figure::{Detail, Standing};
+use crate::history::Histogram;
 
 /// Under this share of known time a figure shows bounds and no single number (`kpis.md`, rule on unknown).
 pub const ENOUGH_KNOWN: f64 = 0.80;
@@ -10,14 +11,18 @@ pub const ENOUGH_KNOWN: f64 = 0.80;
 pub struct Tally {
     /// What is counted.
     pub numerator: f64,
-    /// Of what is known.
+    /// Of what.
     pub denominator: f64,
-    /// What is not known, in the denominator's unit.
+    /// What is known of what should be, in a unit of its own; for shares the denominator.
+    pub known: f64,
+    /// What is not known, in the unit of `known`.
     pub unknown: f64,
     /// How many objects are in it.
     pub objects: u32,
     /// One value per object, for medians and deciles.
     pub spread: Vec<f64>,
+    /// Values of rounds, for percentiles.
+    pub histogram: Option<Box<Histogram>>,
     /// Further sums, by name.
     pub sums: Vec<(&'static str, f64)>,
 }
@@ -27,12 +32,18 @@ pub struct Tally {
 pub enum Form {
     /// Numerator over denominator; the unknown part gives bounds.
     Share,
-    /// The numerator itself; the unknown part could all be counted.
+    /// Numerator over a denominator that holds the unknown part too.
+    ShareOfAll,
+    /// The numerator itself.
     Count,
     /// Numerator over denominator without bounds: what is unknown cannot be bounded.
     Mean,
+    /// Time over events; without an event only "longer than".
+    Between,
     /// The median of one value per object.
     Median,
+    /// A percentile of merged histograms, in percent; the value is divided by the second number.
+    Percentile(u8, u32),
 }
 
 /// A value with its bounds.
@@ -54,23 +65,28 @@ impl Tally {
     /// Counts one object that is good, bad (`Some(false)`) or unknown (`None`).
     pub fn of(good: Option<bool>) -> Tally {
         let known = f64::from(u8::from(good.is_some()));
-        Tally {
-            numerator: f64::from(u8::from(good == Some(true))),
-            denominator: known,
-            unknown: 1.0 - known,
-            objects: 1,
-            ..Tally::default()
-        }
+        Tally::share(f64::from(u8::from(good == Some(true))), known, 1.0 - known)
     }
 
     /// Counts `numerator` of `denominator` known and `unknown` unknown.
     pub fn share(numerator: f64, denominator: f64, unknown: f64) -> Tally {
-        Tally { numerator, denominator, unknown, objects: 1, ..Tally::default() }
+        Tally { numerator, denominator, known: denominator, unknown, objects: 1, ..Tally::default() }
+    }
+
+    /// Counts `numerator` over `denominator`, with what is known and not of the time in which it was counted.
+    pub fn mean(numerator: f64, denominator: f64, (known, unknown): (f64, f64)) -> Tally {
+        Tally { numerator, denominator, known, unknown, objects: 1, ..Tally::default() }
     }
 
     /// Adds the object's own value for medians.
     pub fn with_value(mut self, value: f64) -> Tally {
         self.spread.push(value);
+        self
+    }
+
+    /// Adds values of rounds for percentiles.
+    pub fn with_histogram(mut self, histogram: &Histogram) -> Tally {
+        self.histogram = Some(Box::new(histogram.clone()));
         self
     }
 
@@ -84,7 +100,9 @@ impl Tally {
     pub fn weighted(mut self, weight: f64) -> Tally {
         self.numerator *= weight;
         self.denominator *= weight;
+        self.known *= weight;
         self.unknown *= weight;
+        self.sums.iter_mut().for_each(|(_, sum)| *sum *= weight);
         self
     }
 
@@ -92,9 +110,15 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.numerator += other.numerator;
         self.denominator += other.denominator;
+        self.known += other.known;
         self.unknown += other.unknown;
         self.objects += other.objects;
         self.spread.extend_from_slice(&other.spread);
+        match (&mut self.histogram, &other.histogram) {
+            (Some(mine), Some(theirs)) => mine.merge(theirs),
+            (None, Some(theirs)) => self.histogram = Some(theirs.clone()),
+            _ => {}
+        }
         for (name, value) in &other.sums {
             match self.sums.iter_mut().find(|(known, _)| known == name) {
                 Some((_, sum)) => *sum += value,
@@ -103,40 +127,57 @@ impl Tally {
         }
     }
 
-    /// Turns the sum into a value with bounds.
-    pub fn value(&self, form: Form) -> Valued {
-        let all = self.denominator + self.unknown;
-        let known_ratio = (all > 0.0).then(|| self.denominator / all);
-        let enough = known_ratio.is_some_and(|r| r >= ENOUGH_KNOWN);
+    /// Turns the sum into a value with bounds. Fewer than `least` in the denominator are too few for a value.
+    pub fn value(&self, form: Form, least: f64) -> Valued {
+        let asked = self.known + self.unknown;
+        let known_ratio = (asked > 0.0).then(|| self.known / asked);
+        let (value, lo, hi) = self.bounds(form);
         let standing = match known_ratio {
             _ if self.objects == 0 => Standing::Empty,
+            None if form == Form::Between => Standing::NoEvent,
             None => Standing::Empty,
             Some(0.0) => Standing::Unmeasured,
-            Some(_) if !enough => Standing::Insufficient,
+            Some(ratio) if ratio < ENOUGH_KNOWN => Standing::Insufficient,
+            Some(_) if form == Form::Between && self.denominator == 0.0 => Standing::NoEvent,
+            Some(_) if value.is_none() || (least > 0.0 && self.denominator < least) => Standing::Unmeasured,
             Some(_) => Standing::Known,
-        };
-        let (value, lo, hi) = match form {
-            Form::Share => (
-                (self.denominator > 0.0).then(|| self.numerator / self.denominator),
-                (all > 0.0).then(|| self.numerator / all),
-                (all > 0.0).then(|| (self.numerator + self.unknown) / all),
-            ),
-            Form::Count => (Some(self.numerator), Some(self.numerator), Some(self.numerator + self.unknown)),
-            Form::Mean => ((self.denominator > 0.0).then(|| self.numerator / self.denominator), None, None),
-            Form::Median => (quantile(&self.spread, 0.5), None, None),
         };
         let (lo, hi) = if standing == Standing::Empty { (None, None) } else { (lo, hi) };
         Valued { value: value.filter(|_| standing == Standing::Known), lo, hi, known_ratio, standing }
     }
 
-    /// Returns a named sum.
-    pub fn sum(&self, name: &str) -> Option<f64> {
-        self.sums.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    fn bounds(&self, form: Form) -> (Option<f64>, Option<f64>, Option<f64>) {
+        let over = |numerator: f64, denominator: f64| (denominator > 0.0).then(|| numerator / denominator);
+        let (numerator, denominator, unknown) = (self.numerator, self.denominator, self.unknown);
+        match form {
+            Form::Share => {
+                let all = denominator + unknown;
+                (over(numerator, denominator), over(numerator, all), over(numerator + unknown, all))
+            }
+            Form::ShareOfAll => (over(numerator, denominator), over(numerator, denominator), over(numerator + unknown, denominator)),
+            Form::Count => (Some(numerator), None, None),
+            Form::Mean => (over(numerator, denominator), None, None),
+            Form::Between => (over(numerator, denominator), (denominator == 0.0).then_some(numerator), None),
+            Form::Median => (quantile(&self.spread, 0.5), None, None),
+            Form::Percentile(percent, divisor) => (self.percentile(percent).map(|v| v / f64::from(divisor)), None, None),
+        }
     }
 
-    /// Lists the named sums as details.
-    pub fn sums_as_details(&self) -> Vec<Detail> {
-        self.sums.iter().map(|(name, value)| Detail { name, value: Some(*value) }).collect()
+    /// Returns a percentile of the merged histograms.
+    pub fn percentile(&self, percent: u8) -> Option<f64> {
+        self.histogram.as_ref()?.quantile(f64::from(percent) / 100.0).map(|v| v as f64)
+    }
+
+    /// Lists the sums, and for several objects their median and worst decile.
+    pub fn details(&self) -> Vec<Detail> {
+        let mut details: Vec<Detail> = self.sums.iter().map(|(name, value)| Detail { name, value: Some(*value) }).collect();
+        if !self.spread.is_empty() {
+            details.push(Detail { name: "median", value: quantile(&self.spread, 0.5) });
+            details.push(Detail { name: "p10", value: quantile(&self.spread, 0.1) });
+            details.push(Detail { name: "p90", value: quantile(&self.spread, 0.9) });
+        }
+        details.push(Detail { name: "objects", value: Some(f64::from(self.objects)) });
+        details
     }
 }
 
@@ -156,14 +197,14 @@ mod tests {
     fn nothing_measured_is_neither_zero_nor_one() {
         let mut sum = Tally::default();
         (0..5).for_each(|_| sum.add(&Tally::of(None)));
-        let valued = sum.value(Form::Share);
+        let valued = sum.value(Form::Share, 0.0);
         assert_eq!((valued.value, valued.lo, valued.hi), (None, Some(0.0), Some(1.0)));
         assert_eq!((valued.known_ratio, valued.standing), (Some(0.0), Standing::Unmeasured));
     }
 
     #[test]
     fn under_eighty_percent_known_there_are_bounds_and_no_number() {
-        let with_unknown = |unknown| Tally::share(6.0, 8.0, unknown).value(Form::Share);
+        let with_unknown = |unknown| Tally::share(6.0, 8.0, unknown).value(Form::Share, 0.0);
         assert_eq!(with_unknown(2.0).value, Some(0.75), "exactly 80 % is enough");
         let less = with_unknown(8.0 / 0.79 - 8.0);
         assert_eq!((less.value, less.standing), (None, Standing::Insufficient));
@@ -172,8 +213,21 @@ mod tests {
 
     #[test]
     fn a_region_without_objects_has_no_figure() {
-        assert_eq!(Tally::default().value(Form::Count).standing, Standing::Empty);
-        assert_eq!(Tally::default().value(Form::Share).lo, None);
+        assert_eq!(Tally::default().value(Form::Count, 0.0).standing, Standing::Empty);
+        assert_eq!(Tally::default().value(Form::Share, 0.0).lo, None);
+    }
+
+    #[test]
+    fn too_few_packets_give_no_loss() {
+        let loss = |sent| Tally::mean(1.0, sent, (10.0, 0.0)).value(Form::Mean, 100.0);
+        assert_eq!((loss(99.0).value, loss(99.0).standing), (None, Standing::Unmeasured));
+        assert_eq!(loss(100.0).value, Some(0.01));
+    }
+
+    #[test]
+    fn without_an_event_there_is_only_a_lower_bound() {
+        let between = Tally::mean(720.0, 0.0, (1.0, 0.0)).value(Form::Between, 0.0);
+        assert_eq!((between.value, between.lo, between.standing), (None, Some(720.0), Standing::NoEvent));
     }
 
     #[test]

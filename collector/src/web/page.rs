@@ -286,7 +286,7 @@ impl Page {
             Standing::Known => "",
             Standing::Insufficient | Standing::Unmeasured => self.w.insufficient_data,
             Standing::NotCollected => self.w.not_collected,
-            Standing::Empty => "—",
+            Standing::Empty | Standing::NoEvent => "—",
         }
     }
 

@@ -1,0 +1,117 @@
+//! `connected_share_now`: the share of inhabited villages that are connected at this moment.
+
+use std::time::Duration;
+
+use crate::engine::{Snapshot, VillageState, VillageView};
+use crate::persian::Period;
+
+use crate::kpi::{Breakdown, ByRegion, Figure, Kpi, Measure, Status, Tally, Weight, levels};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "connected_share_now",
+    names: ("سهم روستاهای متصل (لحظه)", "connected now"),
+    formula: (
+        "وزن روستاهایی که دست‌کم یک مسیر مجازشان برقرار است، بخش بر وزن روستاهای با وضعیت معلوم؛ شاهد کهنه‌تر از ۱۰ دقیقه نامشخص است",
+        "weight of villages with an in-policy path up, over the weight of villages whose state is known; evidence older than 10 minutes is unknown",
+    ),
+    weights: Weight::ALL,
+    by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator, Breakdown::Technology, Breakdown::Cohort],
+    basis: "programme goal; SDG 9.c.1 logic",
+    measures: &[Measure::Now(measure)],
+    ..Kpi::BASE
+};
+
+/// How old evidence may be to speak about now (`kpis.md`).
+pub const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// Measures one village. A village counts while a path of it is up, also when a service behind it is not (`partial`).
+pub fn measure(snapshot: &Snapshot, max_age: Duration, village: &VillageView) -> Tally {
+    let fresh = village.evidence_at.is_some_and(|at| snapshot.at.since(at) <= max_age);
+    Tally::of(match village.state {
+        _ if !fresh => None,
+        VillageState::Unknown => None,
+        VillageState::Connected | VillageState::Partial => Some(true),
+        VillageState::Disconnected => Some(false),
+    })
+}
+
+/// Returns the figure of every region level above the village, province first.
+pub fn figures(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> Vec<Figure> {
+    let inventory = &snapshot.inventory;
+    let mut sums = ByRegion::new(inventory);
+    for village in &snapshot.villages {
+        if let Some(weight) = weight.of(inventory.region(village.region)) {
+            sums.add(village.region, &measure(snapshot, max_age, village).weighted(weight));
+        }
+    }
+    let sums = sums.roll_up(inventory);
+    let figure = |region| KPI.figure(&inventory.region(region).code, Period::Now, weight, Status::Live, &sums.get(region));
+    levels(inventory).map(figure).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rusta_wire::UnixMs;
+
+    use super::*;
+    use crate::inventory::{Draft, Inventory, RegionKind};
+    use crate::kpi::Standing;
+
+    fn inventory() -> Arc<Inventory> {
+        let mut draft = Draft::default();
+        draft.region("p", RegionKind::Province, "");
+        for county in ["c1", "c2", "c3"] {
+            draft.region(county, RegionKind::County, "p");
+        }
+        for (village, county, households) in [("v1", "c1", 10), ("v2", "c1", 30), ("v3", "c1", 60), ("v4", "c2", 5), ("v5", "c2", 5)] {
+            let region = draft.region(village, RegionKind::Village, county);
+            region.households = Some(households);
+        }
+        draft.region("empty", RegionKind::Village, "c3").inhabited = false;
+        Arc::new(draft.build(1, UnixMs(0)).unwrap().inventory)
+    }
+
+    fn snapshot(states: &[(&str, VillageState, i64)]) -> Snapshot {
+        let (inventory, at) = (inventory(), UnixMs(10_000_000));
+        let view = |&(code, state, age_s): &(&str, VillageState, i64)| VillageView {
+            region: inventory.region_by_code(code).unwrap(),
+            state,
+            since: UnixMs(0),
+            evidence_at: Some(UnixMs(at.0 - age_s * 1000)),
+            networks_up: Vec::new(),
+        };
+        let villages = states.iter().map(view).collect();
+        Snapshot { at, inventory, links: Vec::new(), sites: Vec::new(), villages, agents: Vec::new(), fleet_quiet_since: None }
+    }
+
+    fn of<'a>(figures: &'a [Figure], region: &str) -> &'a Figure {
+        figures.iter().find(|f| f.region == region).unwrap()
+    }
+
+    #[test]
+    fn counties_add_up_to_the_province_and_stale_evidence_is_unknown() {
+        use VillageState::{Connected, Disconnected, Partial, Unknown};
+        let all = [("v1", Connected, 0), ("v2", Partial, 600), ("v3", Disconnected, 1), ("v4", Connected, 601), ("v5", Unknown, 0)];
+        let figures = figures(&snapshot(&all), Weight::Village, MAX_AGE);
+        assert_eq!(figures[0].region, "p");
+        let (p, c1, c2) = (of(&figures, "p"), of(&figures, "c1"), of(&figures, "c2"));
+        assert_eq!((c1.numerator, c1.denominator, c1.unknown), (2.0, 3.0, 0.0));
+        assert_eq!(c1.value, Some(2.0 / 3.0));
+        assert_eq!((c2.numerator, c2.denominator, c2.unknown), (0.0, 0.0, 2.0));
+        assert_eq!((c2.value, c2.lo, c2.hi, c2.standing), (None, Some(0.0), Some(1.0), Standing::Unmeasured));
+        assert_eq!((p.numerator, p.denominator, p.unknown), (2.0, 3.0, 2.0));
+        assert_eq!((p.value, p.known_ratio, p.standing), (None, Some(0.6), Standing::Insufficient));
+        assert_eq!((p.lo, p.hi), (Some(0.4), Some(0.8)));
+        assert_eq!(of(&figures, "c3").standing, Standing::Empty, "nobody lives there");
+    }
+
+    #[test]
+    fn households_weigh_villages() {
+        let states = [("v1", VillageState::Connected, 0), ("v2", VillageState::Connected, 0), ("v3", VillageState::Disconnected, 0)];
+        let figures = figures(&snapshot(&states), Weight::Household, MAX_AGE);
+        assert_eq!(of(&figures, "c1").value, Some(0.4));
+    }
+}

@@ -1,0 +1,23 @@
+//! `connected_share_period`: the time-weighted share of inhabited villages that were connected.
+
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, VillageFact, Weight};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "connected_share_period",
+    names: ("سهم زمانی اتصال", "time-weighted connected share"),
+    formula: (
+        "جمع وزن × ثانیه‌های متصل، بخش بر جمع وزن × ثانیه‌های معلوم روستاهای دارای سکنه",
+        "sum of weight × connected seconds over sum of weight × known seconds of inhabited villages",
+    ),
+    weights: Weight::ALL,
+    by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator, Breakdown::Technology, Breakdown::Cohort],
+    basis: "E.800 style",
+    measures: &[Measure::Village(measure)],
+    ..Kpi::BASE
+};
+
+fn measure(village: &VillageFact<'_>) -> Option<Tally> {
+    let seconds = village.seconds.state;
+    Some(Tally::share(seconds.carried() as f64, seconds.known() as f64, seconds.unknown as f64))
+}

@@ -1,0 +1,150 @@
+//! `declared_measured_gap`: what was announced, beside what was measured.
+
+use crate::inventory::{Declared, Inventory, RegionId};
+use crate::kpi::compute::asked_regions;
+use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
+
+use super::coverage::best_generation;
+use super::g4_share::is_on_4g;
+use super::villages_connected_month::is_connected;
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "declared_measured_gap",
+    names: ("شکاف اعلامی و سنجیده", "declared versus measured gap"),
+    formula: (
+        "مقدار اعلامی منهای مقدار سنجیده، به واحد امتیاز درصد، با همان مخرج و تاریخ",
+        "declared value minus measured value in points, with the same denominator rule and as-of date",
+    ),
+    unit: Unit::Points,
+    by: &[Breakdown::Region, Breakdown::Kpi],
+    measures: &[Measure::Derived(derive)],
+    ..Kpi::BASE
+};
+
+/// One announced figure beside the measured one.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// What was announced.
+    pub declared: Declared,
+    /// What was measured for the same KPI and region.
+    pub measured: Figure,
+    /// Declared minus measured; `None` while there is no single measured number.
+    pub gap: Option<f64>,
+}
+
+/// Lists the announced figures that hold for a region, each beside the measured one. Superseded figures are left out;
+/// figures that contradict each other all stand.
+pub fn comparisons(facts: &Facts, ask: Ask<'_>) -> Vec<Comparison> {
+    let map = facts.last_map();
+    let regions = asked_regions(facts, ask);
+    let mut found = Vec::new();
+    for declared in map.declared.iter().filter(|d| d.superseded_by.is_none()) {
+        let code = map.region(declared.region).code.as_str();
+        let Some(kpi) = by_id(&declared.kpi).filter(|kpi| kpi.id != KPI.id && regions.iter().any(|r| r == code)) else { continue };
+        let measured = compute(kpi, facts, Ask { region: Some(code), by: None, ..ask });
+        if let Some(measured) = measured.into_iter().next() {
+            let as_declared = if declared.unit == Unit::Count.as_str() { Some(measured.numerator) } else { measured.value };
+            let is_known = measured.standing == Standing::Known;
+            let gap = as_declared.filter(|_| is_known).map(|value| declared.value - value);
+            found.push(Comparison { declared: declared.clone(), measured, gap });
+        }
+    }
+    found
+}
+
+fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+    let map = facts.last_map();
+    let mut figures = Vec::new();
+    for comparison in comparisons(facts, Ask { by: ask.by.filter(|by| *by == Breakdown::Region), ..ask }) {
+        let code = &map.region(comparison.declared.region).code;
+        let mut figure = kpi.figure(code, facts.period, ask.weight, facts.status, &Tally::default());
+        figure.part = Some((Breakdown::Kpi, comparison.declared.kpi.clone()));
+        figure.value = comparison.gap;
+        figure.lo = comparison.measured.hi.map(|hi| comparison.declared.value - hi);
+        figure.hi = comparison.measured.lo.map(|lo| comparison.declared.value - lo);
+        (figure.numerator, figure.denominator) = (comparison.measured.numerator, comparison.measured.denominator);
+        (figure.unknown, figure.known_ratio) = (comparison.measured.unknown, comparison.measured.known_ratio);
+        figure.standing = comparison.measured.standing;
+        figures.push(figure);
+    }
+    figures
+}
+
+/// Declared yes, no × measured yes, no, unknown, with the villages of each cell.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CrossTable {
+    /// Codes of villages; first index declared yes, no; second measured yes, no, unknown.
+    pub villages: [[Vec<String>; 3]; 2],
+    /// Villages nobody declared anything about.
+    pub undeclared: Vec<String>,
+}
+
+/// What can be declared per village, and how it is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Connected to the national network (`nin_connected`).
+    NationalNetwork,
+    /// Any coverage (`best_technology` of 2 or more).
+    Coverage,
+    /// 4G (`best_technology` of 4 or more).
+    FourG,
+}
+
+impl Claim {
+    /// Reads what was declared about a village; `None` if nothing was.
+    fn declared(self, rows: &[&Declared]) -> Option<bool> {
+        let of = |kpi: &str| rows.iter().rev().find(|d| d.kpi == kpi).map(|d| d.value);
+        match self {
+            Claim::NationalNetwork => of("nin_connected").map(|value| value > 0.0),
+            Claim::Coverage => of("best_technology").map(|generation| generation >= 2.0),
+            Claim::FourG => of("best_technology").map(|generation| generation >= 4.0),
+        }
+    }
+
+    fn measured(self, village: &VillageFact<'_>) -> Option<bool> {
+        match self {
+            Claim::NationalNetwork => is_connected(&village.seconds.nin),
+            Claim::Coverage => best_generation(village).map(|generation| generation >= 2),
+            Claim::FourG => is_on_4g(village),
+        }
+    }
+}
+
+/// Builds the table of a claim for the villages of a region with at least `households`.
+pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -> CrossTable {
+    let whole = facts.whole();
+    let mut table = CrossTable::default();
+    for section in &whole.sections {
+        let inventory = &section.inventory;
+        let Some(region) = inventory.region_by_code(region) else { continue };
+        let declared = declared_by_village(inventory);
+        let known = (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
+        for (id, seconds) in known.filter(|(id, _)| inventory.is_within(*id, region)) {
+            if inventory.region(id).households.is_none_or(|count| count < households) {
+                continue;
+            }
+            let code = inventory.region(id).code.clone();
+            let rows = declared.get(&id).map_or(&[][..], Vec::as_slice);
+            let Some(is_declared) = claim.declared(rows) else {
+                table.undeclared.push(code);
+                continue;
+            };
+            let column = match claim.measured(&VillageFact { section, id, seconds }) {
+                Some(true) => 0,
+                Some(false) => 1,
+                None => 2,
+            };
+            table.villages[usize::from(!is_declared)][column].push(code);
+        }
+    }
+    table
+}
+
+fn declared_by_village(inventory: &Inventory) -> std::collections::HashMap<RegionId, Vec<&Declared>> {
+    let mut by_village: std::collections::HashMap<RegionId, Vec<&Declared>> = std::collections::HashMap::new();
+    for declared in inventory.declared.iter().filter(|d| d.superseded_by.is_none()) {
+        by_village.entry(declared.region).or_default().push(declared);
+    }
+    by_village
+}

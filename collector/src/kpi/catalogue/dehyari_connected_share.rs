@@ -1,0 +1,24 @@
+//! `dehyari_connected_share`: village administrations that were connected.
+
+use super::villages_connected_month::is_connected;
+use crate::inventory::SiteKind;
+use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "dehyari_connected_share",
+    names: ("سهم دهیاری‌های متصل", "dehyaris connected"),
+    formula: (
+        "دهیاری‌هایی که دست‌کم ۹۰٪ زمان معلومشان برقرار بوده، بخش بر دهیاری‌های سنجیده",
+        "dehyaris up for at least 90 % of their known time, over measured dehyaris",
+    ),
+    by: &[Breakdown::Region, Breakdown::Band],
+    basis: "programme goal",
+    whole: true,
+    measures: &[Measure::Site(measure)],
+    ..Kpi::BASE
+};
+
+fn measure(site: &SiteFact<'_>) -> Option<Tally> {
+    (site.site().kind == SiteKind::Dehyari).then(|| Tally::of(is_connected(&site.seconds)))
+}

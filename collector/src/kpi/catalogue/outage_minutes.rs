@@ -1,0 +1,41 @@
+//! `outage_minutes_by_cause`: minutes villages were cut off, by what broke.
+
+use crate::kpi::facts::{Affected, Section};
+use crate::kpi::{Breakdown, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
+use rusta_wire::UnixMs;
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "outage_minutes_by_cause",
+    names: ("دقیقه‌های قطعی به تفکیک علت", "outage minutes by cause"),
+    formula: (
+        "جمع هم‌پوشانی قطعی هر روستا با بازه، به تفکیک علت اصلی؛ قطعی مشترک برای هر روستا جدا شمرده می‌شود؛ «نامعلوم» همیشه می‌آید",
+        "overlap of each village's outages with the window by leading cause; a shared outage adds each village's minutes; `unattributed` is always shown",
+    ),
+    unit: Unit::Minutes,
+    form: Form::Count,
+    weights: &[Weight::Village, Weight::Household],
+    by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology, Breakdown::Cause, Breakdown::Responsible],
+    measures: &[Measure::Village(observed), Measure::Outage(measure)],
+    ..Kpi::BASE
+};
+
+/// Returns the minutes of an outage inside its section.
+pub fn minutes_in(section: &Section, started_at: UnixMs, ended_at: Option<UnixMs>) -> f64 {
+    let from = started_at.max(section.window.from);
+    let until = ended_at.unwrap_or(section.window.until).min(section.window.until);
+    (until.0 - from.0).max(0) as f64 / 60_000.0
+}
+
+fn observed(village: &VillageFact<'_>) -> Option<Tally> {
+    let seconds = village.seconds.state;
+    Some(Tally::mean(0.0, 0.0, (seconds.known() as f64, seconds.unknown as f64)))
+}
+
+fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
+    let of = outage.outage;
+    matches!(of.of, Affected::Village(_)).then(|| {
+        let minutes = minutes_in(outage.section, of.started_at, of.ended_at);
+        Tally { numerator: minutes, known: 0.0, objects: 1, ..Tally::default() }
+    })
+}

@@ -1,0 +1,22 @@
+//! `quality_ok_share`: how much of the known time the quality was good.
+
+use crate::kpi::{Breakdown, Kpi, LinkFact, Measure, Tally};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "quality_ok_share",
+    names: ("سهم زمان با کیفیت مناسب", "time share of good quality"),
+    formula: (
+        "بازه‌های پنج‌دقیقه‌ای با صدک ۹۵ تأخیر تا ۲۰۰ م‌ث، اتلاف تا ۲٪ و لرزش تا ۵۰ م‌ث، بخش بر بازه‌های دارای ۱۰ نمونه یا بیشتر",
+        "five-minute slots with RTT p95 up to 200 ms, loss up to 2 % and jitter up to 50 ms, over slots with at least 10 samples",
+    ),
+    by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Technology, Breakdown::Network],
+    needs: ("بازه‌ای پنج‌دقیقه‌ای با ۱۰ نمونه", "a five-minute slot with 10 samples"),
+    measures: &[Measure::Link(measure)],
+    ..Kpi::BASE
+};
+
+fn measure(link: &LinkFact<'_>) -> Option<Tally> {
+    let rounds = link.facts.rounds.as_ref().filter(|r| r.slots > 0)?;
+    Some(Tally::share(rounds.good_slots as f64, rounds.slots as f64, 0.0))
+}

@@ -1,0 +1,35 @@
+//! `sla_pass_share`: sites that kept the availability of their class.
+
+use crate::inventory::Criticality;
+use crate::kpi::{Breakdown, ENOUGH_KNOWN, Kpi, Measure, SiteFact, Tally};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "sla_pass_share",
+    names: ("سهم مطابق توافق سطح خدمت", "SLA pass share"),
+    formula: (
+        "سایت‌هایی که دسترس‌پذیری قراردادی‌شان به حد رده‌شان می‌رسد (الف ۹۹٫۵، ب ۹۹، ج ۹۵٪)، بخش بر سایت‌هایی که ۸۰٪ زمانشان معلوم است",
+        "sites whose contract availability reaches the limit of their class (A 99.5, B 99.0, C 95.0 %), over sites with at least 80 % of the time known",
+    ),
+    by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Responsible],
+    basis: "contract classes A 99.5, B 99.0, C 95.0",
+    whole: true,
+    measures: &[Measure::Site(measure)],
+    ..Kpi::BASE
+};
+
+/// Returns the availability a class promises.
+pub const fn promised(class: Criticality) -> f64 {
+    match class {
+        Criticality::A => 0.995,
+        Criticality::B => 0.990,
+        Criticality::C => 0.950,
+    }
+}
+
+fn measure(site: &SiteFact<'_>) -> Option<Tally> {
+    let seconds = site.seconds;
+    let judged = seconds.known_ratio().is_some_and(|ratio| ratio >= ENOUGH_KNOWN);
+    let kept = || seconds.carried() as f64 >= promised(site.site().criticality) * seconds.known() as f64;
+    Some(Tally::of(judged.then(kept)))
+}

@@ -1,0 +1,43 @@
+//! `villages_connected_month`: how many villages were connected for most of the month.
+
+use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, VillageFact};
+
+/// The definition.
+pub const KPI: Kpi = Kpi {
+    id: "villages_connected_month",
+    names: ("روستاهای متصل در ماه", "villages connected in month"),
+    formula: (
+        "روستایی که دست‌کم ۹۰٪ زمان معلومش متصل و دست‌کم نیمی از زمانش معلوم است، بخش بر همه روستاهای دارای سکنه",
+        "villages connected for at least 90 % of their known time with at least half of the time known, over all inhabited villages",
+    ),
+    form: Form::ShareOfAll,
+    by: &[Breakdown::Region, Breakdown::Band, Breakdown::Cohort],
+    whole: true,
+    measures: &[Measure::Village(measure)],
+    ..Kpi::BASE
+};
+
+/// The share of known time in which a thing must work to count as connected.
+pub const CONNECTED: f64 = 0.90;
+/// The share of time that must be known to judge at all.
+pub const MEASURED: f64 = 0.50;
+
+/// Judges seconds: connected for most of the known time; `None` if too little is known.
+pub fn is_connected(seconds: &crate::history::StateSeconds) -> Option<bool> {
+    let known = seconds.known_ratio().is_some_and(|ratio| ratio >= MEASURED) && seconds.known() > 0;
+    known.then(|| seconds.carried() as f64 >= CONNECTED * seconds.known() as f64)
+}
+
+fn measure(village: &VillageFact<'_>) -> Option<Tally> {
+    let connected = is_connected(&village.seconds.state);
+    let one = |is: bool| f64::from(u8::from(is));
+    let tally = Tally {
+        numerator: one(connected == Some(true)),
+        denominator: 1.0,
+        known: one(connected.is_some()),
+        unknown: one(connected.is_none()),
+        objects: 1,
+        ..Tally::default()
+    };
+    Some(tally.with_sum("not_connected", one(connected == Some(false))).with_sum("unmeasured", one(connected.is_none())))
+}

@@ -1,0 +1,258 @@
+//! Computes a KPI of a period: measures every object of every section, weighs, breaks down, rolls up, joins sections.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::facts::{Affected, Facts, LinkFacts, OutageFact, Section, ServiceFact, VillageSeconds};
+use super::figure::{Breakdown, Figure, Weight};
+use super::parts::{Subject, UNATTRIBUTED, part};
+use super::regions::{ByRegion, levels};
+use super::tally::Tally;
+use super::{Kpi, Measure};
+use crate::history::StateSeconds;
+use crate::inventory::{Inventory, Link, LinkId, Region, RegionId, Site, SiteId};
+
+/// What is asked of a KPI.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ask<'a> {
+    /// One region; all levels if not given.
+    pub region: Option<&'a str>,
+    /// What one object counts for.
+    pub weight: Weight,
+    /// A breakdown. By region means the region's children.
+    pub by: Option<Breakdown>,
+}
+
+/// A village in a section.
+#[derive(Clone, Copy)]
+pub struct VillageFact<'a> {
+    /// Its section.
+    pub section: &'a Section,
+    /// The village.
+    pub id: RegionId,
+    /// How it spent the window.
+    pub seconds: VillageSeconds,
+}
+
+impl<'a> VillageFact<'a> {
+    /// Returns the village's record.
+    pub fn region(&self) -> &'a Region {
+        self.section.inventory.region(self.id)
+    }
+
+    /// Lists what is known of the links of its sites.
+    pub fn links(self) -> impl Iterator<Item = (&'a Link, &'a LinkFacts)> {
+        let section = self.section;
+        let sites = section.inventory.sites_of(self.id).iter();
+        let ids = sites.flat_map(|site| section.inventory.links_of(*site));
+        ids.filter_map(|id| Some((section.inventory.link(id), section.links[id.index()].as_ref()?)))
+    }
+}
+
+/// A site in a section.
+#[derive(Clone, Copy)]
+pub struct SiteFact<'a> {
+    /// Its section.
+    pub section: &'a Section,
+    /// The site.
+    pub id: SiteId,
+    /// How it spent the window.
+    pub seconds: StateSeconds,
+}
+
+impl<'a> SiteFact<'a> {
+    /// Returns the site's record.
+    pub fn site(&self) -> &'a Site {
+        self.section.inventory.site(self.id)
+    }
+
+    /// Lists what is known of its links.
+    pub fn links(self) -> impl Iterator<Item = (&'a Link, &'a LinkFacts)> {
+        let section = self.section;
+        let ids = section.inventory.links_of(self.id);
+        ids.filter_map(|id| Some((section.inventory.link(id), section.links[id.index()].as_ref()?)))
+    }
+}
+
+/// A link in a section.
+#[derive(Clone, Copy)]
+pub struct LinkFact<'a> {
+    /// Its section.
+    pub section: &'a Section,
+    /// The link.
+    pub id: LinkId,
+    /// How it spent the window.
+    pub facts: &'a LinkFacts,
+}
+
+impl<'a> LinkFact<'a> {
+    /// Returns the link's record.
+    pub fn link(&self) -> &'a Link {
+        self.section.inventory.link(self.id)
+    }
+}
+
+/// An outage in a section.
+#[derive(Clone, Copy)]
+pub struct OutageIn<'a> {
+    /// Its section.
+    pub section: &'a Section,
+    /// The outage.
+    pub outage: &'a OutageFact,
+}
+
+/// Computes the figures of a KPI.
+pub fn compute(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+    if let Some(Measure::Derived(derive)) = kpi.measures.first() {
+        return derive(kpi, facts, ask);
+    }
+    let facts = if kpi.whole && facts.sections.len() > 1 { Cow::Owned(facts.whole()) } else { Cow::Borrowed(facts) };
+    let mut sums: HashMap<(String, Option<String>), Tally> = HashMap::new();
+    for section in &facts.sections {
+        collect(kpi, section, ask, &mut sums);
+    }
+    let mut figures = Vec::new();
+    for code in asked_regions(&facts, ask) {
+        if ask.by.is_none_or(|by| by == Breakdown::Region) {
+            let tally = sums.remove(&(code.clone(), None)).unwrap_or_default();
+            figures.push(kpi.figure(&code, facts.period, ask.weight, facts.status, &tally));
+            continue;
+        }
+        for (part, tally) in parts_of(&sums, &code, ask.by) {
+            let mut figure = kpi.figure(&code, facts.period, ask.weight, facts.status, &tally);
+            figure.part = ask.by.map(|by| (by, part));
+            figures.push(figure);
+        }
+    }
+    figures
+}
+
+/// Lists the parts of a region in order. What was watched belongs to every part of a breakdown by cause, and the
+/// outages nobody could explain are a part even when there are none.
+fn parts_of(sums: &HashMap<(String, Option<String>), Tally>, code: &str, by: Option<Breakdown>) -> Vec<(String, Tally)> {
+    let here = sums.iter().filter(|((region, _), _)| region == code);
+    let mut parts: Vec<(String, Tally)> = here.filter_map(|((_, part), tally)| Some((part.clone()?, tally.clone()))).collect();
+    let Some(watched) = sums.get(&(code.to_owned(), None)) else {
+        parts.sort_by(|a, b| a.0.cmp(&b.0));
+        return parts;
+    };
+    if by == Some(Breakdown::Cause) && parts.iter().all(|(part, _)| part != UNATTRIBUTED) {
+        parts.push((UNATTRIBUTED.to_owned(), Tally::default()));
+    }
+    parts.iter_mut().for_each(|(_, tally)| tally.add(watched));
+    parts.sort_by(|a, b| a.0.cmp(&b.0));
+    parts
+}
+
+/// Lists the regions to answer for: of the last map first, then those that exist only earlier in the window.
+pub(super) fn asked_regions(facts: &Facts, ask: Ask<'_>) -> Vec<String> {
+    let mut codes: Vec<String> = Vec::new();
+    for section in facts.sections.iter().rev() {
+        let inventory = &section.inventory;
+        let wanted = |id: RegionId| match (ask.region, ask.by) {
+            (None, _) => true,
+            (Some(code), Some(Breakdown::Region)) => inventory.region(id).parent.is_some_and(|p| inventory.region(p).code == code),
+            (Some(code), _) => inventory.region(id).code == code,
+        };
+        let mut here: Vec<RegionId> = levels(inventory).filter(|id| wanted(*id)).collect();
+        // A village asked for by its code is answered too.
+        here.extend(ask.region.filter(|_| here.is_empty() && ask.by != Some(Breakdown::Region)).and_then(|c| inventory.region_by_code(c)));
+        let known: std::collections::HashSet<String> = codes.iter().cloned().collect();
+        codes.extend(here.into_iter().map(|id| inventory.region(id).code.clone()).filter(|code| !known.contains(code)));
+    }
+    codes
+}
+
+fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(String, Option<String>), Tally>) {
+    let inventory = &section.inventory;
+    let scope = match ask.region {
+        None => None,
+        Some(code) => match inventory.region_by_code(code) {
+            Some(region) => Some(region),
+            None => return,
+        },
+    };
+    let by = ask.by.filter(|by| *by != Breakdown::Region);
+    let mut parts: HashMap<Option<String>, ByRegion> = HashMap::new();
+    let counts_outages = kpi.measures.iter().any(|measure| matches!(measure, Measure::Outage(_)));
+    let by_outage = counts_outages && matches!(by, Some(Breakdown::Cause | Breakdown::Responsible));
+    let mut add = |region: RegionId, subject: Subject<'_>, tally: Tally| {
+        if scope.is_none_or(|scope| inventory.is_within(region, scope)) {
+            let watched = by_outage && !matches!(subject, Subject::Outage(_));
+            let part = by.filter(|_| !watched).map(|by| part(inventory, subject, by));
+            parts.entry(part).or_insert_with(|| ByRegion::new(inventory)).add(region, &tally);
+        }
+    };
+    for measure in kpi.measures {
+        each(*measure, section, ask.weight, &mut add);
+    }
+    for (part, by_region) in parts {
+        let by_region = by_region.roll_up(inventory);
+        for (id, tally) in by_region.counted() {
+            sums.entry((inventory.region(id).code.clone(), part.clone())).or_default().add(tally);
+        }
+    }
+}
+
+fn each(measure: Measure, section: &Section, weight: Weight, add: &mut impl FnMut(RegionId, Subject<'_>, Tally)) {
+    let inventory = &section.inventory;
+    let weigh = |village: RegionId, tally: Tally| weight.of(inventory.region(village)).map(|w| tally.weighted(w));
+    match measure {
+        Measure::Village(measure) => {
+            let known = (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
+            for (id, seconds) in known {
+                if let Some(tally) = measure(&VillageFact { section, id, seconds }).and_then(|tally| weigh(id, tally)) {
+                    add(id, Subject::Village(id), tally);
+                }
+            }
+        }
+        Measure::Site(measure) => {
+            let known = (0..).map(SiteId).zip(&section.sites).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
+            for (id, seconds) in known {
+                if let Some(tally) = measure(&SiteFact { section, id, seconds }) {
+                    add(inventory.site(id).region, Subject::Site(id), tally);
+                }
+            }
+        }
+        Measure::Link(measure) => {
+            let known = (0..).map(LinkId).zip(&section.links).filter_map(|(id, facts)| Some((id, facts.as_ref()?)));
+            for (id, facts) in known {
+                if let Some(tally) = measure(&LinkFact { section, id, facts }) {
+                    add(region_of_link(inventory, id), Subject::Link(id), tally);
+                }
+            }
+        }
+        Measure::Outage(measure) => {
+            for outage in &section.outages {
+                let region = match outage.of {
+                    Affected::Link(link) => region_of_link(inventory, link),
+                    Affected::Site(site) => inventory.site(site).region,
+                    Affected::Village(village) => village,
+                };
+                let tally = measure(&OutageIn { section, outage });
+                let tally = match outage.of {
+                    Affected::Village(village) => tally.and_then(|tally| weigh(village, tally)),
+                    _ => tally,
+                };
+                if let Some(tally) = tally {
+                    add(region, Subject::Outage(outage), tally);
+                }
+            }
+        }
+        Measure::Service(measure) => {
+            for fact in section.services.iter().flatten() {
+                if let Some(tally) = measure(section, fact) {
+                    add(inventory.site(fact.site).region, Subject::Service(&fact.service, fact.site), tally);
+                }
+            }
+        }
+        Measure::Now(_) | Measure::Derived(_) => {}
+    }
+}
+
+fn region_of_link(inventory: &Inventory, link: LinkId) -> RegionId {
+    inventory.site(inventory.link(link).site).region
+}
+
+/// Measures an attempt fact.
+pub type ServiceMeasure = fn(&Section, &ServiceFact) -> Option<Tally>;

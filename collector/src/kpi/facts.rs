@@ -1,0 +1,291 @@
+//! What KPIs of a period are computed from: seconds, outages and rounds per object, joined with the inventory.
+//!
+//! ```text
+//! window |--- version 1 ---|------ version 2 ------|      as_was: one section per version in force
+//!        |----------- today's version -------------|      as_is:  one section, everything mapped to today's map
+//! ```
+//!
+//! Time-weighted figures sum the sections as they are, so a county that splits in mid-month has its days before and its
+//! parts' days after. Figures that judge an object over the whole window ([`Facts::whole`]) move what is known about an
+//! object to the last section it exists in, so that each object is counted once.
+
+use std::sync::Arc;
+
+use rusta_wire::{Rung, UnixMs};
+
+use super::figure::Status;
+use crate::history::{Histogram, StateSeconds};
+use crate::inventory::{Inventory, LinkId, RegionId, SiteId};
+use crate::persian::{Period, Window};
+
+/// Alerting in the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct AlertLoad {
+    /// Calls that woke somebody.
+    pub pages: u64,
+    /// Of those, acknowledged within 15 minutes.
+    pub quick: u64,
+    /// Of those, judged actionable.
+    pub actionable: u64,
+    /// Notifications a parent's incident made needless.
+    pub suppressed: u64,
+}
+
+/// Everything known about a window.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The question's period.
+    pub period: Period,
+    /// Its window.
+    pub window: Window,
+    /// How far it is settled.
+    pub status: Status,
+    /// Parts of the window with one map each, in order.
+    pub sections: Vec<Section>,
+    /// Alerting; `None` while nobody keeps it.
+    pub alerts: Option<AlertLoad>,
+}
+
+/// A part of the window under one inventory version.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// The map.
+    pub inventory: Arc<Inventory>,
+    /// The part.
+    pub window: Window,
+    /// Its length over the whole window's.
+    pub share: f64,
+    /// By [`RegionId`], villages only; `None` where there is no inhabited village to count.
+    pub villages: Vec<Option<VillageSeconds>>,
+    /// By [`SiteId`].
+    pub sites: Vec<Option<StateSeconds>>,
+    /// By [`LinkId`].
+    pub links: Vec<Option<LinkFacts>>,
+    /// Outages that overlap the window.
+    pub outages: Vec<OutageFact>,
+    /// Attempts per service and vantage; `None` while nobody collects them.
+    pub services: Option<Vec<ServiceFact>>,
+    /// Reports of agents, by [`SiteId`]; `None` while nobody collects them.
+    pub reports: Option<Vec<Option<Reports>>>,
+    /// Seconds of office sites inside their working calendar, by [`SiteId`]; `None` while nobody collects them.
+    pub working: Option<Vec<Option<StateSeconds>>>,
+    /// Counties younger than 36 months.
+    pub young_counties: Vec<RegionId>,
+    /// For each region, where it is in the next section; empty in the last one.
+    pub next: Vec<Option<RegionId>>,
+}
+
+/// How a village spent the window.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct VillageSeconds {
+    /// Connected, partial, disconnected, unknown.
+    pub state: StateSeconds,
+    /// The national network reached or not.
+    pub nin: StateSeconds,
+}
+
+/// How a link spent the window, and what its rounds measured.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LinkFacts {
+    /// Its states.
+    pub state: StateSeconds,
+    /// What its rounds measured; `None` if there were none.
+    pub rounds: Option<Box<Rounds>>,
+}
+
+/// What rounds measured. Everything adds up over days.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rounds {
+    /// Packets sent while the link was up.
+    pub sent: u64,
+    /// Of those, lost.
+    pub lost: u64,
+    /// Round-trip times, microseconds.
+    pub rtt_us: Histogram,
+    /// Delay variation, microseconds.
+    pub pdv_us: Histogram,
+    /// Modem samples by radio generation, 0 to 5.
+    pub generation: Histogram,
+    /// RSRP, dBm.
+    pub rsrp_dbm: Histogram,
+    /// SINR, tenths of a decibel.
+    pub sinr_cb: Histogram,
+    /// Throughput tests, bits per second.
+    pub download_bps: Histogram,
+    /// Throughput tests, bits per second.
+    pub upload_bps: Histogram,
+    /// Five-minute slots with at least ten samples.
+    pub slots: u64,
+    /// Of those, slots of good quality.
+    pub good_slots: u64,
+    /// The data plan at the newest sample.
+    pub plan: Option<PlanUse>,
+}
+
+/// What a data plan had used when it was last read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanUse {
+    /// When it was read.
+    pub at: UnixMs,
+    /// Bytes the interface moved in this billing cycle, KiB.
+    pub used_kib: u64,
+    /// Of those, the agent's own, KiB.
+    pub own_kib: u64,
+    /// The plan's size, KiB.
+    pub limit_kib: u64,
+}
+
+/// An outage of one link, site or village.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutageFact {
+    /// What was down.
+    pub of: Affected,
+    /// The first failure.
+    pub started_at: UnixMs,
+    /// The first answer or the end of evidence; `None` while it lasts.
+    pub ended_at: Option<UnixMs>,
+    /// Whether it was measured to be restored, not just lost from sight.
+    pub restored: bool,
+    /// The leading cause; `None` is unattributed.
+    pub cause: Option<Rung>,
+}
+
+/// What an outage hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Affected {
+    /// A link.
+    Link(LinkId),
+    /// A whole site.
+    Site(SiteId),
+    /// A village.
+    Village(RegionId),
+}
+
+/// Attempts to use a service from one site.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceFact {
+    /// The service's id.
+    pub service: String,
+    /// The vantage.
+    pub site: SiteId,
+    /// Attempts.
+    pub attempts: u64,
+    /// Of those, good ones.
+    pub ok: u64,
+    /// Attempts made while the site's anchors answered.
+    pub attempts_up: u64,
+    /// Response times of good attempts, microseconds.
+    pub latency_us: Histogram,
+}
+
+/// Reports of one agent.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Reports {
+    /// Expected from its schedule.
+    pub expected: u64,
+    /// Received, late ones included.
+    pub received: u64,
+    /// Received within ten minutes.
+    pub on_time: u64,
+}
+
+impl Rounds {
+    /// Adds another day's rounds; of two plans the later stays.
+    pub fn add(&mut self, later: &Rounds) {
+        self.sent += later.sent;
+        self.lost += later.lost;
+        self.rtt_us.merge(&later.rtt_us);
+        self.pdv_us.merge(&later.pdv_us);
+        self.generation.merge(&later.generation);
+        self.rsrp_dbm.merge(&later.rsrp_dbm);
+        self.sinr_cb.merge(&later.sinr_cb);
+        self.download_bps.merge(&later.download_bps);
+        self.upload_bps.merge(&later.upload_bps);
+        self.slots += later.slots;
+        self.good_slots += later.good_slots;
+        self.plan = later.plan.or(self.plan);
+    }
+}
+
+impl Section {
+    /// Starts a section in which nothing is known: every second of every object is unknown until a row says otherwise.
+    pub fn unknown(inventory: Arc<Inventory>, window: Window) -> Section {
+        let seconds = u64::try_from(window.until.seconds() - window.from.seconds()).unwrap_or(0);
+        let unknown = StateSeconds { unknown: seconds, ..StateSeconds::default() };
+        let mut villages = vec![None; inventory.regions.len()];
+        inventory.villages().for_each(|v| villages[v.index()] = Some(VillageSeconds { state: unknown, nin: unknown }));
+        Section {
+            villages,
+            sites: vec![Some(unknown); inventory.sites.len()],
+            links: vec![Some(LinkFacts { state: unknown, rounds: None }); inventory.links.len()],
+            outages: Vec::new(),
+            services: None,
+            reports: None,
+            working: None,
+            young_counties: Vec::new(),
+            next: Vec::new(),
+            share: 1.0,
+            inventory,
+            window,
+        }
+    }
+}
+
+impl Facts {
+    /// Returns the same facts with each object's knowledge moved to the last section it exists in.
+    pub fn whole(&self) -> Facts {
+        let mut whole = self.clone();
+        for at in 0..whole.sections.len().saturating_sub(1) {
+            let (before, after) = whole.sections.split_at_mut(at + 1);
+            move_on(&mut before[at], &mut after[0]);
+        }
+        whole
+    }
+
+    /// Returns the map at the window's end.
+    pub fn last_map(&self) -> Arc<Inventory> {
+        self.sections.last().map(|s| Arc::clone(&s.inventory)).unwrap_or_default()
+    }
+}
+
+fn move_on(from: &mut Section, to: &mut Section) {
+    for (at, village) in from.villages.iter_mut().enumerate() {
+        let successor = from.next.get(at).copied().flatten().or_else(|| to.inventory.region_by_code(&from.inventory.regions[at].code));
+        let place = successor.and_then(|id| to.villages[id.index()].as_mut());
+        if let (Some(seconds), Some(place)) = (*village, place) {
+            place.state += seconds.state;
+            place.nin += seconds.nin;
+            *village = None;
+        }
+    }
+    for (at, seconds) in from.sites.iter_mut().enumerate() {
+        let place = to.inventory.site_by_code(&from.inventory.sites[at].code).and_then(|id| to.sites[id.index()].as_mut());
+        if let (Some(known), Some(place)) = (*seconds, place) {
+            *place += known;
+            *seconds = None;
+        }
+    }
+    for (at, facts) in from.links.iter_mut().enumerate() {
+        let link = &from.inventory.links[at];
+        let site = to.inventory.site_by_code(&from.inventory.site(link.site).code);
+        let place = site.and_then(|site| to.inventory.link_by_name(site, &link.name)).and_then(|id| to.links[id.index()].as_mut());
+        if let (Some(known), Some(place)) = (facts.as_ref(), place) {
+            let mut sum = known.clone();
+            sum.add(place);
+            *place = sum;
+            *facts = None;
+        }
+    }
+}
+
+impl LinkFacts {
+    /// Adds a later part of the window.
+    pub fn add(&mut self, later: &LinkFacts) {
+        self.state += later.state;
+        match (&mut self.rounds, &later.rounds) {
+            (Some(rounds), Some(later)) => rounds.add(later),
+            (None, Some(later)) => self.rounds = Some(later.clone()),
+            _ => {}
+        }
+    }
+}
