@@ -7,10 +7,11 @@ use utoipa::IntoParams;
 
 use super::answer::{Asking, List};
 use super::{Caller, Problem};
-use crate::kpi::{Weight, connected_share_now};
+use crate::kpi::Weight;
 use crate::persian::Period;
-use crate::view::{FigureView, Time};
+use crate::view::FigureView;
 use crate::web::WebState;
+use crate::web::figures::{Question, figures};
 
 /// Which figures.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,23 +38,13 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
     let snapshot = web.snapshot();
     let inventory = &snapshot.inventory;
     let sight = caller.visitor.sight(&snapshot);
-    let _period: Period = query.period.as_deref().unwrap_or("now").parse().map_err(|fault: String| Problem::invalid("period", fault))?;
+    let period: Period = query.period.as_deref().unwrap_or("now").parse().map_err(|fault: String| Problem::invalid("period", fault))?;
     let weight: Weight = query.weight.as_deref().unwrap_or("village").parse().map_err(|fault: String| Problem::invalid("weight", fault))?;
-    if let Some(id) = query.id.as_deref().filter(|id| crate::kpi::by_id(id).is_none()) {
-        return Err(Problem::invalid("id", format!("there is no KPI `{id}`")));
-    }
-    let wanted = match query.region.as_deref() {
-        None => None,
-        Some(code) => {
-            let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
-            Some(found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))?)
-        }
-    };
-    let figures = connected_share_now::figures(&snapshot, weight, web.now_max_age);
-    let located = figures.iter().filter_map(|figure| inventory.region_by_code(&figure.region).map(|id| (id, figure)));
-    let items = located
-        .filter(|(id, _)| sight.sees_region(inventory, *id) && wanted.is_none_or(|wanted| wanted == *id))
-        .map(|(id, figure)| FigureView::of(inventory, id, figure, Time(snapshot.at)))
-        .collect();
-    Ok(caller.answer(&List { items, next: None }))
+    let kpi = query.id.as_deref().map(|id| crate::kpi::by_id(id).ok_or_else(|| Problem::invalid("id", format!("there is no KPI `{id}`"))));
+    let region = query.region.as_deref().map(|code| {
+        let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
+        found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))
+    });
+    let question = Question { kpi: kpi.transpose()?, region: region.transpose()?, period, weight };
+    Ok(caller.answer(&List { items: figures(&web, &snapshot, sight, &question), next: None }))
 }

@@ -5,9 +5,11 @@
 
 mod agents;
 mod answer;
+mod incidents;
 mod kpis;
 mod problem;
 mod regions;
+mod services;
 mod sites;
 
 use axum::Router;
@@ -47,7 +49,10 @@ pub fn routes() -> Router<WebState> {
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))
         .routes(routes!(sites::series))
+        .routes(routes!(incidents::list))
+        .routes(routes!(incidents::one))
         .routes(routes!(agents::list))
+        .routes(routes!(services::list))
         .split_for_parts();
     routes.route("/openapi.json", get(move || async move { axum::Json(description).into_response() })).route("/api/{*rest}", get(nothing))
 }

@@ -36,6 +36,12 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Returns the request of somebody nobody knows, for pages anybody may see.
+    pub fn guest(web: &WebState, parts: &Parts) -> Self {
+        let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        Asked { visitor: Visitor::anonymous(), prefs: Prefs::of(parts), here, at: web.now() }
+    }
+
     /// Returns how far they see.
     pub fn sight(&self, snapshot: &Snapshot) -> Sight {
         self.visitor.sight(snapshot)

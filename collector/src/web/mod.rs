@@ -8,8 +8,10 @@
 mod archive;
 mod asked;
 mod assets;
+pub mod figures;
 mod guard;
 mod html;
+pub mod incidents;
 mod page;
 mod pages;
 mod prefs;
@@ -23,6 +25,7 @@ pub use pages::sites::SitesQuery;
 pub use state::WebState;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
@@ -38,6 +41,15 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/sites.xlsx", get(pages::export::xlsx))
         .route("/sites/{code}", get(pages::site::detail))
         .route("/agents", get(pages::agents::list))
+        .route("/incidents", get(pages::incidents::list))
+        .route("/incidents/{id}", get(pages::incidents::one).post(pages::incidents::work))
+        .route("/kpis", get(pages::kpis::list))
+        .route("/services", get(pages::services::list))
+        .route("/status", get(pages::status::page))
+        .route("/admin", get(pages::admin::page))
+        .route("/admin/users", post(pages::admin::users))
+        .route("/admin/tokens", post(pages::admin::tokens))
+        .route("/admin/import", post(pages::admin::import).layer(DefaultBodyLimit::max(pages::admin::LARGEST_UPLOAD)))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))

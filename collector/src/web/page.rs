@@ -34,6 +34,36 @@ impl<N: Number> Number for &N {
     }
 }
 
+/// An instant that may not be known; templates pass values and references alike.
+pub trait Instant {
+    /// Returns the instant.
+    fn instant(&self) -> Option<UnixMs>;
+}
+
+impl Instant for Time {
+    fn instant(&self) -> Option<UnixMs> {
+        Some(self.0)
+    }
+}
+
+impl Instant for UnixMs {
+    fn instant(&self) -> Option<UnixMs> {
+        Some(*self)
+    }
+}
+
+impl<T: Instant> Instant for Option<T> {
+    fn instant(&self) -> Option<UnixMs> {
+        self.as_ref().and_then(Instant::instant)
+    }
+}
+
+impl<T: Instant> Instant for &T {
+    fn instant(&self) -> Option<UnixMs> {
+        (**self).instant()
+    }
+}
+
 /// The entry of the menu a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
@@ -139,6 +169,11 @@ impl Page {
         value.label(self.lang)
     }
 
+    /// Picks from a pair of texts, Persian first.
+    pub fn pair(&self, texts: &(&'static str, &'static str)) -> &'static str {
+        self.lang.pick(texts.0, texts.1)
+    }
+
     /// Shows a machine's fact (address, code, version) left to right in ASCII.
     pub fn ltr(&self, text: &str) -> Html {
         Html(format!("<bdi dir=\"ltr\">{}</bdi>", escape(text)))
@@ -161,18 +196,23 @@ impl Page {
     }
 
     /// Shows an instant: the time of day if it is today, else the date too.
-    pub fn when(&self, time: &Option<Time>) -> Html {
-        let Some(Time(at)) = time else { return Html("—".to_owned()) };
-        let (moment, today) = (Moment::at(*at), Moment::at(self.at).date);
+    pub fn when(&self, time: impl Instant) -> Html {
+        let Some(at) = time.instant() else { return Html("—".to_owned()) };
+        let (moment, today) = (Moment::at(at), Moment::at(self.at).date);
         let text = if moment.date == today { moment.clock(self.lang) } else { moment.full(self.lang) };
         Html(format!("<time datetime=\"{}\" title=\"{}\">{text}</time>", moment.rfc3339(), moment.full(self.lang)))
     }
 
+    /// Shows an instant given as Unix milliseconds.
+    pub fn when_ms(&self, at: &i64) -> Html {
+        self.when(UnixMs(*at))
+    }
+
     /// Shows how long ago an instant was; hovering tells the instant.
-    pub fn ago(&self, time: &Option<Time>) -> Html {
-        let Some(Time(at)) = time else { return Html(self.w.never.to_owned()) };
-        let moment = Moment::at(*at);
-        let text = self.lang.pick("{} پیش", "{} ago").replace("{}", &self.span(self.at.since(*at)));
+    pub fn ago(&self, time: impl Instant) -> Html {
+        let Some(at) = time.instant() else { return Html(self.w.never.to_owned()) };
+        let moment = Moment::at(at);
+        let text = self.lang.pick("{} پیش", "{} ago").replace("{}", &self.span(self.at.since(at)));
         Html(format!("<time datetime=\"{}\" title=\"{}\">{text}</time>", moment.rfc3339(), moment.full(self.lang)))
     }
 

@@ -20,6 +20,8 @@ pub struct WebState {
     pub people: People,
     /// Whether a visitor without a login may look.
     pub anonymous_viewer: bool,
+    /// Whether anybody may see the status page.
+    pub public_status: bool,
     /// Whether cookies are for TLS only.
     pub secure: bool,
     /// How old evidence may be to speak about now.
@@ -33,13 +35,28 @@ impl WebState {
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
         let people = People::new(store.clone());
         let now_max_age = crate::kpi::connected_share_now::MAX_AGE;
-        WebState { snapshot, store, people, anonymous_viewer: false, secure: false, now_max_age, clock: crate::clock::now }
+        WebState {
+            snapshot,
+            store,
+            people,
+            anonymous_viewer: false,
+            public_status: false,
+            secure: false,
+            now_max_age,
+            clock: crate::clock::now,
+        }
     }
 
     /// Lets visitors without a login look; only for a loopback address.
     #[must_use]
     pub fn with_anonymous_viewer(self, allowed: bool) -> Self {
         WebState { anonymous_viewer: allowed, ..self }
+    }
+
+    /// Shows the status page, regions only, to anybody.
+    #[must_use]
+    pub fn with_public_status(self, shown: bool) -> Self {
+        WebState { public_status: shown, ..self }
     }
 
     /// Marks cookies as for TLS only.

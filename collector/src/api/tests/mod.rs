@@ -55,3 +55,7 @@ pub async fn post(router: &Router, address: &str, form: &str, cookie: &str) -> A
     let request = Request::post(address).header("content-type", "application/x-www-form-urlencoded").header("cookie", cookie);
     ask(router, request.body(Body::from(form.to_owned())).unwrap()).await
 }
+
+pub async fn get_with(router: &Router, address: &str, cookie: &str) -> Answer {
+    ask(router, Request::get(address).header("cookie", cookie).body(Body::empty()).unwrap()).await
+}

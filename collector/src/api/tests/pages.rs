@@ -17,6 +17,13 @@ pub fn pages() -> Vec<String> {
         "/sites?state=down".to_owned(),
         format!("/sites/{}", stage::a_down_site()),
         "/agents".to_owned(),
+        "/incidents".to_owned(),
+        "/incidents?all=1".to_owned(),
+        "/incidents/1".to_owned(),
+        "/kpis".to_owned(),
+        "/kpis?period=24h&weight=household".to_owned(),
+        "/services".to_owned(),
+        "/status".to_owned(),
         "/login".to_owned(),
     ]
 }
@@ -44,7 +51,7 @@ fn assert_sound(answer: &Answer, address: &str, lang: Lang) {
 #[tokio::test]
 async fn every_page_is_sound_in_both_languages_and_small() {
     let (_dir, web) = stage::web();
-    let router = routed(web.with_anonymous_viewer(true));
+    let router = routed(web.with_anonymous_viewer(true).with_public_status(true));
     for address in pages() {
         for lang in Lang::ALL {
             assert_sound(&get(&router, &with_lang(&address, lang)).await, &address, lang);
@@ -153,7 +160,7 @@ async fn without_a_login_pages_lead_to_it_and_the_api_refuses() {
     let (_dir, web) = stage::web();
     let people = web.people.clone();
     let router = routed(web);
-    for address in pages().into_iter().filter(|address| address != "/login") {
+    for address in pages().into_iter().filter(|address| address != "/login" && address != "/status") {
         let answer = get(&router, &address).await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{address}");
         assert!(answer.header("location").starts_with("/login?next="), "{address}");
@@ -178,7 +185,64 @@ async fn the_api_describes_itself() {
     let router = routed(web);
     let document = get(&router, "/openapi.json").await.json();
     assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    for path in ["kpis", "regions", "sites", "sites/{code}", "sites/{code}/series", "agents"] {
+    for path in ["kpis", "regions", "sites", "sites/{code}", "sites/{code}/series", "incidents", "incidents/{id}", "agents", "services"] {
         assert!(document["paths"][format!("/api/v1/{path}")]["get"].is_object(), "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_operator_works_on_an_incident_and_a_viewer_does_not() {
+    let (_dir, web) = stage::web();
+    let people = web.people.clone();
+    let router = routed(web);
+    let viewer = stage::session(&people, "vida", Role::Viewer, None);
+    let operator = stage::session(&people, "omid", Role::Operator, None);
+    let form = |csrf: &str| format!("csrf={csrf}&what=note&text=%D8%A8%D8%B1%D9%82+%D9%82%D8%B7%D8%B9+%D8%A7%D8%B3%D8%AA");
+    assert_eq!(post(&router, "/incidents/1", &form(&viewer.1), &viewer.0).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(post(&router, "/incidents/1", &form("forged"), &operator.0).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(post(&router, "/incidents/1", &form(&operator.1), &operator.0).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(post(&router, "/incidents/99", &form(&operator.1), &operator.0).await.status, StatusCode::NOT_FOUND);
+    let page = super::get_with(&router, "/incidents/1?lang=fa", &operator.0).await.text();
+    assert!(page.contains("برق قطع است") && page.contains("omid"));
+    let empty = format!("csrf={}&what=note&text=", operator.1);
+    assert_eq!(post(&router, "/incidents/1", &empty, &operator.0).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn only_an_administrator_of_everything_administers() {
+    let (_dir, web) = stage::web();
+    let people = web.people.clone();
+    let router = routed(web);
+    let county = stage::province().regions.iter().find(|region| region.kind.as_str() == "county").unwrap().code.clone();
+    let bound = stage::session(&people, "karim", Role::Admin, Some(&county));
+    let operator = stage::session(&people, "omid", Role::Operator, None);
+    let admin = stage::session(&people, "boss", Role::Admin, None);
+    for low in [&bound, &operator] {
+        assert_eq!(super::get_with(&router, "/admin", &low.0).await.status, StatusCode::FORBIDDEN);
+        let form = format!("csrf={}&what=add&name=x&password=ten+letters!&role=admin", low.1);
+        assert_eq!(post(&router, "/admin/users", &form, &low.0).await.status, StatusCode::FORBIDDEN);
+        let form = format!("csrf={}&what=add&label=x&role=viewer", low.1);
+        assert_eq!(post(&router, "/admin/tokens", &form, &low.0).await.status, StatusCode::FORBIDDEN);
+    }
+    for lang in Lang::ALL {
+        let answer = super::get_with(&router, &with_lang("/admin", lang), &admin.0).await;
+        assert_sound(&answer, "/admin", lang);
+    }
+    let form = format!("csrf={}&what=add&name=nader&password=ten+letters!&role=viewer&region={county}", admin.1);
+    assert_eq!(post(&router, "/admin/users", &form, &admin.0).await.status, StatusCode::SEE_OTHER);
+    assert!(people.users().unwrap().iter().any(|user| user.name == "nader" && user.region.as_deref() == Some(county.as_str())));
+    let wrong = format!("csrf={}&what=add&name=nobody&password=ten+letters!&role=viewer&region=0000", admin.1);
+    assert_eq!(post(&router, "/admin/users", &wrong, &admin.0).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let token = post(&router, "/admin/tokens", &format!("csrf={}&what=add&label=grafana&role=viewer", admin.1), &admin.0).await.text();
+    let secret = token.split("class=\"secret\">").nth(1).unwrap().split('<').next().unwrap();
+    assert_eq!(super::get_as(&router, "/api/v1/services", secret).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_status_page_is_off_until_switched_on_and_names_no_site() {
+    let (_dir, web) = stage::web();
+    assert_eq!(get(&routed(web.clone()), "/status").await.status, StatusCode::NOT_FOUND);
+    let page = get(&routed(web.with_public_status(true)), "/status?lang=fa").await.text();
+    assert!(page.contains("لرستان"));
+    assert!(!page.contains("/sites/") && !page.contains("href=\"/regions"));
 }

@@ -22,6 +22,15 @@ const ADDRESSES: &[&str] = &[
     "/sites/{site}?range=7d",
     "/agents",
     "/agents?state=silent",
+    "/incidents",
+    "/incidents?all=1",
+    "/incidents/1",
+    "/incidents/2",
+    "/kpis",
+    "/kpis?region={region}",
+    "/kpis?period=24h",
+    "/services",
+    "/admin",
     "/api/v1/kpis",
     "/api/v1/kpis?region={region}",
     "/api/v1/regions",
@@ -32,6 +41,11 @@ const ADDRESSES: &[&str] = &[
     "/api/v1/sites/{site}",
     "/api/v1/sites/{site}/series",
     "/api/v1/agents?limit=1000",
+    "/api/v1/incidents",
+    "/api/v1/incidents?state=all",
+    "/api/v1/incidents/1",
+    "/api/v1/incidents/2",
+    "/api/v1/services",
 ];
 
 /// Splits a page, JSON or CSV into the pieces a code could be.

@@ -30,6 +30,7 @@ pub fn province() -> Arc<Inventory> {
 pub fn web() -> (tempfile::TempDir, WebState) {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
+    add_incidents(&store);
     let (sender, snapshots) = watch::channel(Arc::new(snapshot()));
     // The watch keeps its last value after its sender is gone.
     drop(sender);
@@ -172,4 +173,46 @@ pub fn a_down_site() -> String {
     let snapshot = snapshot();
     let at = snapshot.sites.iter().position(|site| site.state == SiteState::Down).unwrap();
     snapshot.inventory.sites[at].code.clone()
+}
+
+/// A cut county with many sites, and a single link of another county that is over.
+fn add_incidents(store: &Store) {
+    let snapshot = snapshot();
+    let inventory = &snapshot.inventory;
+    let down: Vec<_> = (0..).map(SiteId).zip(&snapshot.sites).filter(|(_, view)| view.state == SiteState::Down).map(|(id, _)| id).collect();
+    store
+        .write(|db| {
+            let sql =
+                "INSERT INTO incidents (id, root_kind, root_code, rule_kind, root_fa, root_en, trouble, measured, started_at, opened_at,
+                       resolved_at, causes, sites, villages, villages_share, classes)
+                       VALUES (?1, 'node', ?2, ?3, ?4, ?5, 'down', 1, ?6, ?7, ?8, ?9, ?10, 40, 0.02, 'A B')";
+            let causes = r#"[{"code":"POP","rung":"pop","confidence":86},{"code":"PWR","rung":"power","confidence":40}]"#;
+            let begun = NOW.0 - 5_400_000;
+            db.execute(sql, (1, "PoP-1", "pop", "گره شبکه مرکزی", "Central PoP", begun, begun + 90_000, None::<i64>, causes, 60))?;
+            db.execute(sql, (2, "apn0", "link", "چشمه سفید", "Cheshmeh Sefid", begun, begun + 90_000, Some(NOW.0 - 60_000), causes, 1))?;
+            for (at, site) in down.iter().take(60).enumerate() {
+                let incident = if at == 59 { 2 } else { 1 };
+                let link = inventory.links_of(*site).next().map_or_else(String::new, |link| inventory.link(link).name.clone());
+                let sql = "INSERT OR IGNORE INTO incident_members (incident, site_code, link_name, trouble, since, attached_at)
+                           VALUES (?1, ?2, ?3, 'down', ?4, ?4)";
+                db.execute(sql, (incident, &inventory.site(*site).code, &link, begun))?;
+            }
+            let sql = "INSERT INTO incident_timeline (incident, at, actor, kind, text) VALUES (1, ?1, ?2, ?3, ?4)";
+            db.execute(sql, (begun + 90_000, "engine", "opened", inventory.site(down[0]).code.as_str()))?;
+            db.execute(sql, (begun + 120_000, "notify", "delivered", "sms: oncall"))?;
+            Ok::<_, crate::store::StoreError>(())
+        })
+        .unwrap();
+}
+
+/// Signs somebody in; returns their cookie and form token.
+pub fn session(people: &crate::people::People, name: &str, role: crate::people::Role, region: Option<&str>) -> (String, String) {
+    let user =
+        crate::people::NewUser { name: name.to_owned(), password: "ten letters!".to_owned(), role, region: region.map(str::to_owned) };
+    people.add_user(&user, "cli", NOW).unwrap();
+    let crate::people::Login::Welcome(secret) = people.sign_in(name, "ten letters!", name, NOW).unwrap() else {
+        panic!("{name} not let in")
+    };
+    let visitor = people.by_session(&secret, NOW).unwrap().unwrap();
+    (format!("rusta_session={secret}"), visitor.csrf)
 }

@@ -10,7 +10,7 @@ use axum::http::{Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::people::{Login, Visitor};
+use crate::people::Login;
 use crate::persian::words;
 use crate::web::asked::{Asked, SESSION};
 use crate::web::page::{Page, Section};
@@ -97,7 +97,7 @@ pub async fn sign_out(State(web): State<WebState>, asked: Asked, parts: RequestP
 }
 
 /// The head of a request, for handlers that also read its body.
-pub struct RequestParts(Parts);
+pub struct RequestParts(pub Parts);
 
 impl<S: Sync> FromRequestParts<S> for RequestParts {
     type Rejection = std::convert::Infallible;
@@ -108,9 +108,7 @@ impl<S: Sync> FromRequestParts<S> for RequestParts {
 }
 
 fn login_page(web: &WebState, parts: &Parts, next: &str, fault: Option<&'static str>) -> Response {
-    let prefs = Prefs::of(parts);
-    let here = parts.uri.path_and_query().map_or_else(|| "/login".to_owned(), ToString::to_string);
-    let asked = Asked { visitor: Visitor::anonymous(), prefs, here, at: web.now() };
+    let asked = Asked::guest(web, parts);
     let title = words(asked.prefs.lang).sign_in;
     asked.show(&LoginPage { p: asked.page(Section::Outside, title), next: next.to_owned(), fault })
 }

@@ -1,0 +1,75 @@
+//! `/api/v1/incidents`.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::answer::{Asking, List, checked_limit};
+use super::{Caller, Problem};
+use crate::store::StoreError;
+use crate::view::{AffectedRow, IncidentRow, StoryLine};
+use crate::web::{WebState, incidents};
+
+/// Which incidents.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct IncidentsQuery {
+    /// `open` (default) or `all`.
+    #[serde(default)]
+    state: Option<String>,
+    /// Cursor from the page before.
+    #[serde(default)]
+    cursor: Option<u64>,
+    /// Rows to return, 1 to 1000.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// One incident with its affected links and its story.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct IncidentAnswer {
+    /// The incident.
+    #[serde(flatten)]
+    incident: IncidentRow,
+    /// Its links.
+    affected: Vec<AffectedRow>,
+    /// What happened and what people did, oldest first.
+    story: Vec<StoryLine>,
+}
+
+/// Lists incidents, open ones first, newest first.
+#[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsQuery), tag = "incidents",
+    responses((status = 200, body = List<IncidentRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
+    (status = 503, body = Problem)))]
+pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<IncidentsQuery>) -> Result<Response, Problem> {
+    let limit = checked_limit(query.limit)?;
+    let only_open = match query.state.as_deref() {
+        None | Some("open") => true,
+        Some("all") => false,
+        Some(other) => return Err(Problem::invalid("state", format!("`{other}` is neither open nor all"))),
+    };
+    let snapshot = web.snapshot();
+    let most = u32::try_from(limit).unwrap_or(u32::MAX);
+    let rows = incidents::list(&web, &snapshot, caller.visitor.sight(&snapshot), only_open, query.cursor, most).map_err(|e| unread(&e))?;
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.to_string());
+    Ok(caller.answer(&List { items: rows, next }))
+}
+
+/// Describes one incident.
+#[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "Number of the incident")), tag = "incidents",
+    responses((status = 200, body = IncidentAnswer), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem),
+    (status = 503, body = Problem)))]
+pub(super) async fn one(State(web): State<WebState>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    let missing = || Problem::not_found(format!("there is no incident `{id}`"));
+    let number: u64 = id.parse().map_err(|_| missing())?;
+    let snapshot = web.snapshot();
+    let found = incidents::one(&web, &snapshot, caller.visitor.sight(&snapshot), number).map_err(|e| unread(&e))?;
+    let detail = found.ok_or_else(missing)?;
+    Ok(caller.answer(&IncidentAnswer { incident: detail.row, affected: detail.affected, story: detail.story }))
+}
+
+fn unread(error: &StoreError) -> Problem {
+    tracing::error!(%error, "incidents not read");
+    Problem::unavailable()
+}

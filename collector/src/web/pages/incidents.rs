@@ -1,0 +1,272 @@
+//! The incidents: what is wrong, since when, why, who takes care of it; worked from a phone as from a desk.
+
+use askama::Template;
+use axum::Form;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use rusta_wire::Rung;
+use serde::Deserialize;
+
+use super::errors;
+use crate::engine::incident::IncidentId;
+use crate::notify::{Operation, WorkError, work_on};
+use crate::people::Role;
+use crate::persian::{Lang, Named, digits, words};
+use crate::view::{AffectedRow, IncidentRow, StoryLine, Time};
+use crate::web::asked::Asked;
+use crate::web::incidents::{self, IncidentDetail};
+use crate::web::page::{Page, Section};
+use crate::web::state::WebState;
+use crate::web::tone::Tone;
+
+/// Incidents of one page: a page stays below 60 KB.
+const ROWS: u32 = 60;
+
+/// Affected links and story lines shown; the API gives all.
+const LINES: usize = 80;
+
+#[derive(Template)]
+#[template(path = "incidents.html")]
+struct IncidentsPage {
+    p: Page,
+    rows: Vec<IncidentLine>,
+    by_cause: Vec<(String, usize)>,
+    only_open: bool,
+    older_href: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "incident.html")]
+struct IncidentPage {
+    p: Page,
+    line: IncidentLine,
+    affected: Vec<AffectedRow>,
+    more_affected: usize,
+    story: Vec<(StoryLine, String)>,
+    calls: Vec<(String, String, String)>,
+    causes: Vec<(&'static str, &'static str)>,
+    may_read_calls: bool,
+}
+
+/// An incident with its words.
+pub struct IncidentLine {
+    /// The incident.
+    pub row: IncidentRow,
+    /// How it looks.
+    pub tone: Tone,
+    /// What its trouble is called.
+    pub trouble: String,
+    /// What its root is called.
+    pub kind: String,
+    /// Its likeliest cause in words.
+    pub cause: String,
+    /// How long it has lasted.
+    pub length: String,
+    /// When it began.
+    pub started: Option<Time>,
+}
+
+impl IncidentLine {
+    /// Puts an incident into words.
+    pub fn of(p: &Page, row: IncidentRow) -> Self {
+        let tone = match row.trouble.as_str() {
+            _ if row.resolved_at.is_some() => Tone::Off,
+            "down" => Tone::Bad,
+            "flapping" => Tone::Unsteady,
+            _ => Tone::Unknown,
+        };
+        let leading = row.causes.first();
+        let rung = row.cause_override.as_deref().and_then(by_code).or_else(|| leading.and_then(|cause| by_code(&cause.code)));
+        IncidentLine {
+            tone,
+            trouble: trouble_word(&row.trouble, p.lang).to_owned(),
+            kind: root_word(&row.root_kind, p.lang).to_owned(),
+            cause: rung.map_or_else(|| p.w.unattributed.to_owned(), |rung| rung.label(p.lang).to_owned()),
+            length: p.between(&row.started_at, &row.resolved_at.unwrap_or(Time(p.at))),
+            started: Some(row.started_at),
+            row,
+        }
+    }
+
+    /// Names its root.
+    pub fn root(&self, p: &Page) -> String {
+        p.name(&self.row.root_fa, &self.row.root_en)
+    }
+}
+
+/// Which incidents.
+#[derive(Debug, Default, Deserialize)]
+pub struct Which {
+    #[serde(default)]
+    all: Option<String>,
+    #[serde(default)]
+    before: Option<u64>,
+}
+
+/// Lists incidents.
+pub async fn list(State(web): State<WebState>, asked: Asked, Query(which): Query<Which>) -> Response {
+    let snapshot = web.snapshot();
+    let only_open = which.all.is_none();
+    let rows = match incidents::list(&web, &snapshot, asked.sight(&snapshot), only_open, which.before, ROWS) {
+        Ok(rows) => rows,
+        Err(error) => return asked.failed(&error),
+    };
+    let mut p = asked.page(Section::Incidents, words(asked.prefs.lang).incidents).refreshing(20);
+    p.at = snapshot.at.max(asked.at);
+    let full = rows.len() == ROWS as usize;
+    let older_href =
+        rows.last().filter(|_| full).map(|row| format!("/incidents?{}before={}", if only_open { "" } else { "all=1&" }, row.id));
+    let rows: Vec<_> = rows.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
+    asked.show(&IncidentsPage { by_cause: by_cause(&rows), rows, only_open, older_href, p })
+}
+
+/// Shows one incident.
+pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>) -> Response {
+    let snapshot = web.snapshot();
+    let found = match incidents::one(&web, &snapshot, asked.sight(&snapshot), id) {
+        Ok(found) => found,
+        Err(error) => return asked.failed(&error),
+    };
+    let Some(IncidentDetail { row, mut affected, mut story, calls }) = found else { return asked.not_found() };
+    let title = format!("{} {}", words(asked.prefs.lang).incident, digits(&id.to_string(), asked.prefs.lang));
+    let mut p = asked.page(Section::Incidents, title).refreshing(20);
+    p.at = snapshot.at.max(asked.at);
+    let more_affected = affected.len().saturating_sub(LINES);
+    affected.truncate(LINES);
+    story.reverse();
+    story.truncate(LINES);
+    let page = IncidentPage {
+        line: IncidentLine::of(&p, row),
+        affected,
+        more_affected,
+        story: story.into_iter().map(|line| (line.clone(), story_word(&line.kind, p.lang))).collect(),
+        calls,
+        causes: Rung::ALL.iter().map(|rung| (rung.cause_code(), rung.label(p.lang))).collect(),
+        may_read_calls: p.may_operate(),
+        p,
+    };
+    asked.show(&page)
+}
+
+/// A filled-in form of an incident's page.
+#[derive(Debug, Deserialize)]
+pub struct Done {
+    csrf: String,
+    what: String,
+    #[serde(default)]
+    text: String,
+}
+
+/// Works on an incident.
+pub async fn work(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>, Form(done): Form<Done>) -> Response {
+    if let Err(refusal) = asked.may_change(Role::Operator, &done.csrf) {
+        return refusal;
+    }
+    let snapshot = web.snapshot();
+    match incidents::one(&web, &snapshot, asked.sight(&snapshot), id) {
+        Ok(Some(_)) => {}
+        Ok(None) => return asked.not_found(),
+        Err(error) => return asked.failed(&error),
+    }
+    let text = done.text.trim().to_owned();
+    let operation = match done.what.as_str() {
+        "acknowledge" => Operation::Acknowledge,
+        "assign" => Operation::Assign(text),
+        "note" => Operation::Note(text),
+        "cause" => Operation::Cause(text),
+        "visited" => Operation::Visited(text),
+        "resolve" => Operation::Resolve(text),
+        _ => return errors::refused_page(&asked, &done.what),
+    };
+    let user = asked.visitor.name.clone().unwrap_or_default();
+    match web.store.write(|tx| work_on(tx, IncidentId(id), &operation, &user, asked.at)) {
+        Ok(()) => (StatusCode::SEE_OTHER, [(LOCATION, format!("/incidents/{id}"))]).into_response(),
+        Err(error @ (WorkError::Unknown(_) | WorkError::Over(_) | WorkError::Wrong(_))) => errors::refused_page(&asked, &error.to_string()),
+        Err(error) => asked.failed(&error),
+    }
+}
+
+fn by_cause(rows: &[IncidentLine]) -> Vec<(String, usize)> {
+    let mut counts: Vec<(String, usize)> = Vec::new();
+    for row in rows.iter().filter(|row| row.row.resolved_at.is_none()) {
+        match counts.iter_mut().find(|(cause, _)| *cause == row.cause) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((row.cause.clone(), 1)),
+        }
+    }
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+fn by_code(code: &str) -> Option<Rung> {
+    Rung::ALL.iter().copied().find(|rung| rung.cause_code() == code)
+}
+
+/// Names what is wrong.
+pub fn trouble_word(trouble: &str, lang: Lang) -> &str {
+    match trouble {
+        "down" => lang.pick("قطع", "down"),
+        "silent" => lang.pick("بی‌خبری", "silent"),
+        "flapping" => lang.pick("نوسان", "flapping"),
+        "ours" => lang.pick("خطای سامانه پایش", "our own outage"),
+        other => other,
+    }
+}
+
+fn root_word(kind: &str, lang: Lang) -> &str {
+    match kind {
+        "link" => lang.pick("لینک", "link"),
+        "site" => lang.pick("سایت", "site"),
+        "bts" => lang.pick("دکل", "mast"),
+        "pop" => lang.pick("گره شبکه", "point of presence"),
+        "apn_gateway" => lang.pick("درگاه APN", "APN gateway"),
+        "core" => lang.pick("هسته استان", "provincial core"),
+        "power_feeder" => lang.pick("خط تغذیه برق", "power feeder"),
+        "cell" => lang.pick("سلول", "cell"),
+        "operator" => lang.pick("اپراتور", "operator"),
+        "county" => lang.pick("شهرستان", "county"),
+        "collector" => lang.pick("گردآورنده", "collector"),
+        other => other,
+    }
+}
+
+fn story_word(kind: &str, lang: Lang) -> String {
+    let word = match kind {
+        "opened" => lang.pick("رخداد باز شد", "incident opened"),
+        "attached" => lang.pick("سایت تازه درگیر شد", "sites attached"),
+        "left" => lang.pick("سایت از رخداد بیرون رفت", "sites left"),
+        "root_changed" => lang.pick("علت ریشه‌ای دیگری شناخته شد", "another root cause"),
+        "root_restored" => lang.pick("ریشه برقرار شد", "root restored"),
+        "merged" => lang.pick("با رخداد دیگری یکی شد", "merged"),
+        "resolved" => lang.pick("رخداد پایان یافت", "resolved"),
+        "acknowledged" => lang.pick("تأیید دریافت شد", "acknowledged"),
+        "assigned" => lang.pick("ارجاع شد", "assigned"),
+        "note" => lang.pick("یادداشت", "note"),
+        "cause" => lang.pick("علت را یک نفر تعیین کرد", "cause set by a person"),
+        "visited" => lang.pick("از سایت بازدید شد", "site visited"),
+        "resolved_by_hand" => lang.pick("دستی پایان داده شد", "resolved by hand"),
+        "delivered" => lang.pick("پیام رسید", "message delivered"),
+        "failed" => lang.pick("پیام نرسید", "message failed"),
+        other => return stage_word(other, lang),
+    };
+    word.to_owned()
+}
+
+/// Puts a decision of the notification stages into words: `maintenance suppress`, `deliver call`.
+fn stage_word(kind: &str, lang: Lang) -> String {
+    let (stage, verdict) = kind.split_once(' ').unwrap_or((kind, ""));
+    let stage = match stage {
+        "maintenance" => lang.pick("تعمیرات", "maintenance"),
+        "root_cause" => lang.pick("علت ریشه‌ای", "root cause"),
+        "flap" => lang.pick("نوسان", "flap"),
+        "group" => lang.pick("گروه‌بندی", "group"),
+        "dedup" => lang.pick("تکراری", "dedup"),
+        "escalate" => lang.pick("ارجاع به سطح بالاتر", "escalate"),
+        "deliver" => lang.pick("ارسال", "deliver"),
+        "record" => lang.pick("ثبت", "record"),
+        other => other,
+    };
+    format!("{stage} {verdict}").trim().to_owned()
+}

@@ -1,0 +1,172 @@
+//! The KPIs: every figure with its bounds, its denominator, its definition and its goal.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use crate::engine::Snapshot;
+use crate::inventory::{RegionId, RegionKind};
+use crate::kpi::{CATALOGUE, Kpi, Unit, Weight};
+use crate::persian::{JalaliDate, Lang, Period, decimal, digits, isolate, percent, words};
+use crate::view::{FigureView, Sight, roots};
+use crate::web::asked::Asked;
+use crate::web::figures::{Question, figures};
+use crate::web::html::Html;
+use crate::web::page::{Page, Section};
+use crate::web::state::WebState;
+use crate::web::svg::bounds_bar;
+
+#[derive(Template)]
+#[template(path = "kpis.html")]
+struct KpisPage {
+    p: Page,
+    region: String,
+    period_title: String,
+    rows: Vec<KpiLine>,
+    regions: Vec<Entry>,
+    periods: Vec<Entry>,
+    weights: Vec<Entry>,
+}
+
+struct Entry {
+    value: String,
+    text: String,
+    chosen: bool,
+}
+
+struct KpiLine {
+    kpi: &'static Kpi,
+    figure: Option<FigureView>,
+    is_known: bool,
+    value: String,
+    bounds: String,
+    bar: Html,
+    goal: Option<String>,
+    declared: Option<(String, String)>,
+}
+
+/// What to show.
+#[derive(Debug, Default, Deserialize)]
+pub struct Shown {
+    #[serde(default)]
+    region: String,
+    #[serde(default)]
+    period: String,
+    #[serde(default)]
+    weight: String,
+}
+
+/// Lists every KPI for one region and period.
+pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query<Shown>) -> Response {
+    let snapshot = web.snapshot();
+    let sight = asked.sight(&snapshot);
+    let inventory = &snapshot.inventory;
+    let region = match shown.region.as_str() {
+        "" => roots(inventory, sight).into_iter().next(),
+        code => match inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id)) {
+            Some(id) => Some(id),
+            None => return asked.not_found(),
+        },
+    };
+    let period: Period = shown.period.parse().unwrap_or(Period::Now);
+    let weight: Weight = shown.weight.parse().unwrap_or(Weight::Village);
+    let question = Question { kpi: None, region, period, weight };
+    let (reader, from) = (web.clone(), snapshot.clone());
+    let computed = tokio::task::spawn_blocking(move || figures(&reader, &from, sight, &question)).await.unwrap_or_default();
+    let mut p = asked.page(Section::Kpis, words(asked.prefs.lang).kpis);
+    p.at = snapshot.at.max(asked.at);
+    let rows =
+        CATALOGUE.iter().map(|kpi| line(&p, &snapshot, kpi, region, computed.iter().find(|figure| figure.id == kpi.id).cloned())).collect();
+    let page = KpisPage {
+        region: region
+            .map_or_else(|| p.w.whole_country.to_owned(), |id| p.name(&inventory.region(id).name_fa, &inventory.region(id).name_en)),
+        period_title: period.title(p.lang),
+        rows,
+        regions: region_entries(&p, &snapshot, sight, region),
+        periods: period_entries(&p, period),
+        weights: weight_entries(p.lang, weight),
+        p,
+    };
+    asked.show(&page)
+}
+
+fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionId>, figure: Option<FigureView>) -> KpiLine {
+    let goal = snapshot.inventory.goals.iter().find(|goal| goal.kpi == kpi.id && Some(goal.region) == region);
+    let declared =
+        snapshot.inventory.declared.iter().filter(|d| d.kpi == kpi.id && Some(d.region) == region && d.superseded_by.is_none()).next_back();
+    let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| in_unit(value, kpi.unit, p.lang));
+    let value = figure.as_ref().and_then(|figure| figure.value);
+    let (lo, hi) = figure.as_ref().map_or((None, None), |figure| (figure.lo, figure.hi));
+    let is_ratio = kpi.unit == Unit::Ratio;
+    KpiLine {
+        bar: if is_ratio && lo.is_some() { bounds_bar(value, lo, hi, goal.map(|goal| goal.value), kpi.id) } else { Html::default() },
+        is_known: value.is_some(),
+        value: match &figure {
+            Some(figure) if figure.value.is_some() => show(figure.value),
+            Some(figure) => p.standing(&figure.standing).to_owned(),
+            None => p.w.not_collected.to_owned(),
+        },
+        bounds: if lo.is_some() && lo != hi { format!("{} {} {}", show(lo), p.w.range_to, show(hi)) } else { String::new() },
+        goal: goal.map(|goal| show(Some(goal.value))),
+        declared: declared.map(|d| (show(Some(d.value)), format!("{} {}", digits(&d.as_of, p.lang), d.publisher))),
+        kpi,
+        figure,
+    }
+}
+
+/// Writes a value in its unit.
+pub fn in_unit(value: f64, unit: Unit, lang: Lang) -> String {
+    let places = if value.fract() == 0.0 { 0 } else { 1 };
+    match unit {
+        Unit::Ratio => percent(value, lang),
+        Unit::Points => crate::persian::points(value, lang),
+        Unit::Count => decimal(value, places, lang),
+        Unit::Minutes => format!("{} {}", decimal(value, places, lang), lang.pick("دقیقه", "min")),
+        Unit::Hours => format!("{} {}", decimal(value, 1, lang), lang.pick("ساعت", "h")),
+        Unit::Milliseconds => format!("{} {}", decimal(value, places, lang), lang.pick("م‌ث", "ms")),
+        Unit::Mbps => isolate(&format!("{} Mbps", decimal(value, 1, lang))),
+        Unit::Mos => decimal(value, 2, lang),
+    }
+}
+
+fn region_entries(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: Option<RegionId>) -> Vec<Entry> {
+    let inventory = &snapshot.inventory;
+    let ids = (0..).map(RegionId).zip(&inventory.regions);
+    let offered = ids.filter(|(id, region)| matches!(region.kind, RegionKind::Province | RegionKind::County) || chosen == Some(*id));
+    offered
+        .filter(|(id, _)| sight.sees_region(inventory, *id))
+        .map(|(id, region)| Entry {
+            value: region.code.clone(),
+            text: p.name(&region.name_fa, &region.name_en),
+            chosen: chosen == Some(id),
+        })
+        .collect()
+}
+
+/// Offers now, the last day, this week, and this month and the twelve before it.
+fn period_entries(p: &Page, chosen: Period) -> Vec<Entry> {
+    let today = JalaliDate::at(p.at);
+    let months = (0..=12).map(|back| Period::Month(today.month_start(-back)));
+    let periods = [Period::Now, Period::Last24h, Period::Day(today), Period::week_of(today)]
+        .into_iter()
+        .chain(months)
+        .chain([Period::Year(today.year())]);
+    let mut periods: Vec<_> = periods.collect();
+    if !periods.contains(&chosen) {
+        periods.push(chosen);
+    }
+    periods.into_iter().map(|period| Entry { value: period.to_string(), text: period.title(p.lang), chosen: period == chosen }).collect()
+}
+
+fn weight_entries(lang: Lang, chosen: Weight) -> Vec<Entry> {
+    let name = |weight: Weight| match weight {
+        Weight::Village => words(lang).village,
+        Weight::Household => words(lang).households,
+        Weight::Population => words(lang).population,
+    };
+    Weight::ALL
+        .iter()
+        .map(|weight| Entry { value: weight.to_string(), text: name(*weight).to_owned(), chosen: *weight == chosen })
+        .collect()
+}
