@@ -12,7 +12,7 @@
 //! saying anything, and goes on. What the log cannot give (an agent's last word before that stretch) is kept with what
 //! was told.
 
-mod boots;
+pub(crate) mod boots;
 mod memory;
 
 use std::collections::BTreeSet;

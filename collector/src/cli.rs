@@ -13,6 +13,7 @@ use crate::config::{self, Config};
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
+use crate::sink;
 use crate::store::Store;
 
 /// The collector of Rusta: keeps what agents saw, computes coverage KPIs, finds causes, wakes people once.
@@ -47,6 +48,9 @@ enum Command {
     Agents(AgentsCommand),
     /// Write the Grafana packs: dashboards and provisioning files in one query language.
     ExportGrafana(grafana::Export),
+    /// Ask a sink how far it is, or make it deliver again.
+    #[command(subcommand)]
+    Sink(sink::Command),
     /// Registry versions: import, export, list.
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
@@ -122,6 +126,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Check => check(place),
         Command::Agents(command) => identity::command::run(place, &command),
         Command::ExportGrafana(export) => Ok(export.run()?),
+        Command::Sink(command) => Ok(command.run(&place.config()?)?),
         Command::Inventory(command) => inventory::cli::run(place, command),
         Command::Users(args) => crate::people::command::run(&args, place),
     }

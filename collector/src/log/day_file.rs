@@ -190,6 +190,12 @@ pub(super) fn last_position(db: &Connection) -> rusqlite::Result<Option<Position
     edge(db, "SELECT max(position) FROM records")
 }
 
+/// The last position of a day's file received before a time; `None` if there is none.
+pub(super) fn last_position_before(db: &Connection, at: UnixMs) -> rusqlite::Result<Option<Position>> {
+    let last: Option<i64> = db.query_row("SELECT max(position) FROM records WHERE received_at < ?1", [at.0], |row| row.get(0))?;
+    Ok(last.map(|n| Position(n.cast_unsigned())))
+}
+
 fn edge(db: &Connection, sql: &str) -> rusqlite::Result<Option<Position>> {
     let edge: Option<i64> = db.query_row(sql, [], |row| row.get(0))?;
     Ok(edge.map(|n| Position(n.cast_unsigned())))

@@ -334,5 +334,20 @@ pub fn dir_in(data_dir: &Path) -> PathBuf {
     data_dir.join("log")
 }
 
+/// Returns the last position received before a time, without opening the log for writing; 0 if nothing was.
+///
+/// # Errors
+/// A file of the log that cannot be read.
+pub fn position_before(dir: &Path, at: UnixMs) -> Result<Position, LogError> {
+    let days = day_file::days_in(dir).map_err(|error| LogError::Unreadable(format!("{}: {error}", dir.display()).into()))?;
+    for day in days.keys().rev().filter(|day| **day <= Day::of(at)) {
+        let found = day_file::last_position_before(&day_file::open_reader(dir, *day)?, at)?;
+        if let Some(position) = found {
+            return Ok(position);
+        }
+    }
+    Ok(Position::default())
+}
+
 #[cfg(test)]
 pub(crate) mod tests;

@@ -10,5 +10,89 @@ pub mod delivery;
 pub mod line;
 pub mod points;
 pub mod queue;
+pub mod reader;
 pub mod schema;
 pub mod tail;
+
+mod command;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config;
+use crate::engine::Snapshot;
+use crate::kpi::{Figure, Weight, connected_share_now};
+use crate::log::Log;
+use crate::store::Store;
+use crate::telemetry::Telemetry;
+
+pub use command::Command;
+use delivery::Endpoint;
+use reader::Reader;
+use tail::{Counters, Settings, Source, Tail};
+
+/// What every sink stands on.
+pub struct Parts<'a> {
+    /// The configuration: the sinks, the data directory, how old evidence of now may be.
+    pub config: &'a config::Config,
+    /// Where records come from.
+    pub log: &'a Log,
+    /// Where boots are known.
+    pub store: &'a Store,
+    /// Follows the engine.
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// Where what sinks do is counted.
+    pub telemetry: &'a Telemetry,
+}
+
+/// Starts every configured sink; each ends when told to stop.
+///
+/// # Errors
+/// A token that cannot be read, or a sink's own file that cannot be opened.
+pub fn start(parts: &Parts<'_>, stop: &watch::Receiver<bool>) -> anyhow::Result<Vec<JoinHandle<()>>> {
+    parts.config.sinks.iter().map(|sink| start_one(parts, sink, stop.clone())).collect()
+}
+
+fn start_one(parts: &Parts<'_>, sink: &config::Sink, stop: watch::Receiver<bool>) -> anyhow::Result<JoinHandle<()>> {
+    let counters = Counters::default();
+    parts.telemetry.register(|registry| counters.register(&sink.name, registry));
+    let settings = Settings {
+        name: sink.name.clone(),
+        endpoint: Endpoint { url: sink.url.clone(), authorization: sink.token_file.as_deref().map(token).transpose()? },
+        queue: memory_of(&parts.config.data_dir, &sink.name),
+        states_every: sink.states_every,
+    };
+    let mut reader = Reader::open(parts.log.clone(), parts.store, parts.snapshots.clone())?;
+    let max_age = parts.config.thresholds.now_max_age;
+    let source = Source {
+        records: move |after, max| reader.read(after, max),
+        figures: move |snapshot: &Snapshot| figures(snapshot, max_age),
+        head: parts.log.head(),
+        snapshots: parts.snapshots.clone(),
+    };
+    let tail = Tail::new(settings, source, counters).with_context(|| format!("sink {}", sink.name))?;
+    let name = sink.name.clone();
+    Ok(tokio::spawn(async move {
+        if let Err(error) = tail.run(stop).await {
+            tracing::error!(sink = name, error = &*error as &dyn std::error::Error, "the sink stopped; the log keeps what it owes");
+        }
+    }))
+}
+
+fn figures(snapshot: &Snapshot, max_age: std::time::Duration) -> Vec<Figure> {
+    Weight::ALL.iter().flat_map(|weight| connected_share_now::figures(snapshot, *weight, max_age)).collect()
+}
+
+fn token(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("token file {}", file.display()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Returns the file of a sink's own memory.
+fn memory_of(data_dir: &Path, name: &str) -> PathBuf {
+    data_dir.join(format!("sink-{name}.sqlite"))
+}

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -38,20 +39,30 @@ pub struct Settings {
     pub states_every: Duration,
 }
 
-/// What a sink did since the start.
-#[derive(Debug, Default)]
+/// What a sink did since the start; clones share it.
+#[derive(Debug, Clone, Default)]
 pub struct Counters {
     /// Points the database took.
-    pub written: AtomicU64,
+    pub written: Counter,
     /// Points set aside because the database will never take them.
-    pub set_aside: AtomicU64,
+    pub set_aside: Counter,
     /// Deliveries that had to wait.
-    pub postponed: AtomicU64,
+    pub postponed: Counter,
+}
+
+impl Counters {
+    /// Shows the counters of the sink called `name` on `/metrics`.
+    pub fn register(&self, name: &str, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_label(("sink".into(), name.to_owned().into()));
+        registry.register("rusta_sink_points_written", "Points a time-series database took", self.written.clone());
+        registry.register("rusta_sink_points_set_aside", "Points a database will never take", self.set_aside.clone());
+        registry.register("rusta_sink_deliveries_postponed", "Deliveries that had to wait for the database", self.postponed.clone());
+    }
 }
 
 /// What a sink reads: dated records after a position, the newest snapshot, and the figures of now.
 pub struct Source<R, F> {
-    /// Reads up to so many records after a position, oldest first.
+    /// Reads up to so many records after a position, oldest first, and says how far it looked; `None` at the end.
     pub records: R,
     /// Computes the KPIs of now from a snapshot.
     pub figures: F,
@@ -68,20 +79,20 @@ pub struct Tail<R, F> {
     queue: Queue,
     client: reqwest::Client,
     fields: Fields,
-    counters: Arc<Counters>,
+    counters: Counters,
     pause: Duration,
 }
 
 impl<R, F> Tail<R, F>
 where
     F: Fn(&Snapshot) -> Vec<Figure>,
-    R: Fn(Position, usize) -> anyhow::Result<Vec<Record>>,
+    R: FnMut(Position, usize) -> anyhow::Result<Option<(Position, Vec<Record>)>>,
 {
     /// Opens the sink's memory.
     ///
     /// # Errors
     /// A memory that cannot be opened, or an HTTP client that cannot be made.
-    pub fn new(settings: Settings, source: Source<R, F>, counters: Arc<Counters>) -> anyhow::Result<Self> {
+    pub fn new(settings: Settings, source: Source<R, F>, counters: Counters) -> anyhow::Result<Self> {
         let queue = Queue::open(&settings.queue)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
         Ok(Tail { settings, source, queue, client, fields: Fields::new(), counters, pause: PAUSE.0 })
@@ -113,7 +124,7 @@ where
     }
 
     fn next_pause(&mut self, postponed: &Postponed) -> Duration {
-        self.counters.postponed.fetch_add(1, Ordering::Relaxed);
+        self.counters.postponed.inc();
         tracing::warn!(sink = self.settings.name, reason = postponed.reason, "the database does not take points; nothing is lost");
         let pause = postponed.retry_after.unwrap_or(self.pause);
         self.pause = (self.pause * 2).min(PAUSE.1);
@@ -149,8 +160,7 @@ where
         loop {
             // Read anew each time: an operator may have moved it to replay.
             let cursor = self.queue.cursor()?.unwrap_or_default();
-            let records = (self.source.records)(cursor, RECORDS_A_READ)?;
-            let Some(last) = records.last().map(|record| record.position) else { return Ok(None) };
+            let Some((last, records)) = (self.source.records)(cursor, RECORDS_A_READ)? else { return Ok(None) };
             let inventory = self.source.snapshots.borrow().inventory.clone();
             let mut lines = String::new();
             for record in &records {
@@ -167,11 +177,11 @@ where
     }
 
     fn keep(&mut self, delivered: &Delivered) -> anyhow::Result<()> {
-        self.counters.written.fetch_add(delivered.lines as u64, Ordering::Relaxed);
+        self.counters.written.inc_by(delivered.lines as u64);
         if delivered.poison.is_empty() {
             return Ok(());
         }
-        self.counters.set_aside.fetch_add(delivered.poison.len() as u64, Ordering::Relaxed);
+        self.counters.set_aside.inc_by(delivered.poison.len() as u64);
         let at = self.source.snapshots.borrow().at;
         Ok(self.queue.set_aside(at, &delivered.poison)?)
     }

@@ -9,7 +9,6 @@ mod servers;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rusta_collector::grafana::query::Lang;
@@ -70,10 +69,13 @@ async fn every_point_arrives_once_although_the_database_was_dead() {
     let (head, head_seen) = watch::channel(Position(0));
     let (_snapshots, snapshots_seen) = watch::channel(Arc::new(province.snapshot.clone()));
     let (stop, stop_seen) = watch::channel(false);
-    let counters = Arc::new(Counters::default());
+    let counters = Counters::default();
     let records = province.records.clone();
     let source = Source {
-        records: move |after: Position, max: usize| Ok(records.iter().filter(|r| r.position > after).take(max).cloned().collect()),
+        records: move |after: Position, max: usize| {
+            let next: Vec<_> = records.iter().filter(|r| r.position > after).take(max).cloned().collect();
+            Ok(next.last().map(|last| last.position).map(|last| (last, next)))
+        },
         figures: |_: &_| Vec::new(),
         head: head_seen,
         snapshots: snapshots_seen,
@@ -87,14 +89,14 @@ async fn every_point_arrives_once_although_the_database_was_dead() {
     server.kill();
     let tail = tokio::spawn(Tail::new(settings, source, counters.clone()).unwrap().run(stop_seen));
     head.send(Position(1)).unwrap();
-    while counters.postponed.load(Ordering::Relaxed) == 0 {
+    while counters.postponed.get() == 0 {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(counters.written.load(Ordering::Relaxed), 0);
+    assert_eq!(counters.written.get(), 0);
     server.restart().await;
     let everything = expected + province.state_points();
     for _ in 0..600 {
-        if counters.written.load(Ordering::Relaxed) >= everything as u64 {
+        if counters.written.get() >= everything as u64 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
