@@ -79,7 +79,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     // Copies: time-series databases.
     let (stop_sinks, sinks_stop) = watch::channel(false);
-    let parts = sink::Parts { config: &config, log: &log, store: &store, snapshots, telemetry: &telemetry };
+    let parts = sink::Parts { config: &config, log: &log, store: &store, snapshots: snapshots.clone(), telemetry: &telemetry };
     let sinks = sink::start(&parts, &sinks_stop)?;
 
     // The last readers: people and machines.
