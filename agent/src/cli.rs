@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Faults};
+use crate::{app, enroll, probe_once, status};
 
 /// Probes the links of a village site, keeps what it saw, reports it over mTLS.
 #[derive(Debug, Parser)]
@@ -141,8 +142,35 @@ fn complain(text: &str, code: u8) -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(args) => check(&args),
-        _ => Err(Failure::Failed("not in this build".to_string())),
+        Command::Run(args) => {
+            log_to_stderr();
+            let config = Config::load(&args.config)?;
+            on_this_thread(app::run(&args.config, config))
+        }
+        Command::Probe(args) => on_this_thread(probe_once::run(&args)),
+        Command::Enroll(args) => on_this_thread(enroll::enroll(&args)),
+        Command::Status(args) => {
+            let socket = match &args.socket {
+                Some(socket) => socket.clone(),
+                None => Config::load(&args.config)?.status_socket,
+            };
+            status::ask(&socket, args.json)
+        }
     }
+}
+
+/// Runs a command's story on one thread: an agent of a village router has one core and little memory.
+fn on_this_thread(story: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::Failed(format!("runtime: {error}")))?;
+    tokio::task::LocalSet::new().block_on(&runtime, story)
+}
+
+/// Diagnostics go to stderr, one line each, without colour and time: init systems add their own.
+fn log_to_stderr() {
+    let verbose = std::env::var_os("RUSTA_LOG").is_some_and(|level| level == "debug");
+    let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false).init();
 }
 
 fn check(args: &ConfigArg) -> Result<(), Failure> {

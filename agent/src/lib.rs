@@ -1,9 +1,28 @@
-//! The agent of a village site: probes its links, spools what it saw, reports it.
+//! The agent of a village site: probes its links, spools what it saw, reports it. The story is in [`app`].
 
+pub mod app;
+pub mod assignment;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod core;
+pub mod data_plan;
+pub mod enroll;
+pub mod files;
+pub mod health;
+pub mod identity;
+pub mod ladder;
 pub mod packet;
 pub mod probe;
+pub mod probe_once;
+pub mod sample;
+pub mod schedule;
+pub mod shared;
+pub mod signals;
 pub mod socket;
+pub mod spool;
+pub mod status;
+pub mod tls;
+pub mod uplink;
 
 pub use cli::main;

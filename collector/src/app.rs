@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::extract::ConnectInfo;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::advance::{self, Advance};
+use crate::api;
 use crate::clock;
 use crate::config::{Config, TlsFiles};
 use crate::identity::Identity;
@@ -29,6 +31,7 @@ use crate::port::{self, Limits, Port};
 use crate::sink;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
+use crate::web::{self, WebState};
 
 /// How often another process' changes are looked for: revocation is promised within a second.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -73,6 +76,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         advance::Parts { log: log.clone(), store: store.clone(), inventories: inventory.clone(), thresholds: config.thresholds.clone() },
         clock::now(),
     )?;
+    let snapshots = advance.snapshots();
     let (stop_advance, advance_stop) = watch::channel(false);
     let snapshots = advance.snapshots();
     let advance = advance.run(advance_stop);
@@ -86,8 +90,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop_people, people_stop) = watch::channel(false);
     let people = people_port(&config, &telemetry).await?;
     let people_at = people.listener.local_addr()?;
-    let router = axum::Router::new().merge(telemetry.router());
-    let people = tokio::spawn(people.serve(people_stop, move |_| hyper_util::service::TowerToHyperService::new(router.clone())));
+    let web = WebState::new(snapshots, store.clone())
+        .with_anonymous_viewer(config.http.anonymous_viewer)
+        .with_secure_cookies(config.http.tls.is_some())
+        .with_now_max_age(config.thresholds.now_max_age);
+    let router = web::router(web, api::routes()).merge(telemetry.router());
+    let people = tokio::spawn(people.serve(people_stop, move |peer| {
+        // The login's rate limit counts by address.
+        let router = router.clone().layer(axum::Extension(ConnectInfo(peer.address)));
+        hyper_util::service::TowerToHyperService::new(router)
+    }));
 
     // The first writers: agents.
     let (stop_agents, agents_stop) = watch::channel(false);

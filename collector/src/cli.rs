@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::backup::{Backup, Restore};
 use crate::config::{self, Config};
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
@@ -46,6 +47,8 @@ enum Command {
     /// Tokens for new agents, the list of agents, revocation.
     #[command(subcommand)]
     Agents(AgentsCommand),
+    Backup(Backup),
+    Restore(Restore),
     /// Write the Grafana packs: dashboards and provisioning files in one query language.
     ExportGrafana(grafana::Export),
     /// Ask a sink how far it is, or make it deliver again.
@@ -124,6 +127,8 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve => serve(place),
         Command::Check => check(place),
+        Command::Backup(backup) => backup.run(place),
+        Command::Restore(restore) => restore.run(place),
         Command::Agents(command) => identity::command::run(place, &command),
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Sink(command) => Ok(command.run(&place.config()?)?),

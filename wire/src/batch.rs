@@ -157,6 +157,8 @@ pub struct Head {
     pub until: MonoMs,
     /// The agent's clock at `until`.
     pub clock: Clock,
+    /// Seconds one sample summarises; 0 for single rounds.
+    pub summary_s: u32,
     /// The table the rest needs.
     pub table: TableId,
 }
@@ -285,6 +287,7 @@ fn read_head(message: &BatchMessage) -> Result<Head, DecodeError> {
             source: ClockSource::from_code(clock.source).ok_or_else(|| fault("clock.source", "unknown"))?,
             uncertainty_ms: clock.uncertainty_ms,
         },
+        summary_s: message.summary_s,
         table: TableId(message.table),
     })
 }

@@ -16,6 +16,7 @@ pub mod batch;
 pub mod catalogue;
 pub mod frame;
 pub mod ids;
+pub mod journal;
 pub mod limits;
 pub mod precision;
 pub mod sample;

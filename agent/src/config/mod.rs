@@ -383,7 +383,7 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
         if !names.insert(&link.name) {
             check.wrong(key(&path, "name"), format!("a second link named `{}`; names are unique", link.name));
         }
-        let plan = link.plan.as_ref().map(|plan| build_plan(&key(&path, "plan"), plan, link, check));
+        let plan = link.plan.as_ref().map(|plan| build_plan(&key(&path, "plan"), plan, check));
         links.push(Link {
             name: link.name.clone(),
             network: link.network,
@@ -396,10 +396,7 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
     links
 }
 
-fn build_plan(path: &[Step], plan: &text::Plan, link: &text::Link, check: &mut Check<'_>) -> Plan {
-    if link.interface.is_none() {
-        check.wrong(path.to_vec(), "a plan needs the link's `interface`, where its bytes are counted");
-    }
+fn build_plan(path: &[Step], plan: &text::Plan, check: &mut Check<'_>) -> Plan {
     if !(1..=31).contains(&plan.cycle_day) {
         check.wrong(key(path, "cycle_day"), "a cycle starts on a day from 1 to 31");
     }

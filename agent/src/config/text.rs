@@ -167,7 +167,7 @@ pub struct Link {
     pub plan: Option<Plan>,
 }
 
-/// `plan:` of a link
+/// `plan:` of a link. Everybody's bytes are counted on the link's interface; without one, only the agent's own are known.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Plan {
     /// What may be used in a cycle, by everybody.

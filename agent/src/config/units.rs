@@ -1,4 +1,4 @@
-//! Texts with a unit: `30s`, `5m`, `8MiB`. A bare number is refused, because nobody remembers which unit it had.
+//! Texts with a unit: `30s`, `5m`, `8MiB`. A bare duration is refused, because nobody remembers which unit it had.
 
 use std::time::Duration;
 
@@ -22,14 +22,14 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     ms.map(Duration::from_millis).ok_or_else(|| format!("`{text}` is no duration; write a whole number before `{unit}`"))
 }
 
-/// Reads a size in bytes: a whole number and one of `B kB MB GB KiB MiB GiB`.
+/// Reads a size: a whole number and one of `B kB MB GB KiB MiB GiB`; a bare number counts bytes.
 ///
 /// # Errors
 /// A sentence with the form expected.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let scale: u64 = match unit {
-        "B" => 1,
+        "" | "B" => 1,
         "kB" => 1_000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
@@ -75,12 +75,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_read_and_bare_numbers_refused() {
+    fn units_are_read_and_bare_durations_refused() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
         assert_eq!(bytes("8MiB"), Ok(8 << 20));
         assert_eq!(bytes("30MB"), Ok(30_000_000));
-        for bad in ["60", "", "s", "-5s", "1.5h", "99999999999999999999d", "5 parsecs"] {
+        assert!(duration("60").is_err());
+        assert_eq!(bytes("60"), Ok(60));
+        for bad in ["", "s", "-5s", "1.5h", "99999999999999999999d", "5 parsecs"] {
             assert!(duration(bad).is_err(), "{bad}");
             assert!(bytes(bad).is_err(), "{bad}");
         }

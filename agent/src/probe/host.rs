@@ -278,9 +278,6 @@ fn power_supply(class: &Path, values: &mut Values) {
     values.set_some(Metric::VoltageMv, microvolts.map(|uv| uv / 1_000));
 }
 
-/// How long an idle check watches a line.
-pub(super) const WATCH: Duration = Duration::from_secs(1);
-
 #[cfg(test)]
 #[path = "host_tests.rs"]
 mod tests;

@@ -12,9 +12,11 @@ use rusta_wire::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::Prober;
 use super::round::{Round, random};
 use super::text::Host;
 use crate::packet::dns::{self, Answer, Record};
+use crate::socket::Way;
 
 /// Where systems keep the servers they really ask, in the order of trust: what the administrator wrote, then what OpenWrt
 /// and systemd-resolved learnt from the uplinks.
@@ -30,6 +32,14 @@ pub(super) struct Resolved {
     pub address: IpAddr,
     /// `None` when nothing had to be asked.
     pub took: Option<Duration>,
+}
+
+impl Prober {
+    /// Finds the address of `host` over `way`; `None` when that way finds none.
+    pub async fn resolve(&self, host: &Host, way: &Way, timeout: Duration) -> Option<IpAddr> {
+        let round = Round::new(self, way, timeout);
+        round.by_deadline(round.resolve(host)).await.ok()?.ok().map(|resolved| resolved.address)
+    }
 }
 
 impl Round<'_> {

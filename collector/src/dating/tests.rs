@@ -15,6 +15,7 @@ fn head(boot: u64, n: u64, source: ClockSource, unix: i64, uncertainty_ms: u32) 
         from: MonoMs(n * MINUTE),
         until: MonoMs((n + 1) * MINUTE),
         clock: Clock { unix: UnixMs(unix), source, uncertainty_ms },
+        summary_s: 0,
         table: TableId(0),
     }
 }

@@ -43,7 +43,7 @@ pub(crate) fn batch(agent: u64, boot: u64, sequence: u64, covers: u32) -> Batch 
     }
 }
 
-fn upload(log: &Log, site: &str, received_at: UnixMs, batches: &[Batch]) -> Upload {
+pub(crate) fn upload(log: &Log, site: &str, received_at: UnixMs, batches: &[Batch]) -> Upload {
     let incoming = |batch: &Batch| {
         let payload = batch.encode(&table()).unwrap();
         Incoming {

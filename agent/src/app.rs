@@ -1,0 +1,185 @@
+//! The agent's story, from the last reader back to the first writer. Draining reads the same list from below.
+//!
+//! ```text
+//!   signals, status          collector
+//!        |                       ^ batches     | time, pace, assignment
+//!        v                       |             v
+//!  +------------------------------------------------------------+
+//!  | schedule --due--> probe --measure--> recorder --append-->  |
+//!  |                                        spool --> uplink    |
+//!  +------------------------------------------------------------+
+//!        one thread; the agent never waits for the collector to measure
+//! ```
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rusta_wire::{AgentId, Reason};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinHandle;
+
+use crate::assignment::{Assignment, Verdict};
+use crate::cli::Failure;
+use crate::config::{Config, Watch};
+use crate::core::Core;
+use crate::identity::Identity;
+use crate::probe::Prober;
+use crate::shared::Shared;
+use crate::signals::{Signal, Signals};
+use crate::status;
+use crate::uplink::{Event, Uplink};
+
+/// How long a stopping agent tries to get its last batch acknowledged; init systems kill after 10 s and more.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs the agent until it is stopped.
+///
+/// # Errors
+/// It cannot start: the spool is in use, or there is no identity.
+pub async fn run(file: &Path, mut config: Config) -> Result<(), Failure> {
+    let mut signals = Signals::listen().map_err(|error| Failure::Failed(format!("signals: {error}")))?;
+    while let Some(next) = Agent::start(config)?.live(file, &mut signals).await {
+        config = next;
+    }
+    Ok(())
+}
+
+/// One life of the agent: from one configuration to the next.
+struct Agent {
+    config: Config,
+    agent: AgentId,
+    shared: Rc<Shared>,
+    prober: Rc<Prober>,
+    uplink: Option<JoinHandle<()>>,
+    events: UnboundedReceiver<Event>,
+    core: Core,
+}
+
+impl Agent {
+    fn start(config: Config) -> Result<Agent, Failure> {
+        let shared = Rc::new(Shared::open(&config).map_err(|error| Failure::Failed(error.to_string()))?);
+        let prober = Rc::new(Prober::new(shared.clock.settings(config.resolvers.clone())));
+        let (teller, events) = mpsc::unbounded_channel();
+        let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
+        let identity = identity.map_err(|error| Failure::Failed(format!("{error}; run `rusta-agent enroll` first")))?;
+        let agent = identity.as_ref().map_or(AgentId(0), |identity| identity.agent);
+        let uplink = match (&config.collector, identity) {
+            (Some(collector), Some(identity)) => {
+                let uplink = Uplink::new(shared.clone(), collector.clone(), identity, prober.clone(), teller);
+                let uplink = uplink.map_err(|error| Failure::Failed(format!("identity cannot be used: {error}")))?;
+                Some(tokio::task::spawn_local(uplink.run()))
+            }
+            _ => None,
+        };
+        let good = shared.assignments.borrow().good().cloned();
+        let watch = Rc::new(watch_of(&config, good.as_ref()));
+        shared.adopt(watch.clone());
+        let core = Core::start(shared.clone(), prober.clone(), watch, agent, config.report.every);
+        tracing::info!(%agent, boot = %shared.clock.boot(), owed = shared.spool.borrow().depth().frames, "agent started");
+        Ok(Agent { config, agent, shared, prober, uplink, events, core })
+    }
+
+    /// Measures and reports until told otherwise; returns the next configuration, `None` to stop.
+    async fn live(mut self, file: &Path, signals: &mut Signals) -> Option<Config> {
+        let listener = status::listen(&self.config.status_socket);
+        let next = loop {
+            let rest = self.core.next_moment().since(self.shared.clock.now());
+            tokio::select! {
+                () = tokio::time::sleep(rest) => self.core.due(),
+                finished = self.core.round() => self.core.append(finished),
+                Some(event) = self.events.recv() => self.heed(event),
+                visitor = status::visitor(listener.as_ref()) => status::tell(visitor, &self.status()).await,
+                signal = signals.next() => match signal {
+                    Signal::PowerLoss => self.core.report(Reason::PowerLoss),
+                    Signal::Reload => if let Some(next) = reload(file) { break Some(next) },
+                    Signal::Stop => break None,
+                },
+            }
+            self.judge_assignment();
+        };
+        self.drain(next.is_none()).await;
+        let _ = std::fs::remove_file(&self.config.status_socket);
+        next
+    }
+
+    fn heed(&mut self, event: Event) {
+        match event {
+            Event::Acknowledged => self.shared.assignments.borrow_mut().acknowledged(),
+            Event::Unreachable => {}
+            Event::Assigned { version, yaml } => match self.config.assigned(&yaml) {
+                Ok(watch) => {
+                    tracing::info!(version, links = watch.links.len(), targets = watch.targets.len(), "assignment on trial");
+                    self.shared.assignments.borrow_mut().begin(Assignment { version, yaml }, self.shared.clock.now());
+                    self.change_watch(watch);
+                }
+                Err(mistakes) => {
+                    let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+                    tracing::error!(version, mistakes = mistakes.len(), first, "assignment cannot be used");
+                    self.shared.assignments.borrow_mut().fail(version);
+                }
+            },
+        }
+    }
+
+    fn judge_assignment(&mut self) {
+        let verdict = self.shared.assignments.borrow_mut().judge(self.shared.clock.now());
+        if let Verdict::RollBack(good) = verdict {
+            self.change_watch(watch_of(&self.config, good.as_ref()));
+        }
+    }
+
+    /// What was measured so far is closed under its own names; then measuring begins anew.
+    fn change_watch(&mut self, watch: Watch) {
+        self.core.report(Reason::StateChange);
+        let watch = Rc::new(watch);
+        self.shared.adopt(watch.clone());
+        self.core = Core::start(self.shared.clone(), self.prober.clone(), watch, self.agent, self.config.report.every);
+    }
+
+    /// First writer first: no more rounds, the open batch to disk, what is fresh to the collector, and a word about the rest.
+    async fn drain(&mut self, last: bool) {
+        self.core.report(Reason::Shutdown);
+        if let Some(uplink) = self.uplink.take() {
+            if last {
+                self.shared.last_call.notify_one();
+                let _ = tokio::time::timeout(DRAIN, self.shared.fresh_is_out()).await;
+            }
+            uplink.abort();
+            let _ = uplink.await;
+        }
+        self.shared.spool.borrow_mut().sync(self.shared.clock.now(), true);
+        self.shared.save_plans(true);
+        let depth = self.shared.spool.borrow().depth();
+        if last {
+            let dir = self.config.spool.dir.display();
+            println!("stopped; {} batches ({} bytes) are still owed and wait in {dir}", depth.frames, depth.bytes);
+        }
+    }
+
+    fn status(&self) -> status::Status {
+        status::of(&self.shared, &self.core, (self.agent != AgentId(0)).then_some(self.agent))
+    }
+}
+
+/// The file's watch, with the last good assignment laid over it.
+fn watch_of(config: &Config, good: Option<&Assignment>) -> Watch {
+    match good.map(|assignment| config.assigned(&assignment.yaml)) {
+        Some(Ok(watch)) => watch,
+        Some(Err(mistakes)) => {
+            tracing::error!(mistakes = mistakes.len(), "the kept assignment does not fit this configuration; local targets only");
+            config.watch()
+        }
+        None => config.watch(),
+    }
+}
+
+fn reload(file: &Path) -> Option<Config> {
+    match Config::load(file) {
+        Ok(config) => Some(config),
+        Err(faults) => {
+            tracing::error!("{faults}");
+            None
+        }
+    }
+}

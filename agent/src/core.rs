@@ -1,0 +1,323 @@
+//! The core loop's three verbs: what is due, its measurement, its place in the open batch.
+//!
+//! One [`Core`] lives as long as one watch. It owns time, retries and admission; probes own nothing but their round.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use rusta_wire::{AgentId, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, TableId};
+use tokio::task::JoinSet;
+
+use crate::config::{Target, Watch};
+use crate::data_plan::{Spending, interface_bytes};
+use crate::probe::{Measurement, Prober};
+use crate::sample::{OWN_EVERY, Recorder};
+use crate::schedule::{Pace, Schedule, Standing};
+use crate::shared::Shared;
+use crate::{health, ladder};
+
+/// The first report after a start leaves this soon: somebody is waiting to see the site appear.
+const FIRST_REPORT: Duration = Duration::from_secs(10);
+
+/// Reports for changes of state are at least this far apart: a flapping link must not cost a report a flap.
+const CHANGE_SPACING: Duration = Duration::from_secs(5);
+
+/// How often data plans and the assignment's trial are looked at.
+const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Rounds in flight at once: the ICMP socket's buffer holds the answers of this many.
+const ROUNDS_MOST: usize = 256;
+
+/// `ups_source` of a UPS that runs on its battery (RFC 1628).
+const ON_BATTERY: i64 = 5;
+
+/// Everything that measures one watch.
+pub struct Core {
+    shared: Rc<Shared>,
+    prober: Rc<Prober>,
+    watch: Rc<Watch>,
+    agent: AgentId,
+    schedule: Schedule,
+    recorder: Recorder,
+    rounds: JoinSet<Finished>,
+    /// By target: whether it is its link's nearest anchor.
+    nearest: Vec<bool>,
+    /// By target: the last round's outcome.
+    outcomes: Vec<Option<Outcome>>,
+    report_every: Duration,
+    report_due: MonoMs,
+    reported: MonoMs,
+    reason: Reason,
+    own_due: MonoMs,
+    housekeeping_due: MonoMs,
+    on_battery: bool,
+}
+
+/// The end of one round.
+pub struct Finished {
+    target: usize,
+    at: MonoMs,
+    measurement: Measurement,
+}
+
+impl Core {
+    /// Starts measuring a watch.
+    pub fn start(shared: Rc<Shared>, prober: Rc<Prober>, watch: Rc<Watch>, agent: AgentId, report_every: Duration) -> Core {
+        let now = shared.clock.now();
+        let nearest = nearest_anchors(&watch);
+        let paces: Vec<Pace> = watch.targets.iter().zip(&nearest).map(|(t, near)| pace(&watch, t, *near, agent)).collect();
+        let intervals: Vec<Duration> = paces.iter().map(|p| p.quiet).collect();
+        Core {
+            schedule: Schedule::start(paces, watch.links.len(), now),
+            recorder: Recorder::start(&watch, &intervals, now),
+            rounds: JoinSet::new(),
+            outcomes: vec![None; watch.targets.len()],
+            nearest,
+            report_every,
+            report_due: now + FIRST_REPORT.min(report_every),
+            reported: now,
+            reason: Reason::Interval,
+            own_due: now + Duration::from_secs(2),
+            housekeeping_due: now,
+            on_battery: false,
+            shared,
+            prober,
+            watch,
+            agent,
+        }
+    }
+
+    /// Returns when something is due next.
+    pub fn next_moment(&self) -> MonoMs {
+        let round = if self.rounds.len() < ROUNDS_MOST { self.schedule.next_due() } else { None };
+        [round, Some(self.report_due), Some(self.own_due), Some(self.housekeeping_due)].into_iter().flatten().min().unwrap_or_default()
+    }
+
+    /// Starts every round that is due, and reports if that is due.
+    pub fn due(&mut self) {
+        let now = self.shared.clock.now();
+        if now >= self.housekeeping_due {
+            self.housekeeping_due = now + HOUSEKEEPING;
+            self.keep_plans();
+        }
+        for (target, at) in self.schedule.take_due(now) {
+            if self.admit(target) {
+                self.measure(target, at);
+            } else {
+                self.skip(target, at, now);
+            }
+        }
+        if now >= self.own_due {
+            self.own_due = now + OWN_EVERY;
+            self.append_own(now);
+        }
+        if now >= self.report_due || self.recorder.is_full() {
+            self.report(self.reason);
+        }
+    }
+
+    /// Waits for the next round to end; for ever if none is in flight.
+    pub async fn round(&mut self) -> Finished {
+        loop {
+            match self.rounds.join_next().await {
+                Some(Ok(finished)) => return finished,
+                // A round that panicked is a fault of this program; its target stays marked as running and says nothing more.
+                Some(Err(error)) => tracing::error!(%error, "a round failed"),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes in the end of a round.
+    pub fn append(&mut self, finished: Finished) {
+        let Finished { target, at, measurement } = finished;
+        let now = self.shared.clock.now();
+        self.shared.spent(Some(self.watch.targets[target].link), measurement.bytes);
+        self.recorder.append(target, at, &measurement);
+        self.outcomes[target] = Some(measurement.outcome);
+        if self.schedule.finished(target, at, now, measurement.outcome) {
+            self.hurry(now);
+        }
+        self.watch_power(&measurement);
+    }
+
+    /// Closes the open batch and hands it to the spool.
+    pub fn report(&mut self, reason: Reason) {
+        let now = self.shared.clock.now();
+        let urgent = matches!(reason, Reason::Shutdown | Reason::PowerLoss);
+        let sequence = self.shared.spool.borrow().next_sequence();
+        let id = BatchId { agent: self.agent, boot: self.shared.clock.boot(), sequence };
+        let batch = self.recorder.close(id, now, self.shared.clock.believed(), reason);
+        let offered = self.shared.contact.borrow().connected;
+        let mut spool = self.shared.spool.borrow_mut();
+        if let Err(error) = spool.append(batch, self.recorder.table(), offered) {
+            tracing::error!(%error, "a batch could not be written and is lost");
+        }
+        spool.sync(now, urgent);
+        drop(spool);
+        self.reported = now;
+        self.reason = Reason::Interval;
+        self.report_due = next_report(now, self.report_every * self.report_factor(), self.agent);
+        self.shared.wake.notify_one();
+    }
+
+    /// Gives the present standing of a link's own targets.
+    pub fn standings(&self, link: usize) -> Vec<(Rung, Standing)> {
+        let own = |(_, t): &(usize, &Target)| t.link == link && t.towards.is_empty();
+        self.watch.targets.iter().enumerate().filter(own).map(|(place, t)| (t.rung, self.schedule.standing(place))).collect()
+    }
+
+    /// Gives a target's standing and its last outcome.
+    pub fn target(&self, target: usize) -> (Standing, Option<Outcome>) {
+        (self.schedule.standing(target), self.outcomes.get(target).copied().flatten())
+    }
+
+    fn measure(&mut self, target: usize, at: MonoMs) {
+        let (prober, watch) = (self.prober.clone(), self.watch.clone());
+        self.rounds.spawn_local(async move {
+            let Target { probe, link, timeout, .. } = &watch.targets[target];
+            let measurement = prober.measure(probe, &watch.links[*link].way, *timeout).await;
+            Finished { target, at, measurement }
+        });
+    }
+
+    fn skip(&mut self, target: usize, at: MonoMs, now: MonoMs) {
+        // A test that was postponed is told; a round the plan does not allow is silence, which costs nothing to send.
+        if self.watch.targets[target].probe.kind() == ProbeKind::Throughput {
+            self.recorder.append(target, at, &Measurement::failed(Outcome::NotRun));
+        }
+        self.schedule.finished(target, at, now, Outcome::NotRun);
+    }
+
+    fn admit(&self, target: usize) -> bool {
+        let Target { link, probe, .. } = &self.watch.targets[target];
+        let mut plans = self.shared.plans.borrow_mut();
+        let Some(plan) = plans.get_mut(*link).and_then(Option::as_mut) else { return true };
+        let spending = match probe.kind() {
+            ProbeKind::Throughput => Spending::Throughput,
+            _ => Spending::Round { nearest: self.nearest[target] },
+        };
+        plan.allows(spending, probe.estimated_bytes())
+    }
+
+    /// A change of state leaves at once, but for the spacing.
+    fn hurry(&mut self, now: MonoMs) {
+        self.reason = Reason::StateChange;
+        self.report_due = self.report_due.min((self.reported + CHANGE_SPACING).max(now));
+    }
+
+    /// Last gasp: the UPS has gone to battery, so the power may go any moment.
+    fn watch_power(&mut self, measurement: &Measurement) {
+        let Some(source) = measurement.value(Metric::UpsSource) else { return };
+        let on_battery = source == ON_BATTERY;
+        if on_battery && !self.on_battery {
+            self.report(Reason::PowerLoss);
+        }
+        self.on_battery = on_battery;
+    }
+
+    fn append_own(&mut self, now: MonoMs) {
+        let depth = self.shared.spool.borrow().depth();
+        for link in 0..self.watch.links.len() {
+            let mut values = Vec::new();
+            values.extend(ladder::lowest_broken(&self.standings(link)).map(|rung| (Metric::BrokenRung, i64::from(rung.code()))));
+            if let Some(plan) = self.shared.plans.borrow().get(link).and_then(Option::as_ref) {
+                let usage = plan.usage();
+                let kib = |bytes: u64| i64::try_from(bytes >> 10).unwrap_or(i64::MAX);
+                values.push((Metric::PlanUsedKib, kib(usage.used_bytes)));
+                values.push((Metric::PlanOwnKib, kib(usage.own_bytes)));
+                values.push((Metric::PlanLimitKib, kib(usage.limit_bytes)));
+                values.push((Metric::PlanStage, i64::from(usage.stage)));
+            }
+            // What concerns the whole agent is told once, with its first link.
+            if link == 0 {
+                values.push((Metric::SpoolBytes, i64::try_from(depth.bytes).unwrap_or(i64::MAX)));
+                values.push((Metric::SpoolFrames, i64::try_from(depth.frames).unwrap_or(i64::MAX)));
+                values.extend(health::cpu_ms().map(|ms| (Metric::AgentCpuMs, ms)));
+                values.extend(health::rss_kib().map(|kib| (Metric::AgentRssKib, kib)));
+            }
+            self.recorder.append_own(link, now, &values);
+        }
+    }
+
+    fn keep_plans(&mut self) {
+        let clock = self.shared.clock.believed();
+        let known = clock.source >= rusta_wire::ClockSource::System;
+        for (link, plan) in self.shared.plans.borrow_mut().iter_mut().enumerate() {
+            let Some(plan) = plan else { continue };
+            if known {
+                plan.advance(clock.unix);
+            }
+            if let Some(bytes) = self.watch.links[link].way.interface.as_deref().and_then(interface_bytes) {
+                plan.counted(bytes);
+            }
+            self.schedule.slow_down(link, plan.round_factor());
+        }
+        self.shared.save_plans(false);
+    }
+
+    /// Reports are as rare as the tightest plan wants them, if no link without a plan could carry them.
+    fn report_factor(&self) -> u32 {
+        let plans = self.shared.plans.borrow();
+        plans.iter().map(|plan| plan.as_ref().map_or(1, crate::data_plan::DataPlan::report_factor)).min().unwrap_or(1)
+    }
+}
+
+/// The grid of reports has this agent's own phase, so that a fleet's reports are spread over the interval.
+fn next_report(now: MonoMs, every: Duration, agent: AgentId) -> MonoMs {
+    let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
+    let phase = agent.0 % every;
+    let after = now.0.saturating_sub(phase) / every + 1;
+    let due = MonoMs(after.saturating_mul(every).saturating_add(phase));
+    // A report a moment ago need not be followed at once.
+    if due.since(now) < Duration::from_millis(every / 4) { MonoMs(due.0.saturating_add(every)) } else { due }
+}
+
+/// Finds each link's nearest anchors: its own targets on the lowest anchor rung it has.
+fn nearest_anchors(watch: &Watch) -> Vec<bool> {
+    let anchors = |t: &&Target| t.towards.is_empty() && t.rung.is_anchor_of(watch.links[t.link].network);
+    let lowest = |link: usize| watch.targets.iter().filter(anchors).filter(|t| t.link == link).map(|t| t.rung).min();
+    let by_link: Vec<Option<Rung>> = (0..watch.links.len()).map(lowest).collect();
+    watch.targets.iter().map(|t| anchors(&t) && by_link[t.link] == Some(t.rung)).collect()
+}
+
+fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
+    let link = &watch.links[target.link];
+    let quiet = if link.metered && !nearest { target.every.max(link.quiet) } else { target.every };
+    let splay = TableId::of(format!("{agent}/{}", target.name).as_bytes()).0;
+    Pace { link: target.link, every: target.every, quiet, splay }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Machine};
+
+    #[test]
+    fn the_lowest_anchor_of_a_link_is_its_nearest() {
+        let text = r#"
+links: [{ name: apn0, network: apn, metered: true }, { name: gov, network: gov }]
+targets:
+  - { name: far, link: apn0, rung: pop, tcp: { address: "10.2.0.1:443" } }
+  - { name: near, link: apn0, rung: gateway, tcp: { address: "10.1.0.1:443" } }
+  - { name: other, link: apn0, towards: V-1, rung: gateway, tcp: { address: "10.1.0.1:443" } }
+  - { name: gov, link: gov, rung: core, tcp: { address: "10.3.0.1:443" } }
+"#;
+        let watch = Config::parse(text, &Machine::default()).unwrap().watch();
+        assert_eq!(nearest_anchors(&watch), [false, true, false, true]);
+        let quiet: Vec<u64> =
+            watch.targets.iter().zip(nearest_anchors(&watch)).map(|(t, n)| pace(&watch, t, n, AgentId(1)).quiet.as_secs()).collect();
+        assert_eq!(quiet, [900, 60, 900, 60]);
+    }
+
+    #[test]
+    fn reports_of_a_fleet_are_spread_over_the_interval() {
+        let minute = Duration::from_secs(60);
+        let phases: std::collections::HashSet<u64> = (0..60u64)
+            .map(|n| next_report(MonoMs(1_000_000), minute, AgentId(n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).0 / 1000 % 60)
+            .collect();
+        assert!(phases.len() > 25);
+        let due = next_report(MonoMs(1_000_000), minute, AgentId(5));
+        assert_eq!(next_report(due, minute, AgentId(5)).0 - due.0, 60_000);
+    }
+}

@@ -1,0 +1,168 @@
+//! Getting a certificate: at first with a one-time token, later with the certificate itself.
+//!
+//! The key is made here. Until the certificate is there it waits in its own file, so that an enrolment whose answer was lost
+//! asks again with the same key. Neither key nor token is ever printed.
+
+use std::io::Read;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{EnrollArgs, Failure};
+use crate::clock::Clock;
+use crate::config::Url;
+use crate::files;
+use crate::identity::{self, Identity};
+use crate::probe::Prober;
+use crate::socket::Way;
+use crate::tls;
+use crate::uplink::connection::Connection;
+
+#[derive(Serialize)]
+struct FirstRequest<'a> {
+    token: &'a str,
+    csr_pem: &'a str,
+}
+
+#[derive(Serialize)]
+struct RenewalRequest<'a> {
+    csr_pem: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Granted {
+    #[serde(default)]
+    site: String,
+    certificate_pem: String,
+    ca_pem: String,
+}
+
+/// Enrols this device.
+///
+/// # Errors
+/// A sentence that says which step failed and what to do.
+pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
+    let url: Url = args.collector.parse().map_err(Failure::Usage)?;
+    let token = read_token(&args.token)?;
+    let failed = |what: &str, error: &dyn std::fmt::Display| Failure::Failed(format!("{what}: {error}"));
+    let authorities = match &args.ca {
+        Some(file) => identity::certificates(file).map_err(|error| failed("authority", &error))?,
+        None => Vec::new(),
+    };
+    let (key_pem, csr_pem) = pending_request(&args.dir).map_err(|error| failed("key", &error))?;
+    let clock = Arc::new(Clock::without_memory());
+    let config = tls::enrolment_config(authorities, clock.clone()).map_err(|error| failed("authority", &error))?;
+    let prober = Rc::new(Prober::new(clock.settings(Vec::new())));
+    let mut connection = Connection::open(&url, &Way::default(), Arc::new(config), &prober).await.map_err(|error| {
+        let hint = if args.ca.is_none() { "; if the collector has its own authority, give its certificate with --ca" } else { "" };
+        Failure::Failed(format!("{url}: {error}{hint}"))
+    })?;
+    let body = serde_json::to_vec(&FirstRequest { token: &token, csr_pem: &csr_pem }).map_err(|error| failed("request", &error))?;
+    let response = connection.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(body)).await;
+    let response = response.map_err(|error| failed(&url.to_string(), &error))?;
+    let granted = granted(response.status, &response.body).map_err(Failure::Failed)?;
+    identity::store(&args.dir, Some(&key_pem), &granted.certificate_pem, &granted.ca_pem).map_err(|error| failed("identity", &error))?;
+    let _ = std::fs::remove_file(identity::pending_key(&args.dir));
+    let identity = Identity::load(&args.dir).map_err(|error| failed("the certificate received cannot be used", &error))?;
+    println!("enrolled as agent {} for site {}; identity is in {}", identity.agent, granted.site, args.dir.display());
+    Ok(())
+}
+
+fn read_token(argument: &str) -> Result<String, Failure> {
+    if argument != "-" {
+        return Ok(argument.to_string());
+    }
+    let mut token = String::new();
+    // A token is a line; what is longer is something else.
+    std::io::stdin().take(1024).read_to_string(&mut token).map_err(|error| Failure::Failed(format!("stdin: {error}")))?;
+    Ok(token.trim().to_string())
+}
+
+/// Makes or finds the waiting key and a request signed with it.
+fn pending_request(dir: &Path) -> Result<(String, String), String> {
+    let file = identity::pending_key(dir);
+    let kept = std::fs::read_to_string(&file).ok().and_then(|pem| KeyPair::from_pem(&pem).ok());
+    let key = match kept {
+        Some(key) => key,
+        None => {
+            let key = KeyPair::generate().map_err(|error| error.to_string())?;
+            std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
+            files::replace(&file, key.serialize_pem().as_bytes(), 0o600).map_err(|error| format!("{}: {error}", file.display()))?;
+            key
+        }
+    };
+    Ok((key.serialize_pem(), request(&key)?))
+}
+
+/// The collector decides every name in the certificate; the request carries the key and nothing else.
+fn request(key: &KeyPair) -> Result<String, String> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let request = params.serialize_request(key).map_err(|error| error.to_string())?;
+    request.pem().map_err(|error| error.to_string())
+}
+
+/// Makes the body of a renewal with the present key.
+///
+/// # Errors
+/// The key cannot be read.
+pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
+    let pem = identity::key_pem(dir).map_err(|error| error.to_string())?;
+    let key = KeyPair::from_pem(&pem).map_err(|error| error.to_string())?;
+    serde_json::to_vec(&RenewalRequest { csr_pem: &request(&key)? }).map_err(|error| error.to_string())
+}
+
+/// Takes in the answer to a renewal and returns the identity it brought.
+///
+/// # Errors
+/// The collector refused, or what it sent cannot be used; the old identity is then still in place.
+pub fn take_renewal(dir: &Path, status: StatusCode, body: &[u8]) -> Result<Identity, String> {
+    let granted = granted(status, body)?;
+    identity::store(dir, None, &granted.certificate_pem, &granted.ca_pem).map_err(|error| error.to_string())?;
+    Identity::load(dir).map_err(|error| error.to_string())
+}
+
+fn granted(status: StatusCode, body: &[u8]) -> Result<Granted, String> {
+    if status != StatusCode::OK && status != StatusCode::CREATED {
+        let said = serde_json::from_slice::<serde_json::Value>(body).ok();
+        let detail = said.as_ref().and_then(|v| ["detail", "error", "reason", "title"].iter().find_map(|k| v.get(k)?.as_str()));
+        return Err(format!("the collector refused: {status}{}", detail.map(|d| format!(", {d}")).unwrap_or_default()));
+    }
+    let granted: Granted = serde_json::from_slice(body).map_err(|error| format!("the collector's answer cannot be read: {error}"))?;
+    let readable = |pem: &str| identity::parse_certificates(pem.as_bytes()).is_some();
+    if readable(&granted.certificate_pem) && readable(&granted.ca_pem) {
+        Ok(granted)
+    } else {
+        Err("the collector sent no certificate".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_request_asks_with_the_same_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, csr) = pending_request(dir.path()).unwrap();
+        let (second, _) = pending_request(dir.path()).unwrap();
+        assert_eq!(first, second);
+        assert!(csr.contains("CERTIFICATE REQUEST") && !csr.contains("PRIVATE"));
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(identity::pending_key(dir.path())).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn refusals_and_rubbish_are_told_and_change_nothing() {
+        let refused = granted(StatusCode::FORBIDDEN, br#"{"detail":"token is used"}"#).map(|_| ()).unwrap_err();
+        assert!(refused.contains("token is used"), "{refused}");
+        assert!(granted(StatusCode::OK, b"{}").is_err());
+        assert!(granted(StatusCode::OK, br#"{"certificate_pem":"x","ca_pem":"y"}"#).is_err());
+    }
+}

@@ -1,0 +1,127 @@
+//! What the parts of a running agent share. One thread, so plain cells; nothing is borrowed across an await.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::assignment::Assignments;
+use crate::clock::Clock;
+use crate::config::{Config, Watch};
+use crate::data_plan::{self, DataPlan, Kept};
+use crate::spool::{InUse, Spool};
+use crate::uplink::Contact;
+
+/// The state behind the core loop, the uplink and `status`.
+pub struct Shared {
+    /// Every clock.
+    pub clock: Arc<Clock>,
+    /// What waits.
+    pub spool: RefCell<Spool>,
+    /// What is watched at present.
+    pub watch: RefCell<Rc<Watch>>,
+    /// The data plans, by link.
+    pub plans: RefCell<Vec<Option<DataPlan>>>,
+    /// How reporting goes.
+    pub contact: RefCell<Contact>,
+    /// Which assignment is in force.
+    pub assignments: RefCell<Assignments>,
+    /// The links a report may leave by; empty: any.
+    pub report_links: RefCell<Vec<String>>,
+    /// Rung when something was spooled.
+    pub wake: Notify,
+    /// Rung when the program is about to stop: waiting is over, send what is fresh.
+    pub last_call: Notify,
+    /// Rung at each acknowledgement.
+    pub acknowledged: Notify,
+    /// Set when the ways upstream changed: the kept connection proves nothing about them.
+    pub reconnect: Cell<bool>,
+    /// Where the plans' use is kept.
+    pub plan_file: PathBuf,
+    /// Use of links that are not in the present watch.
+    pub plans_kept: RefCell<BTreeMap<String, Kept>>,
+}
+
+impl Shared {
+    /// Opens clock, spool and everything kept beside it.
+    ///
+    /// # Errors
+    /// Another agent uses the spool.
+    pub fn open(config: &Config) -> Result<Shared, InUse> {
+        let dir = &config.spool.dir;
+        let clock = Arc::new(Clock::open(dir));
+        let spool = Spool::open(config.spool.clone(), clock.boot(), clock.now())?;
+        let plan_file = dir.join("plans");
+        Ok(Shared {
+            spool: RefCell::new(spool),
+            watch: RefCell::default(),
+            plans: RefCell::default(),
+            contact: RefCell::default(),
+            assignments: RefCell::new(Assignments::load(dir)),
+            report_links: RefCell::new(config.report.links.clone()),
+            wake: Notify::new(),
+            last_call: Notify::new(),
+            acknowledged: Notify::new(),
+            reconnect: Cell::new(false),
+            plans_kept: RefCell::new(data_plan::load(&plan_file)),
+            plan_file,
+            clock,
+        })
+    }
+
+    /// Waits until nothing fresh is left to send.
+    pub async fn fresh_is_out(&self) {
+        while !self.spool.borrow().freshest(1).is_empty() {
+            self.acknowledged.notified().await;
+        }
+    }
+
+    /// Counts own bytes moved over a link.
+    pub fn spent(&self, link: Option<usize>, bytes: u64) {
+        let mut plans = self.plans.borrow_mut();
+        if let Some(Some(plan)) = link.and_then(|link| plans.get_mut(link)) {
+            plan.spent(bytes);
+        }
+        drop(plans);
+        self.save_plans(false);
+    }
+
+    /// Takes over a watch's links: each plan goes on where it was left.
+    pub fn adopt(&self, watch: Rc<Watch>) {
+        self.remember_plans(false);
+        let kept = self.plans_kept.borrow();
+        let plan_of = |link: &crate::config::Link| {
+            let kept = kept.get(&link.name).copied().unwrap_or_default();
+            link.plan.map(|plan| DataPlan::start(plan, kept, self.clock.boot()))
+        };
+        *self.plans.borrow_mut() = watch.links.iter().map(plan_of).collect();
+        drop(kept);
+        *self.watch.borrow_mut() = watch;
+        self.reconnect.set(true);
+    }
+
+    /// Writes the plans' use to disk, if a reservation grew or the program is at rest.
+    pub fn save_plans(&self, at_rest: bool) {
+        let changed = self.plans.borrow_mut().iter_mut().flatten().fold(false, |changed, plan| plan.take_unsaved() || changed);
+        if !changed && !at_rest {
+            return;
+        }
+        self.remember_plans(at_rest);
+        if let Err(error) = data_plan::save(&self.plan_file, &self.plans_kept.borrow()) {
+            tracing::warn!(%error, "data plan use was not written");
+        }
+    }
+
+    fn remember_plans(&self, at_rest: bool) {
+        let watch = self.watch.borrow();
+        let mut kept = self.plans_kept.borrow_mut();
+        for (link, plan) in watch.links.iter().zip(self.plans.borrow().iter()) {
+            if let Some(plan) = plan {
+                kept.insert(link.name.clone(), if at_rest { plan.kept_at_rest() } else { plan.kept() });
+            }
+        }
+    }
+}

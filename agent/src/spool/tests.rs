@@ -1,0 +1,299 @@
+use std::path::Path;
+
+use super::*;
+use crate::config;
+use rusta_wire::{
+    AgentId, BatchId, Clock, ClockSource, Metric, Network, Outcome, ProbeKind, Reason, Rung, Sample, Series, SeriesIndex, UnixMs,
+};
+
+const BOOT: BootId = BootId(0xb007);
+
+fn settings(dir: &Path, max_bytes: u64) -> config::Spool {
+    config::Spool { dir: dir.to_path_buf(), max_bytes, sync: Sync::Batch, writes_per_day: 1 << 30 }
+}
+
+fn open_boot(dir: &Path, boot: BootId) -> Spool {
+    Spool::open(settings(dir, 512 * 1024), boot, MonoMs(0)).unwrap()
+}
+
+fn open(dir: &Path) -> Spool {
+    open_boot(dir, BOOT)
+}
+
+fn table() -> SeriesTable {
+    let series = |n: u32| Series {
+        link: "apn0".into(),
+        network: Network::Apn,
+        target: format!("anchor-{n}"),
+        towards: String::new(),
+        rung: Rung::Gateway,
+        probe: ProbeKind::Icmp,
+        interval_s: 60,
+        metrics: vec![Metric::Sent, Metric::Received, Metric::RttUsMin, Metric::RttUsP50],
+    };
+    SeriesTable { series: (0..8).map(series).collect() }
+}
+
+/// A minute of eight targets; the third loses every round of every second minute.
+fn batch(boot: BootId, sequence: u64) -> Batch {
+    let from = MonoMs(sequence * 60_000);
+    let sample = |n: u16| {
+        let lost = n == 2 && sequence % 2 == 1;
+        let noise = i64::try_from((sequence * 2_654_435_761 + u64::from(n) * 97) % 5_000).unwrap();
+        let (received, rtt) = if lost { (0, None) } else { (3, Some(30_000 + noise * 10)) };
+        let outcome = if lost { Outcome::Timeout } else { Outcome::Ok };
+        let values = vec![Some(3), Some(received), rtt, rtt.map(|r| r + 900)];
+        Sample { series: SeriesIndex(n), at: MonoMs(from.0 + u64::from(n) * 1_000), outcome, values }
+    };
+    Batch {
+        id: BatchId { agent: AgentId(1), boot, sequence: Sequence(sequence) },
+        covers: 1,
+        from,
+        until: MonoMs(from.0 + 60_000),
+        clock: Clock { unix: UnixMs(0), source: ClockSource::None, uncertainty_ms: 0 },
+        reason: Reason::Interval,
+        summary_s: 0,
+        thinned: 0,
+        dropped: 0,
+        table: table().id(),
+        samples: (0..8).map(sample).collect(),
+    }
+}
+
+fn append(spool: &mut Spool, boot: BootId, offered: bool) -> Ticket {
+    let batch = batch(boot, spool.next_sequence().0);
+    let ticket = spool.append(batch, &table(), offered).unwrap();
+    spool.sync(MonoMs(0), false);
+    ticket
+}
+
+fn sequences(spool: &Spool) -> Vec<u64> {
+    spool.waiting().iter().map(|(ticket, ..)| ticket.sequence.0).collect()
+}
+
+#[test]
+fn what_was_not_acknowledged_is_there_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path());
+    let tickets: Vec<_> = (0..6).map(|n| append(&mut spool, BOOT, n % 2 == 0)).collect();
+    spool.acknowledge(&[tickets[1], tickets[4]]);
+    drop(spool);
+    let mut spool = open(dir.path());
+    assert_eq!(sequences(&spool), [0, 2, 3, 5]);
+    assert_eq!(spool.next_sequence(), Sequence(6));
+    let (bytes, id) = spool.read(tickets[2]).unwrap();
+    let table_frame = spool.read_table(id).unwrap();
+    let table = SeriesTable::decode(&Frame::read(&table_frame).unwrap().0.payload).unwrap();
+    assert_eq!(Batch::decode(&Frame::read(&bytes).unwrap().0.payload, &table).unwrap().samples.len(), 8);
+}
+
+#[test]
+fn numbers_go_on_within_a_boot_even_when_nothing_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5u64 {
+        let quick = config::Spool { sync: Sync::Never, ..settings(dir.path(), 512 * 1024) };
+        let mut spool = Spool::open(quick, BOOT, MonoMs(0)).unwrap();
+        assert_eq!(spool.next_sequence(), Sequence(round * 400));
+        for _ in 0..400 {
+            let ticket = append(&mut spool, BOOT, true);
+            spool.acknowledge(&[ticket]);
+        }
+        assert!(spool.depth().disk_bytes < 256 * 1024, "{} bytes for nothing", spool.depth().disk_bytes);
+    }
+}
+
+#[test]
+fn boots_keep_their_order_and_a_new_one_counts_from_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    for boot in [30, 20, 10] {
+        let mut spool = open_boot(dir.path(), BootId(boot));
+        assert_eq!(spool.next_sequence(), Sequence(0));
+        append(&mut spool, BootId(boot), false);
+    }
+    let spool = open_boot(dir.path(), BootId(40));
+    let boots: Vec<_> = spool.waiting().iter().map(|(t, ..)| t.boot.0).collect();
+    assert_eq!(boots, [30, 20, 10]);
+    assert_eq!(spool.oldest(1, 10), [Ticket { boot: BootId(30), sequence: Sequence(0) }]);
+    assert!(spool.freshest(3).is_empty());
+}
+
+#[test]
+fn a_second_agent_is_kept_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let _first = open(dir.path());
+    assert!(Spool::open(settings(dir.path(), 512 * 1024), BOOT, MonoMs(0)).is_err());
+}
+
+#[test]
+fn a_full_spool_thins_before_it_drops_and_never_grows_past_its_bound() {
+    let dir = tempfile::tempdir().unwrap();
+    // Thousands of forced writes would only measure the disk.
+    let quick = config::Spool { sync: Sync::Never, ..settings(dir.path(), 512 * 1024) };
+    let mut spool = Spool::open(quick, BOOT, MonoMs(0)).unwrap();
+    let mut thinned_first = None;
+    for n in 0..30_000u64 {
+        append(&mut spool, BOOT, false);
+        let depth = spool.depth();
+        assert!(depth.disk_bytes <= 512 * 1024, "{} bytes after {n}", depth.disk_bytes);
+        if depth.dropped > 0 && thinned_first.is_none() {
+            thinned_first = Some((n, depth.thinned));
+            break;
+        }
+    }
+    let waiting = spool.waiting();
+    assert!(waiting.iter().any(|(_, _, s)| *s == 3_600) && waiting.iter().any(|(_, _, s)| *s == 0), "{:?}", &waiting[..3]);
+    let levels: Vec<u32> = waiting.iter().map(|(_, _, s)| *s).collect();
+    assert!(levels.windows(2).filter(|w| w[0] < w[1]).count() <= 2, "older is coarser");
+    // Every minute since the first that was dropped is still told, once.
+    let mut next = waiting[0].0.sequence.0;
+    for (ticket, covers, _) in &waiting {
+        assert_eq!(ticket.sequence.0, next);
+        next += u64::from(*covers);
+    }
+    assert_eq!(next, spool.next_sequence().0);
+    if let Some((batches, thinned)) = thinned_first {
+        assert!(thinned > batches * 4, "dropped after {batches} batches with only {thinned} samples thinned");
+    }
+    drop(spool);
+    let again = open(dir.path());
+    assert_eq!(again.waiting(), waiting);
+    assert!(again.depth().thinned > 0);
+}
+
+#[test]
+fn a_summary_tells_rounds_and_failures() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path());
+    for _ in 0..10 {
+        append(&mut spool, BOOT, false);
+    }
+    assert!(spool.thin(thin::FINE));
+    let entry = spool.entries[0];
+    let (merged, table) = spool.batch_of(&entry).unwrap();
+    assert_eq!((merged.covers, merged.summary_s, merged.samples.len()), (10, 300, 16));
+    let lossy: Vec<_> = merged.samples.iter().filter(|s| s.series == SeriesIndex(2)).collect();
+    let series = &table.series[2];
+    assert_eq!(series.interval_s, 300);
+    assert_eq!(lossy.iter().map(|s| series.value(s, Metric::RoundsFailed)).collect::<Vec<_>>(), [Some(2), Some(3)]);
+    assert_eq!(lossy.iter().map(|s| s.outcome).collect::<Vec<_>>(), [Outcome::Ok, Outcome::Timeout]);
+    assert_eq!(series.value(lossy[0], Metric::Sent), Some(15));
+}
+
+#[test]
+fn what_was_offered_is_never_merged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path());
+    let tickets: Vec<_> = (0..6).map(|_| append(&mut spool, BOOT, false)).collect();
+    spool.offer(&tickets[2..3], MonoMs(0));
+    drop(spool);
+    let mut spool = open(dir.path());
+    while spool.thin(thin::FINE) {}
+    let waiting: Vec<_> = spool.waiting().iter().map(|(t, covers, _)| (t.sequence.0, *covers)).collect();
+    assert_eq!(waiting, [(0, 2), (2, 1), (3, 3)]);
+}
+
+#[test]
+fn a_merged_batch_and_its_parts_are_never_both_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path());
+    let first = (0..10).map(|_| append(&mut spool, BOOT, false)).collect::<Vec<_>>()[0];
+    assert!(spool.thin(thin::FINE));
+    drop(spool);
+    // The power went before the parts' segment was removed: the merged batch stands for them.
+    let mut spool = open(dir.path());
+    assert_eq!(spool.waiting().iter().map(|(_, covers, _)| *covers).collect::<Vec<_>>(), [10]);
+    spool.acknowledge(&[first]);
+    drop(spool);
+    assert!(open(dir.path()).waiting().is_empty());
+}
+
+#[test]
+fn fresh_goes_before_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = open(dir.path());
+    for _ in 0..10 {
+        append(&mut spool, BOOT, false);
+    }
+    let numbers = |tickets: Vec<Ticket>| tickets.iter().map(|t| t.sequence.0).collect::<Vec<_>>();
+    assert_eq!(numbers(spool.freshest(2)), [9, 8]);
+    assert_eq!(numbers(spool.oldest(1, 100)), [0]);
+    assert_eq!(spool.oldest(u64::MAX, 100).len(), 10);
+    let fresh = spool.freshest(2);
+    spool.acknowledge(&fresh);
+    assert!(spool.freshest(2).is_empty());
+}
+
+#[test]
+fn a_directory_that_takes_nothing_costs_nothing_but_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let mut spool = Spool::open(settings(&file.join("spool"), 512 * 1024), BOOT, MonoMs(0)).unwrap();
+    let ticket = append(&mut spool, BOOT, true);
+    let (_, table) = spool.read(ticket).unwrap();
+    assert!(spool.read_table(table).is_some());
+    for _ in 0..2_000 {
+        append(&mut spool, BOOT, false);
+    }
+    assert!(spool.depth().bytes <= MEMORY_BYTES as u64 && spool.depth().dropped > 0);
+    let waiting: Vec<_> = spool.freshest(1);
+    spool.acknowledge(&waiting);
+}
+
+#[test]
+fn the_wear_budget_stretches_forced_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(config::Spool { writes_per_day: 40_000, ..settings(dir.path(), 512 * 1024) }, BOOT, MonoMs(0)).unwrap();
+    for minute in 0..600u64 {
+        let next = spool.next_sequence().0;
+        spool.append(batch(BOOT, next), &table(), false).unwrap();
+        spool.sync(MonoMs(minute * 60_000), false);
+    }
+    let forced = (spool.depth().written_today - spool.depth().bytes) / SYNC_BYTES;
+    assert!((10..=16).contains(&forced), "{forced} forced writes in ten hours");
+    spool.sync(MonoMs(90_000_000), false);
+    assert!(spool.depth().written_today <= SYNC_BYTES);
+}
+
+/// Power cut: the journal cut at every byte, and every byte flipped. All batches whose frames are whole wait, each once; none
+/// is invented; the next number was never used by one that survived.
+#[test]
+fn a_power_cut_at_every_byte_loses_only_what_it_touches() {
+    let whole = tempfile::tempdir().unwrap();
+    let mut spool = open(whole.path());
+    let tickets: Vec<_> = (0..5).map(|n| append(&mut spool, BOOT, n != 3)).collect();
+    spool.acknowledge(&tickets[1..2]);
+    append(&mut spool, BOOT, true);
+    drop(spool);
+    let bytes = std::fs::read(whole.path().join("0000000001.journal")).unwrap();
+    let check = |damaged: &[u8], what: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("0000000001.journal"), damaged).unwrap();
+        let mut spool = open(dir.path());
+        let waiting = sequences(&spool);
+        assert!(waiting.windows(2).all(|w| w[0] < w[1]), "{what}: {waiting:?}");
+        assert!(waiting.iter().all(|s| *s < spool.next_sequence().0), "{what}");
+        let ticket = append(&mut spool, BOOT, false);
+        assert!(spool.read(ticket).is_some(), "{what}");
+        drop(spool);
+        let again = open(dir.path());
+        // Batches whose table was damaged can be read again once the same table was written again.
+        assert!(sequences(&again).len() > waiting.len(), "{what}");
+        waiting
+    };
+    let mut fewest = usize::MAX;
+    for cut in 0..=bytes.len() {
+        let waiting = check(&bytes[..cut], &format!("cut at {cut}"));
+        let frames: Vec<_> = Frame::read_all(&bytes[..cut]).filter_map(Result::ok).collect();
+        let batches = frames.iter().filter(|f| f.kind == FrameKind::Batch).count();
+        let done = usize::from(batches == 5 && waiting.len() == 4 || batches == 6);
+        assert_eq!(waiting.len(), batches - done, "cut at {cut}");
+    }
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0xff;
+        // A flipped table takes the batches that need it; everything else costs one batch or one mark.
+        fewest = fewest.min(check(&damaged, &format!("byte {at} flipped")).len());
+    }
+    assert_eq!(fewest, 0);
+}

@@ -1,0 +1,480 @@
+//! The uplink: gets what is spooled to a collector, freshest first, and brings back time, pace and assignments.
+//!
+//! ```text
+//! spool --freshest, then oldest at the collector's pace--> POST /v1/batches --200--> acknowledge
+//!                                                              |409: send tables   |429, 503: wait   |4xx: refuse
+//! ```
+//!
+//! One request is in flight at a time, on one kept connection. A way that does not work is left for the next: every
+//! allowed link with every URL, and full-jitter backoff only after all of them failed. Nothing is freed before a 200.
+
+pub mod connection;
+pub mod pace;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use rusta_wire::{Answer, MonoMs, TableId, UnixMs, limits};
+use rustls::ClientConfig;
+use tokio::sync::mpsc;
+
+use crate::config::Collector;
+use crate::data_plan::{REPORT_COST, Spending};
+use crate::identity::Identity;
+use crate::probe::Prober;
+use crate::shared::Shared;
+use crate::socket::Way;
+use crate::spool::Ticket;
+use crate::{enroll, tls};
+use connection::{Connection, LinkError, Response};
+use pace::{Backoff, Pace};
+
+/// Batches that count as fresh: the last three intervals.
+const FRESH: usize = 3;
+
+/// Most backlog bytes in one request: on a 2G link at 5 KB/s this takes 13 s, under half of what an answer may take.
+const BACKLOG_REQUEST_BYTES: u64 = 64 * 1024;
+
+/// Wait after the collector refused our identity: only a person can mend that.
+const UNWELCOME: Duration = Duration::from_secs(300);
+
+/// Wait after a refusal that names no time.
+const BUSY: Duration = Duration::from_secs(30);
+
+/// How often the certificate's age is looked at.
+const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
+
+/// What the uplink tells the program.
+#[derive(Debug)]
+pub enum Event {
+    /// A batch was acknowledged.
+    Acknowledged,
+    /// Every way to every collector failed.
+    Unreachable,
+    /// The collector has another assignment for this agent.
+    Assigned {
+        /// Its version.
+        version: u64,
+        /// Its links and targets, as YAML.
+        yaml: String,
+    },
+}
+
+/// How the last exchanges went, for `status`.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Contact {
+    /// The collector's URL in use.
+    pub url: Option<String>,
+    /// The link in use; `None`: the routing table.
+    pub link: Option<String>,
+    /// Whether a connection is open.
+    pub connected: bool,
+    /// Time since the last acknowledgement, in seconds.
+    #[serde(skip)]
+    pub acknowledged_at: Option<MonoMs>,
+    /// Batches acknowledged since the start.
+    pub acknowledged: u64,
+    /// What went wrong last; `None` after a success.
+    pub last_error: Option<String>,
+}
+
+/// A way to try: a URL over a link.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Route {
+    url: usize,
+    /// The link's place; `None`: the routing table.
+    link: Option<usize>,
+    way: Way,
+}
+
+/// What a turn of the loop came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// There is more to do at once.
+    Again,
+    /// Nothing to do before this time, unless something new is spooled.
+    Idle(MonoMs),
+    /// Nothing may be done before this time.
+    Closed(MonoMs),
+}
+
+/// The uplink's state.
+pub struct Uplink {
+    shared: Rc<Shared>,
+    collector: Collector,
+    identity: Identity,
+    tls: Arc<ClientConfig>,
+    prober: Rc<Prober>,
+    events: mpsc::UnboundedSender<Event>,
+    connection: Option<Connection>,
+    /// The route in use, or to be tried next; and how many failed in a row.
+    route: usize,
+    routes_failed: usize,
+    pace: Pace,
+    backoff: Backoff,
+    /// Tables to send in front of the next request.
+    tables_owed: BTreeSet<TableId>,
+    /// Set after a refusal of several batches: find the one that is wrong.
+    one_by_one: bool,
+    renewal_checked: Option<MonoMs>,
+}
+
+impl Uplink {
+    /// Makes an uplink; nothing is sent before [`Uplink::run`].
+    ///
+    /// # Errors
+    /// The identity cannot be used for TLS.
+    pub fn new(
+        shared: Rc<Shared>,
+        collector: Collector,
+        identity: Identity,
+        prober: Rc<Prober>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Result<Uplink, rustls::Error> {
+        let tls = Arc::new(tls::uplink_config(&identity, shared.clock.clone())?);
+        let pace = Pace::start(shared.clock.now());
+        Ok(Uplink {
+            shared,
+            collector,
+            identity,
+            tls,
+            prober,
+            events,
+            connection: None,
+            route: 0,
+            routes_failed: 0,
+            pace,
+            backoff: Backoff::default(),
+            tables_owed: BTreeSet::new(),
+            one_by_one: false,
+            renewal_checked: None,
+        })
+    }
+
+    /// Sends for ever.
+    pub async fn run(mut self) {
+        loop {
+            let shared = self.shared.clone();
+            match self.turn().await {
+                Turn::Again => tokio::task::yield_now().await,
+                Turn::Idle(until) => {
+                    let rest = until.since(shared.clock.now());
+                    tokio::select! { _ = shared.wake.notified() => {}, _ = tokio::time::sleep(rest) => {} }
+                }
+                Turn::Closed(until) => {
+                    let rest = until.since(shared.clock.now());
+                    tokio::select! { _ = shared.last_call.notified() => self.pace.not_before = shared.clock.now(), _ = tokio::time::sleep(rest) => {} }
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Turn {
+        let now = self.shared.clock.now();
+        if now < self.pace.not_before {
+            return Turn::Closed(self.pace.not_before);
+        }
+        let Some((tickets, backlog)) = self.choose(now) else {
+            return Turn::Idle(self.idle_until(now));
+        };
+        match self.send(&tickets, backlog).await {
+            Ok(()) => {
+                self.routes_failed = 0;
+                self.backoff.succeeded();
+                Turn::Again
+            }
+            Err(error) => self.leave_route(&error),
+        }
+    }
+
+    /// Picks what to send: fresh batches alone, so that nothing is in front of them; then the backlog.
+    fn choose(&mut self, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
+        let most = if self.one_by_one { 1 } else { limits::FRAMES_PER_UPLOAD / 2 };
+        let allowed = self.pace.backlog_allowed(now).min(BACKLOG_REQUEST_BYTES);
+        let spool = self.shared.spool.borrow();
+        let fresh = spool.freshest(FRESH.min(most));
+        if !fresh.is_empty() {
+            return Some((fresh, false));
+        }
+        let old = if allowed > 0 { spool.oldest(allowed, most) } else { Vec::new() };
+        (!old.is_empty()).then_some((old, true))
+    }
+
+    fn idle_until(&self, now: MonoMs) -> MonoMs {
+        if self.shared.spool.borrow().is_empty() {
+            now + Duration::from_secs(3600)
+        } else {
+            self.pace.next_window().max(now + Duration::from_secs(1))
+        }
+    }
+
+    async fn send(&mut self, tickets: &[Ticket], backlog: bool) -> Result<(), LinkError> {
+        let body = self.body(tickets);
+        if body.is_empty() {
+            return Ok(());
+        }
+        if !self.may_spend(u64::try_from(body.len()).unwrap_or(u64::MAX)) {
+            // The plan is nearly used up: only the hourly heartbeat goes, and what is spooled waits for the next cycle.
+            self.pace.wait(self.shared.clock.now(), Duration::from_secs(600));
+            return Ok(());
+        }
+        self.connect().await?;
+        let sent = self.shared.clock.now();
+        self.shared.spool.borrow_mut().offer(tickets, sent);
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let response = self.request(Method::POST, "/v1/batches", "application/octet-stream", body).await?;
+        if backlog {
+            self.pace.sent_backlog(length);
+        }
+        self.take_answer(tickets, &response, sent);
+        if response.status == StatusCode::OK {
+            self.fetch_assignment(&response).await?;
+            self.renew_if_due().await?;
+        }
+        Ok(())
+    }
+
+    /// Puts the owed tables and the batches behind each other. A batch the disk lost is left out.
+    fn body(&self, tickets: &[Ticket]) -> Bytes {
+        let mut spool = self.shared.spool.borrow_mut();
+        let mut tables = BTreeSet::new();
+        let mut batches = Vec::new();
+        for ticket in tickets {
+            if let Some((bytes, table)) = spool.read(*ticket) {
+                batches.extend_from_slice(&bytes);
+                tables.insert(table);
+            }
+        }
+        let mut body = Vec::with_capacity(batches.len());
+        if !batches.is_empty() {
+            for table in tables.intersection(&self.tables_owed) {
+                body.extend(spool.read_table(*table).unwrap_or_default());
+            }
+        }
+        body.extend_from_slice(&batches);
+        Bytes::from(body)
+    }
+
+    fn take_answer(&mut self, tickets: &[Ticket], response: &Response, sent: MonoMs) {
+        let now = self.shared.clock.now();
+        let answer = Answer::decode(&response.body).ok();
+        if let Some(answer) = &answer {
+            self.shared.clock.learn(answer.server_time, sent, now);
+        }
+        let reason = answer.as_ref().map(|a| a.reason.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| response.status.to_string());
+        match response.status {
+            StatusCode::OK => {
+                if let Some(answer) = &answer {
+                    self.pace.answered(answer, now);
+                }
+                self.stored(tickets, now);
+            }
+            StatusCode::CONFLICT if self.owe_tables(answer.as_ref()) => {}
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT => {
+                self.note(Some(reason));
+                let told = response.retry_after.or(answer.map(|a| Duration::from_millis(u64::from(a.retry_after_ms))));
+                self.pace.wait(now, told.filter(|t| !t.is_zero()).unwrap_or(BUSY));
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                tracing::error!(reason, "the collector does not take this agent; samples wait in the spool");
+                self.note(Some(reason));
+                self.pace.wait(now, UNWELCOME);
+            }
+            status if status.is_client_error() => self.refused(tickets, &reason),
+            _ => {
+                self.note(Some(reason));
+                let wait = self.backoff.failed(tls::random_u64());
+                self.pace.wait(now, wait.max(Duration::from_secs(1)));
+            }
+        }
+    }
+
+    fn stored(&mut self, tickets: &[Ticket], now: MonoMs) {
+        self.shared.spool.borrow_mut().acknowledge(tickets);
+        self.tables_owed.clear();
+        self.one_by_one = false;
+        {
+            let mut contact = self.shared.contact.borrow_mut();
+            contact.acknowledged_at = Some(now);
+            contact.acknowledged += u64::try_from(tickets.len()).unwrap_or(0);
+        }
+        self.note(None);
+        self.tell(Event::Acknowledged);
+        self.shared.acknowledged.notify_waiters();
+    }
+
+    /// Notes the tables the collector misses. `false` if it says so again after they were sent.
+    fn owe_tables(&mut self, answer: Option<&Answer>) -> bool {
+        let missing = answer.map(|a| a.missing_tables.clone()).unwrap_or_default();
+        let news = missing.iter().any(|table| !self.tables_owed.contains(table));
+        self.tables_owed.extend(missing);
+        news
+    }
+
+    /// A request the collector will never take: find the batch at fault by sending them alone, and let that one go.
+    fn refused(&mut self, tickets: &[Ticket], reason: &str) {
+        self.note(Some(reason.to_string()));
+        if tickets.len() > 1 {
+            self.one_by_one = true;
+            return;
+        }
+        tracing::error!(reason, "the collector refused a batch for good; it is lost");
+        self.shared.spool.borrow_mut().refuse(tickets);
+    }
+
+    async fn fetch_assignment(&mut self, response: &Response) -> Result<(), LinkError> {
+        let Ok(answer) = Answer::decode(&response.body) else { return Ok(()) };
+        let version = answer.assignment_version;
+        if version == 0 || !self.shared.assignments.borrow().wants(version) {
+            return Ok(());
+        }
+        let response = self.request(Method::GET, "/v1/assignment", "application/json", Bytes::new()).await?;
+        match (response.status, serde_json::from_slice::<Assigned>(&response.body)) {
+            (StatusCode::OK, Ok(assigned)) => self.tell(Event::Assigned { version: assigned.version, yaml: assigned.yaml }),
+            (status, _) => tracing::warn!(%status, "assignment could not be fetched"),
+        }
+        Ok(())
+    }
+
+    async fn renew_if_due(&mut self) -> Result<(), LinkError> {
+        let now = self.shared.clock.now();
+        if self.renewal_checked.is_some_and(|at| now.since(at) < RENEWAL_CHECK) {
+            return Ok(());
+        }
+        self.renewal_checked = Some(now);
+        if !self.identity.is_due_for_renewal(UnixMs::from_seconds(self.shared.clock.wall().system_s)) {
+            return Ok(());
+        }
+        let dir = self.collector.identity_dir.clone();
+        let request = match enroll::renewal_request(&dir) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(%error, "certificate cannot be renewed");
+                return Ok(());
+            }
+        };
+        let response = self.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(request)).await?;
+        match enroll::take_renewal(&dir, response.status, &response.body) {
+            Ok(identity) => self.become_identity(identity),
+            Err(error) => tracing::warn!(%error, "certificate was not renewed"),
+        }
+        Ok(())
+    }
+
+    fn become_identity(&mut self, identity: Identity) {
+        match tls::uplink_config(&identity, self.shared.clock.clone()) {
+            Ok(tls) => {
+                tracing::info!(until = identity.not_after.seconds(), "certificate renewed");
+                (self.tls, self.identity, self.connection) = (Arc::new(tls), identity, None);
+            }
+            Err(error) => tracing::error!(%error, "renewed certificate cannot be used"),
+        }
+    }
+
+    async fn request(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Response, LinkError> {
+        let Some(connection) = &mut self.connection else { return Err(LinkError::Answer("connection is gone".to_string())) };
+        let result = connection.request(method, path, content_type, body).await;
+        let moved = connection.take_moved();
+        self.shared.spent(self.routes().get(self.route).and_then(|r| r.link), moved);
+        if result.is_err() {
+            self.connection = None;
+        }
+        result
+    }
+
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        let routes = self.routes();
+        if self.shared.reconnect.take() {
+            self.connection = None;
+        }
+        if self.connection.as_ref().is_some_and(Connection::is_open) {
+            return Ok(());
+        }
+        self.route %= routes.len();
+        let route = &routes[self.route];
+        let url = &self.collector.urls[route.url];
+        let opened = Connection::open(url, &route.way, self.tls.clone(), &self.prober).await;
+        let link = route.link.map(|link| self.shared.watch.borrow().links[link].name.clone());
+        {
+            let mut contact = self.shared.contact.borrow_mut();
+            (contact.url, contact.link) = (Some(url.to_string()), link.clone());
+        }
+        // A handshake that failed was paid for as well.
+        if opened.is_err() {
+            self.shared.spent(route.link, REPORT_COST / 2);
+        }
+        self.connection = Some(opened?);
+        tracing::info!(url = %url, link = link.as_deref().unwrap_or("any"), "connected to collector");
+        Ok(())
+    }
+
+    /// Lists the ways to try: each allowed link with each URL; the routing table last, unless links are prescribed.
+    fn routes(&self) -> Vec<Route> {
+        let watch = self.shared.watch.borrow();
+        let prescribed = self.shared.report_links.borrow();
+        let mut routes = Vec::new();
+        let links = watch.links.iter().enumerate().filter(|(_, l)| prescribed.is_empty() || prescribed.contains(&l.name));
+        for (place, link) in links {
+            routes.extend((0..self.collector.urls.len()).map(|url| Route { url, link: Some(place), way: link.way.clone() }));
+        }
+        if prescribed.is_empty() || routes.is_empty() {
+            routes.extend((0..self.collector.urls.len()).map(|url| Route { url, link: None, way: Way::default() }));
+        }
+        let mut seen = BTreeSet::new();
+        routes.retain(|r| seen.insert((r.url, format!("{:?}", r.way))));
+        routes
+    }
+
+    fn leave_route(&mut self, error: &LinkError) -> Turn {
+        self.connection = None;
+        self.note(Some(error.to_string()));
+        self.routes_failed += 1;
+        self.route += 1;
+        let now = self.shared.clock.now();
+        if self.routes_failed < self.routes().len() {
+            return Turn::Again;
+        }
+        self.routes_failed = 0;
+        let wait = self.backoff.failed(tls::random_u64()).max(Duration::from_millis(500));
+        if self.backoff.failures() == 1 {
+            tracing::warn!(%error, "no collector can be reached; samples wait in the spool");
+        }
+        self.pace.wait(now, wait);
+        self.tell(Event::Unreachable);
+        Turn::Closed(self.pace.not_before)
+    }
+
+    /// Asks the data plan of the link in use.
+    fn may_spend(&self, body: u64) -> bool {
+        let routes = self.routes();
+        let link = routes[self.route % routes.len()].link;
+        let cost = if self.connection.is_some() { body + body / 10 + 800 } else { body + body / 10 + REPORT_COST };
+        let mut plans = self.shared.plans.borrow_mut();
+        let Some(plan) = link.and_then(|link| plans.get_mut(link)).and_then(Option::as_mut) else { return true };
+        let spending = if plan.stage() >= 4 { Spending::Heartbeat } else { Spending::Report };
+        plan.allows(spending, cost)
+    }
+
+    fn note(&self, error: Option<String>) {
+        let mut contact = self.shared.contact.borrow_mut();
+        contact.connected = self.connection.is_some();
+        contact.last_error = error;
+    }
+
+    fn tell(&self, event: Event) {
+        // The receiver goes only when the program does.
+        let _ = self.events.send(event);
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Assigned {
+    version: u64,
+    yaml: String,
+}

@@ -1,0 +1,363 @@
+//! The uplink against a small collector of its own: real TLS, real HTTP/2, answers as the test wants them.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use super::*;
+use crate::config::{Config, Machine, Watch};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response as Reply};
+use hyper_util::rt::TokioIo;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rusta_wire::{AgentId, Batch, BatchId, Frame, FrameKind, Hold, Reason, SeriesTable};
+use rustls::ServerConfig;
+use rustls::server::WebPkiClientVerifier;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
+use tokio::task::LocalSet;
+
+const AGENT: &str = "00000000000000a7";
+
+/// An authority that can sign servers and agents.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Authority { issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap() }
+    }
+
+    fn sign(&self, name: &str, from_year: i32, to_year: i32) -> (rcgen::Certificate, KeyPair) {
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = rcgen::date_time_ymd(from_year, 1, 1);
+        params.not_after = rcgen::date_time_ymd(to_year, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    fn identity(&self, dir: &Path) -> Identity {
+        let (certificate, key) = self.sign(AGENT, 2020, 2090);
+        crate::identity::store(dir, Some(&key.serialize_pem()), &certificate.pem(), &self.issuer.pem()).unwrap();
+        Identity::load(dir).unwrap()
+    }
+
+    fn server_config(&self, from_year: i32, to_year: i32) -> ServerConfig {
+        let (certificate, key) = self.sign("collector", from_year, to_year);
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13]).unwrap();
+        let mut config = builder.with_client_cert_verifier(verifier).with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
+    }
+}
+
+/// What the small collector says and what it saw.
+#[derive(Default)]
+struct Script {
+    /// Answers before it settles on 200.
+    replies: RefCell<VecDeque<(u16, Answer)>>,
+    settled: RefCell<Answer>,
+    assignment: RefCell<Option<String>>,
+    /// For each accepted upload, the sequence numbers in it.
+    uploads: RefCell<Vec<Vec<u64>>>,
+    connections: std::cell::Cell<u32>,
+    tables: RefCell<BTreeSet<TableId>>,
+    /// Sequence numbers it refuses for good.
+    poison: RefCell<Vec<u64>>,
+}
+
+async fn collector(authority: &Authority, script: Rc<Script>, from_year: i32, to_year: i32) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let tls = tokio_rustls::TlsAcceptor::from(Arc::new(authority.server_config(from_year, to_year)));
+    tokio::task::spawn_local(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (tls, script) = (tls.clone(), script.clone());
+            tokio::task::spawn_local(async move {
+                let Ok(stream) = tls.accept(stream).await else { return };
+                script.connections.set(script.connections.get() + 1);
+                let service = service_fn(move |request| reply(request, script.clone()));
+                let _ = hyper::server::conn::http2::Builder::new(LocalExecutor).serve_connection(TokioIo::new(stream), service).await;
+            });
+        }
+    });
+    address
+}
+
+#[derive(Clone, Copy)]
+struct LocalExecutor;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+async fn reply(request: Request<Incoming>, script: Rc<Script>) -> Result<Reply<Full<Bytes>>, Infallible> {
+    let path = request.uri().path().to_string();
+    let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let (status, bytes) = match path.as_str() {
+        "/v1/batches" => {
+            let (status, answer) = take_upload(&body, &script);
+            (status, answer.encode())
+        }
+        "/v1/assignment" => (200, script.assignment.borrow().clone().unwrap_or_default().into_bytes()),
+        _ => (404, Vec::new()),
+    };
+    Ok(Reply::builder().status(status).body(Full::new(Bytes::from(bytes))).unwrap())
+}
+
+fn take_upload(body: &[u8], script: &Script) -> (u16, Answer) {
+    if let Some((status, answer)) = script.replies.borrow_mut().pop_front() {
+        return (status, answer);
+    }
+    let mut sequences = Vec::new();
+    let mut missing = Vec::new();
+    for frame in Frame::read_all(body).map(Result::unwrap) {
+        match frame.kind {
+            FrameKind::Table => {
+                script.tables.borrow_mut().insert(SeriesTable::decode(&frame.payload).unwrap().id());
+            }
+            FrameKind::Batch => {
+                let head = Batch::head(&frame.payload).unwrap();
+                sequences.push(head.id.sequence.0);
+                if !script.tables.borrow().contains(&head.table) {
+                    missing.push(head.table);
+                }
+            }
+            FrameKind::Mark => panic!("a mark was sent"),
+        }
+    }
+    if !missing.is_empty() {
+        return (409, Answer { missing_tables: missing, ..Answer::default() });
+    }
+    if sequences.iter().any(|s| script.poison.borrow().contains(s)) {
+        return (422, Answer { reason: "poison".into(), ..Answer::default() });
+    }
+    script.uploads.borrow_mut().push(sequences);
+    (200, script.settled.borrow().clone())
+}
+
+struct Agent {
+    shared: Rc<Shared>,
+    events: mpsc::UnboundedReceiver<Event>,
+    _dir: tempfile::TempDir,
+}
+
+const SETTINGS: &str = "links: [{ name: gov, network: gov }]\ntargets: []\n";
+
+fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
+    let dir = tempfile::tempdir().unwrap();
+    let urls: Vec<String> = urls.iter().map(|a| format!("\"https://{a}\"")).collect();
+    let text = format!(
+        "collector: {{ urls: [{}], identity_dir: {2}/id }}\nspool: {{ dir: {2}/spool, sync: never }}\n{1}",
+        urls.join(","),
+        SETTINGS,
+        dir.path().display()
+    );
+    let config = Config::parse(&text, &Machine::default()).unwrap();
+    let shared = Rc::new(Shared::open(&config).unwrap());
+    shared.adopt(Rc::new(config.watch()));
+    for _ in 0..owed {
+        spool_one(&shared);
+    }
+    let identity = authority.identity(&dir.path().join("id"));
+    let prober = Rc::new(Prober::new(shared.clock.settings(vec![])));
+    let (teller, events) = mpsc::unbounded_channel();
+    let uplink = Uplink::new(shared.clone(), config.collector.unwrap(), identity, prober, teller).unwrap();
+    tokio::task::spawn_local(uplink.run());
+    Agent { shared, events, _dir: dir }
+}
+
+fn spool_one(shared: &Shared) {
+    let mut spool = shared.spool.borrow_mut();
+    let table = SeriesTable::default();
+    let now = shared.clock.now();
+    let batch = Batch {
+        id: BatchId { agent: AgentId(0xa7), boot: shared.clock.boot(), sequence: spool.next_sequence() },
+        covers: 1,
+        from: now,
+        until: now,
+        clock: shared.clock.believed(),
+        reason: Reason::Interval,
+        summary_s: 0,
+        thinned: 0,
+        dropped: 0,
+        table: table.id(),
+        samples: Vec::new(),
+    };
+    spool.append(batch, &table, false).unwrap();
+    shared.wake.notify_one();
+}
+
+fn run(story: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limited = async { tokio::time::timeout(Duration::from_secs(60), story).await.expect("not done within a minute") };
+    LocalSet::new().block_on(&runtime, limited);
+}
+
+async fn until(what: impl Fn() -> bool) {
+    while !what() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn paced(bytes: u32) -> Answer {
+    Answer { server_time: UnixMs(1_900_000_000_000), backlog_bytes: bytes, ..Answer::default() }
+}
+
+#[test]
+fn fresh_goes_first_then_the_backlog_on_one_connection() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 40);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        let uploads = script.uploads.borrow().clone();
+        assert_eq!(uploads[0], [39, 38, 37]);
+        assert_eq!(uploads[1][0], 0);
+        let mut all: Vec<u64> = uploads.concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..40).collect::<Vec<_>>(), "each once");
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(script.connections.get(), 1);
+        assert_eq!(agent.shared.clock.believed().source, rusta_wire::ClockSource::Collector);
+    });
+}
+
+#[test]
+fn a_held_backlog_waits_and_fresh_data_does_not() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = Answer { hold: Hold::Backlog, ..paced(1 << 20) };
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 20);
+        until(|| script.uploads.borrow().len() == 1).await;
+        spool_one(&agent.shared);
+        until(|| script.uploads.borrow().len() == 2).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(*script.uploads.borrow(), [vec![19, 18, 17], vec![20]]);
+        assert_eq!(agent.shared.spool.borrow().depth().frames, 17);
+    });
+}
+
+#[test]
+fn nothing_is_freed_by_anything_but_a_200() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        let busy = Answer { retry_after_ms: 50, ..Answer::default() };
+        script.replies.borrow_mut().extend([(429, busy.clone()), (503, busy.clone()), (429, busy)]);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 2);
+        until(|| script.replies.borrow().len() == 1).await;
+        assert_eq!(agent.shared.spool.borrow().depth().frames, 2);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(script.uploads.borrow().concat(), [1, 0]);
+    });
+}
+
+#[test]
+fn a_batch_that_will_never_be_taken_does_not_stop_the_others() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        script.poison.borrow_mut().push(1);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 6);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        let mut all = script.uploads.borrow().concat();
+        all.sort_unstable();
+        assert_eq!(all, [0, 2, 3, 4, 5]);
+        assert_eq!(agent.shared.spool.borrow().depth().refused, 1);
+    });
+}
+
+#[test]
+fn the_next_url_is_tried_when_one_is_dead() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[dead, address], &authority, 1);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(agent.shared.contact.borrow().url.as_deref(), Some(format!("https://{address}").as_str()));
+    });
+}
+
+#[test]
+fn a_wrong_authority_and_an_expired_certificate_are_refused() {
+    run(async {
+        let (ours, theirs) = (Authority::new(), Authority::new());
+        let script = Rc::new(Script::default());
+        let wrong = collector(&theirs, script.clone(), 2020, 2090).await;
+        let expired = collector(&ours, script.clone(), 2020, 2024).await;
+        for address in [wrong, expired] {
+            let mut agent = start(&[address], &ours, 1);
+            assert!(matches!(agent.events.recv().await, Some(Event::Unreachable)));
+            let error = agent.shared.contact.borrow().last_error.clone().unwrap();
+            assert!(error.starts_with("tls: "), "{error}");
+            assert_eq!(agent.shared.spool.borrow().depth().frames, 1);
+        }
+        assert_eq!(script.uploads.borrow().len(), 0);
+    });
+}
+
+#[test]
+fn a_certificate_from_the_future_is_taken_by_a_clock_that_knows_no_better() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        // To a program built before 2080, this is what a certificate of today is to a router in 1970.
+        let address = collector(&authority, script.clone(), 2080, 2090).await;
+        let agent = start(&[address], &authority, 1);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(script.uploads.borrow().len(), 1);
+    });
+}
+
+#[test]
+fn assignments_are_fetched_when_their_version_changes() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = Answer { assignment_version: 7, ..paced(0) };
+        *script.assignment.borrow_mut() = Some(r#"{"version":7,"yaml":"targets: []"}"#.to_string());
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let mut agent = start(&[address], &authority, 1);
+        assert!(matches!(agent.events.recv().await, Some(Event::Acknowledged)));
+        let Some(Event::Assigned { version, yaml }) = agent.events.recv().await else { panic!("no assignment") };
+        assert_eq!((version, yaml.as_str()), (7, "targets: []"));
+        let watch: Watch = Config::parse(SETTINGS, &Machine::default()).unwrap().assigned(&yaml).unwrap();
+        assert_eq!(watch.links.len(), 1);
+    });
+}
+
+#[test]
+fn a_report_never_leaves_by_a_link_that_is_gone() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let mut agent = start(&[address], &authority, 0);
+        let text = "report: { links: [gone] }\nlinks: [{ name: gone, network: apn, interface: nosuch0, hotplug: true }]";
+        let config = Config::parse(text, &Machine::default()).unwrap();
+        agent.shared.adopt(Rc::new(config.watch()));
+        *agent.shared.report_links.borrow_mut() = config.report.links;
+        spool_one(&agent.shared);
+        assert!(matches!(agent.events.recv().await, Some(Event::Unreachable)));
+        assert_eq!(script.connections.get(), 0);
+    });
+}

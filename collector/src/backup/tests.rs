@@ -1,0 +1,87 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rusta_wire::UnixMs;
+
+use super::*;
+use crate::log::tests::{batch, upload};
+use crate::log::{Keeping, Log, Position};
+use crate::store::audit::{self, Deed};
+use crate::store::{Store, StoreError};
+
+const NOW: UnixMs = UnixMs(1_795_251_600_000);
+
+fn open_log(data_dir: &Path) -> Log {
+    Log::open(Keeping { dir: log::dir_in(data_dir), retention_days: 9, group_commit: Duration::from_millis(1) }).unwrap()
+}
+
+/// Saves a cursor the way readers of the log do: after what it points at.
+fn save_cursor(store: &Store, position: u64) {
+    let deed = Deed { at: UnixMs(position as i64), actor: "cli", action: "cursor", subject: "log", detail: "" };
+    store.write(|tx| audit::record(tx, &deed)).unwrap();
+}
+
+fn cursor(store: &Store) -> u64 {
+    let newest = "SELECT max(at) FROM audit WHERE action = 'cursor'";
+    store.read(|tx| Ok::<_, StoreError>(tx.query_row(newest, [], |row| row.get::<_, i64>(0))?)).unwrap().cast_unsigned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_under_load_holds_everything_acknowledged_before_it() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(dir.path()).unwrap();
+    crate::identity::Authority::rotate(dir.path(), NOW).unwrap();
+    let log = open_log(dir.path());
+    let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let load = tokio::spawn({
+        let (log, store, stop, acknowledged) = (log.clone(), store.clone(), stop.clone(), acknowledged.clone());
+        async move {
+            for n in 0.. {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                log.append(upload(&log, "S1", NOW, &[batch(1, 1, n, 1)])).await.unwrap();
+                save_cursor(&store, n + 1);
+                acknowledged.store(n + 1, Ordering::Relaxed);
+            }
+        }
+    });
+    while acknowledged.load(Ordering::Relaxed) < 50 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let out = elsewhere.path().join("backup");
+    let before = acknowledged.load(Ordering::Relaxed);
+    backup(dir.path(), &out).unwrap();
+    let after = acknowledged.load(Ordering::Relaxed);
+    stop.store(true, Ordering::Relaxed);
+    load.await.unwrap();
+    assert!(after > before, "nothing was written during the backup; the test proves nothing");
+
+    let restored = elsewhere.path().join("data");
+    restore(&out, &restored).unwrap();
+    let held: Vec<u64> = open_log(&restored).read_from(Position(0), 1_000_000).unwrap().iter().map(|s| s.head.id.sequence.0).collect();
+    assert!(held.len() as u64 >= before, "{} of {before} acknowledged batches", held.len());
+    assert_eq!(held, (0..held.len() as u64).collect::<Vec<_>>());
+    let cursor = cursor(&Store::open(&restored).unwrap());
+    assert!(before <= cursor && cursor <= held.len() as u64, "the cursor {cursor} points past the log of {}", held.len());
+    assert_eq!(std::fs::read(restored.join("authority/1.key")).unwrap(), std::fs::read(dir.path().join("authority/1.key")).unwrap());
+    assert_eq!(std::fs::metadata(&out).unwrap().permissions().mode() & 0o077, 0, "others can read the authority's key");
+}
+
+#[test]
+fn a_damaged_backup_and_a_full_directory_are_refused_and_change_nothing() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    save_cursor(&Store::open(dir.path()).unwrap(), 1);
+    let out = elsewhere.path().join("backup");
+    backup(dir.path(), &out).unwrap();
+    assert!(restore(&out, dir.path()).is_err(), "a directory in use was overwritten");
+    let damaged = elsewhere.path().join("damaged");
+    std::fs::copy(&out, &damaged).unwrap();
+    Connection::open(&damaged).unwrap().execute("UPDATE chunks SET bytes = zeroblob(length(bytes)) WHERE part = 0", []).unwrap();
+    let target = elsewhere.path().join("data");
+    let error = restore(&damaged, &target).unwrap_err();
+    assert!(format!("{error:#}").contains("state.sqlite is damaged"), "{error:#}");
+    assert!(!target.exists() && restore(dir.path(), &target).is_err());
+    restore(&out, &target).unwrap();
+}
