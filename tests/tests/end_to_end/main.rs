@@ -3,6 +3,12 @@
 // A test is allowed to fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
+mod examples;
 mod harness;
 mod kills;
+mod lab;
+mod run_script;
+mod spool;
 mod strangers;
+mod uplinks;
