@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::extract::ConnectInfo;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,18 +21,16 @@ use crate::advance::{self, Advance};
 use crate::api;
 use crate::clock;
 use crate::config::{Config, TlsFiles};
+use crate::follow::Follower;
 use crate::identity::Identity;
 use crate::ingest::{self, Admission, Ingest};
 use crate::inventory::Versions;
 use crate::log::{self, Keeping, Log};
 use crate::port::{self, Limits, Port};
-use crate::sink;
+use crate::process::{self, StopSignals};
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::web::{self, WebState};
-
-/// How often another process' changes are looked for: revocation is promised within a second.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How long open requests get when the collector stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -54,9 +50,7 @@ const VISITOR_IDLE: Duration = Duration::from_secs(120);
 /// What keeps it from starting: a port in use, a data directory that cannot be written, a file that is damaged.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut told_to_stop = StopSignals::listen()?;
-    raise_descriptor_limit();
-    // The HTTP client takes the process' provider; a second installation changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    process::raise_descriptor_limit();
     let store = Store::open(&config.data_dir)?;
     let telemetry = Telemetry::default();
     let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
@@ -76,29 +70,22 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         advance::Parts { log: log.clone(), store: store.clone(), inventories: inventory.clone(), thresholds: config.thresholds.clone() },
         clock::now(),
     )?;
-    let snapshots = advance.snapshots();
     let (stop_advance, advance_stop) = watch::channel(false);
     let snapshots = advance.snapshots();
     let advance = advance.run(advance_stop);
-
-    // Copies: time-series databases.
-    let (stop_sinks, sinks_stop) = watch::channel(false);
-    let parts = sink::Parts { config: &config, log: &log, store: &store, snapshots: snapshots.clone(), telemetry: &telemetry };
-    let sinks = sink::start(&parts, &sinks_stop)?;
 
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
     let people = people_port(&config, &telemetry).await?;
     let people_at = people.listener.local_addr()?;
-    let web = WebState::new(snapshots, store.clone())
+    let pages = WebState::new(snapshots, store.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_secure_cookies(config.http.tls.is_some())
         .with_now_max_age(config.thresholds.now_max_age);
-    let router = web::router(web, api::routes()).merge(telemetry.router());
+    let router = web::router(pages, api::routes()).merge(telemetry.router());
     let people = tokio::spawn(people.serve(people_stop, move |peer| {
         // The login's rate limit counts by address.
-        let router = router.clone().layer(axum::Extension(ConnectInfo(peer.address)));
-        hyper_util::service::TowerToHyperService::new(router)
+        hyper_util::service::TowerToHyperService::new(router.clone().layer(axum::Extension(ConnectInfo(peer.address))))
     }));
 
     // The first writers: agents.
@@ -118,7 +105,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         patience: config.agents.patience,
     });
     let agents = tokio::spawn(agents.serve(agents_stop, move |peer| ingest.session(peer)));
-    let follower = follow_store(store.clone(), identity, config.clone(), inventories, server_configs);
+    let follower = tokio::spawn(Follower { store, identity, config: config.clone(), inventories, server_configs }.run());
     tracing::info!(agents = %agents_at, people = %people_at, data = %config.data_dir.display(), "serving");
 
     told_to_stop.recv().await;
@@ -126,22 +113,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     follower.abort();
     drain("agents' port", &stop_agents, agents).await;
     drain("engine", &stop_advance, advance).await;
-    for sink in sinks {
-        drain("sink", &stop_sinks, sink).await;
-    }
     drain("people's port", &stop_people, people).await;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;
     tracing::info!("stopped");
     Ok(())
-}
-
-/// Allows as many descriptors as the system lets us: every agent keeps a connection.
-pub(crate) fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "the descriptor limit could not be raised; fewer agents can be connected at once");
-    }
 }
 
 async fn drain(what: &str, stop: &watch::Sender<bool>, stage: JoinHandle<()>) {
@@ -178,65 +154,4 @@ async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receive
         limits: Limits { connections: config.agents.connections, patience: config.agents.patience, idle: AGENT_IDLE, drain: DRAIN },
         counters,
     })
-}
-
-/// Takes up what other processes change: revoked agents, imported inventories, a rotated authority.
-fn follow_store(
-    store: Store,
-    identity: Identity,
-    config: Config,
-    inventories: watch::Sender<Arc<Versions>>,
-    server_configs: watch::Sender<Arc<rustls::ServerConfig>>,
-) -> JoinHandle<()> {
-    let renew_after = crate::identity::SERVER_VALIDITY / 2;
-    tokio::spawn(async move {
-        let mut seen = None;
-        let mut made_at = clock::now();
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let now = clock::now();
-            let mut renew = now.since(made_at) >= renew_after;
-            match store.foreign_changes() {
-                Ok(changes) if seen.replace(changes) != Some(changes) => {
-                    let taken_up = take_up(&store, &identity, &config, &inventories);
-                    renew |= taken_up.unwrap_or_else(|error| {
-                        tracing::error!(error = %format!("{error:#}"), "a change of another process could not be taken up");
-                        false
-                    });
-                }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "the state database cannot be watched"),
-            }
-            if renew {
-                match ingest::server_config(&identity.authority(), &config.agents.names, now) {
-                    Ok(made) => drop(server_configs.send_replace(made)),
-                    Err(error) => tracing::error!(%error, "the server's certificate could not be made anew"),
-                }
-                made_at = now;
-            }
-        }
-    })
-}
-
-/// Reads again what other processes may have changed; `true` if the authority did.
-fn take_up(store: &Store, identity: &Identity, config: &Config, inventories: &watch::Sender<Arc<Versions>>) -> anyhow::Result<bool> {
-    let versions = inventories.borrow().reload(store)?;
-    inventories.send_replace(Arc::new(versions));
-    Ok(identity.reload(&config.data_dir, clock::now())?)
-}
-
-/// SIGTERM and SIGINT.
-struct StopSignals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl StopSignals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(StopSignals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn recv(&mut self) {
-        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
-    }
 }

@@ -389,7 +389,7 @@ async fn the_slow_are_not_waited_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_half_open_connections_do_not_keep_an_agent_out() {
-    crate::app::raise_descriptor_limit();
+    crate::process::raise_descriptor_limit();
     let stand = Stand::start().await;
     let device = stand.device("S1").await;
     let mut crowd = Vec::new();
