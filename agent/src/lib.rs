@@ -12,6 +12,7 @@ pub mod files;
 pub mod health;
 pub mod identity;
 pub mod ladder;
+pub mod modem;
 pub mod packet;
 pub mod probe;
 pub mod probe_once;

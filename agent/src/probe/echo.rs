@@ -53,6 +53,9 @@ pub(super) enum News {
     Undeliverable,
 }
 
+/// News with the sequence number of the packet it is about.
+type Letter = (u16, News);
+
 /// The open sockets, by way and family.
 #[derive(Debug, Default)]
 pub(super) struct Echoes {
@@ -101,7 +104,7 @@ struct Shared {
     index: u32,
     sequence: AtomicU16,
     next_send: Mutex<Instant>,
-    waiting: Mutex<HashMap<(IpAddr, u16), Sender<(u16, News)>>>,
+    waiting: Mutex<HashMap<(IpAddr, u16), Sender<Letter>>>,
 }
 
 impl Drop for Echo {
@@ -144,9 +147,9 @@ impl Echo {
 pub(super) struct EchoRound {
     echo: Arc<Echo>,
     target: IpAddr,
-    sender: Sender<(u16, News)>,
+    sender: Sender<Letter>,
     sequences: Vec<u16>,
-    news: Receiver<(u16, News)>,
+    news: Receiver<Letter>,
 }
 
 impl Drop for EchoRound {
@@ -203,7 +206,7 @@ impl Shared {
     }
 
     /// Reserves a sequence number that no open round to this target uses.
-    fn take_place(&self, target: IpAddr, sender: &Sender<(u16, News)>) -> u16 {
+    fn take_place(&self, target: IpAddr, sender: &Sender<Letter>) -> u16 {
         let mut waiting = locked(&self.waiting);
         loop {
             let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ mod process;
 mod rates;
 mod resolve;
 mod round;
+mod serial;
 mod stream;
 #[cfg(test)]
 mod tests_support;

@@ -36,7 +36,7 @@ pub fn trusted_noon() -> WallTime {
 }
 
 pub fn prober_at(wall: WallTime, resolvers: Vec<SocketAddr>) -> Prober {
-    let system_us = Arc::new(|| i64::from(nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap().tv_sec()) * 1_000_000);
+    let system_us = Arc::new(|| nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap().tv_sec() * 1_000_000);
     Prober::new(Settings { resolvers, wall: Arc::new(move || wall), system_us })
 }
 
@@ -63,6 +63,23 @@ pub fn in_own_network(test: impl FnOnce() + Send + 'static) {
     if let Err(panic) = thread.join() {
         std::panic::resume_unwind(panic);
     }
+}
+
+/// Runs a test on a thread that sees changes to /usr/sbin nobody else sees.
+pub fn in_own_mounts(test: impl FnOnce() + Send + 'static) {
+    in_own_network(|| {
+        use nix::mount::{MsFlags, mount};
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS | nix::sched::CloneFlags::CLONE_FS).unwrap();
+        let none: Option<&str> = None;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (upper, work) = (dir.path().join("upper"), dir.path().join("work"));
+        fs::create_dir(&upper).unwrap();
+        fs::create_dir(&work).unwrap();
+        let options = format!("lowerdir=/usr/sbin,upperdir={},workdir={}", upper.display(), work.display());
+        mount(Some("overlay"), "/usr/sbin", Some("overlay"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        test();
+    });
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
