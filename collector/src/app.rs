@@ -28,6 +28,7 @@ use crate::inventory::Versions;
 use crate::log::{self, Keeping, Log};
 use crate::port::{self, Limits, Port};
 use crate::process::{self, StopSignals};
+use crate::sink;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 use crate::web::{self, WebState};
@@ -51,6 +52,8 @@ const VISITOR_IDLE: Duration = Duration::from_secs(120);
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut told_to_stop = StopSignals::listen()?;
     process::raise_descriptor_limit();
+    // The HTTP client takes the process' provider; a second installation changes nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(&config.data_dir)?;
     let telemetry = Telemetry::default();
     let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
@@ -73,6 +76,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop_advance, advance_stop) = watch::channel(false);
     let snapshots = advance.snapshots();
     let advance = advance.run(advance_stop);
+
+    // Copies: time-series databases.
+    let (stop_sinks, sinks_stop) = watch::channel(false);
+    let parts = sink::Parts { config: &config, log: &log, store: &store, snapshots: snapshots.clone(), telemetry: &telemetry };
+    let sinks = sink::start(&parts, &sinks_stop)?;
 
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
@@ -113,6 +121,9 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     follower.abort();
     drain("agents' port", &stop_agents, agents).await;
     drain("engine", &stop_advance, advance).await;
+    for sink in sinks {
+        drain("sink", &stop_sinks, sink).await;
+    }
     drain("people's port", &stop_people, people).await;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;
