@@ -105,7 +105,7 @@ impl Agent {
 
     fn heed(&mut self, event: Event) {
         match event {
-            Event::Acknowledged => self.shared.assignments.borrow_mut().acknowledged(),
+            Event::Acknowledged { connected } => self.shared.assignments.borrow_mut().acknowledged(connected),
             Event::Unreachable => {}
             Event::Assigned { version, yaml } => match self.config.assigned(&yaml) {
                 Ok(watch) => {

@@ -75,9 +75,10 @@ impl Assignments {
         self.failed = Some(version);
     }
 
-    /// An acknowledgement came: what is on trial is good.
-    pub fn acknowledged(&mut self) {
-        let Some((assignment, _)) = self.trial.take() else { return };
+    /// An acknowledgement came over a connection opened at `connected`: what was on trial by then is good. A connection from
+    /// before proves nothing about the links of the trial.
+    pub fn acknowledged(&mut self, connected: MonoMs) {
+        let Some((assignment, _)) = self.trial.take_if(|(_, since)| connected >= *since) else { return };
         let written = serde_json::to_vec(&assignment).map_err(std::io::Error::from).and_then(|b| files::replace(&self.file, &b, 0o600));
         if let Err(error) = written {
             tracing::warn!(%error, "assignment was not written; it is fetched again after a restart");
@@ -124,7 +125,7 @@ mod tests {
         all.begin(assignment(1), MonoMs(0));
         assert!(!all.wants(1) && all.wants(2));
         assert_eq!(Assignments::load(dir.path()).good(), None, "a power cut ends a trial");
-        all.acknowledged();
+        all.acknowledged(MonoMs(5));
         assert_eq!(Assignments::load(dir.path()).good(), Some(&assignment(1)));
     }
 
@@ -133,8 +134,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut all = Assignments::load(dir.path());
         all.begin(assignment(1), MonoMs(0));
-        all.acknowledged();
+        all.acknowledged(MonoMs(5));
         all.begin(assignment(2), MonoMs(1_000));
+        all.acknowledged(MonoMs(5));
         assert_eq!(all.judge(MonoMs(600_000)), Verdict::Stay);
         assert_eq!(all.judge(MonoMs(601_000)), Verdict::RollBack(Some(assignment(1))));
         assert!(!all.wants(2) && all.wants(3) && !all.wants(1));

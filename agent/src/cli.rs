@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Faults};
-use crate::{app, enroll, probe_once, status};
+use crate::{app, enroll, privilege, probe_once, status};
 
 /// Probes the links of a village site, keeps what it saw, reports it over mTLS.
 #[derive(Debug, Parser)]
@@ -145,6 +145,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Run(args) => {
             log_to_stderr();
             let config = Config::load(&args.config)?;
+            privilege::drop_the_rest();
             on_this_thread(app::run(&args.config, config))
         }
         Command::Probe(args) => on_this_thread(probe_once::run(&args)),

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod ladder;
 pub mod modem;
 pub mod packet;
+pub mod privilege;
 pub mod probe;
 pub mod probe_once;
 pub mod sample;

@@ -105,7 +105,7 @@ impl Shared {
 
     /// Writes the plans' use to disk, if a reservation grew or the program is at rest.
     pub fn save_plans(&self, at_rest: bool) {
-        let changed = self.plans.borrow_mut().iter_mut().flatten().fold(false, |changed, plan| plan.take_unsaved() || changed);
+        let changed = self.plans.borrow_mut().iter_mut().flatten().filter_map(|plan| plan.take_unsaved().then_some(())).count() > 0;
         if !changed && !at_rest {
             return;
         }

@@ -6,6 +6,8 @@
 //! assignment --yaml::read--> text::Assigned --over the local one--> Watch { links, targets }
 //! ```
 
+mod place;
+
 pub mod text;
 pub mod units;
 pub mod yaml;

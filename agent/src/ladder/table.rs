@@ -123,7 +123,8 @@ impl LinkReport {
 
 impl TargetLine {
     fn text(&self, language: Language) -> String {
-        let time = ["rtt_us_p50", "connect_us", "query_us", "first_byte_us"].iter().find_map(|metric| self.values.get(*metric));
+        let time =
+            ["rtt_us_p50", "rtt_us_min", "connect_us", "query_us", "first_byte_us"].iter().find_map(|metric| self.values.get(*metric));
         let time = time.map(|us| format!("{:.1} ms", *us as f64 / 1000.0)).unwrap_or_default();
         let place = ltr(&format!("{} {}", self.name, self.address), language);
         format!("     {place}  {}  {}\n", outcome_name(self.outcome, language), ltr(&time, language))

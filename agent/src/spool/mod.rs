@@ -16,6 +16,8 @@
 
 mod mark;
 mod ranges;
+mod recovery;
+mod room;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -25,7 +27,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::Flock;
 use rusta_wire::journal::{Journal, Place};
 use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Sequence, SeriesTable, TableId};
 
@@ -40,9 +42,6 @@ const SEGMENT_BYTES_MAX: u64 = 256 * 1024;
 
 /// Smallest segment: the largest frame must fit beside its marks.
 const SEGMENT_BYTES_MIN: u64 = 80 * 1024;
-
-/// What may wait in memory when the disk refuses: an hour of one-minute batches.
-const MEMORY_BYTES: usize = 64 * 1024;
 
 /// What one forced write costs a flash at least: a page of data and one of the file system's journal.
 const SYNC_BYTES: u64 = 8 * 1024;
@@ -147,9 +146,9 @@ impl Spool {
     /// # Errors
     /// Only a second agent on the same directory.
     pub fn open(settings: config::Spool, boot: BootId, now: MonoMs) -> Result<Spool, InUse> {
-        let lock = lock(&settings)?;
+        let lock = recovery::lock(&settings)?;
         let segment_bytes = (settings.max_bytes / SEGMENTS).clamp(SEGMENT_BYTES_MIN.min(settings.max_bytes / 4), SEGMENT_BYTES_MAX);
-        let mut found = Found::default();
+        let mut found = recovery::Found::default();
         let journal = match Journal::open(&settings.dir, segment_bytes, |place, frame| found.take(place, frame)) {
             Ok((journal, recovery)) => {
                 found.damaged_bytes = recovery.damaged_bytes;
@@ -467,13 +466,6 @@ impl Spool {
         self.disk_works = error.is_none();
     }
 
-    fn bound_memory(&mut self) {
-        while self.memory.values().map(Vec::len).sum::<usize>() > MEMORY_BYTES {
-            let Some(oldest) = self.entries.iter().find(|e| e.place.segment == IN_MEMORY).copied() else { return };
-            self.drop_entry(&oldest);
-        }
-    }
-
     fn frame_bytes(&self, place: Place) -> io::Result<Vec<u8>> {
         match (&self.journal, self.memory.get(&place.offset)) {
             (_, Some(bytes)) if place.segment == IN_MEMORY => Ok(bytes.clone()),
@@ -488,135 +480,6 @@ impl Spool {
         let bytes = self.frame_bytes(entry.place).ok()?;
         let batch = Batch::decode(&Frame::read(&bytes).ok()?.0.payload, &table).ok()?;
         Some((batch, table))
-    }
-
-    /// Gives up one batch and counts its samples.
-    fn drop_entry(&mut self, entry: &Entry) {
-        let samples = self.batch_of(entry).map_or(1, |(batch, _)| batch.samples.len());
-        self.depth.dropped += u64::try_from(samples).unwrap_or(0);
-        self.forget(&[self.ticket(entry)]);
-    }
-
-    /// Thins, then drops, the oldest until `length` more bytes fit with room to work in.
-    fn make_room(&mut self, length: usize) {
-        let reserve = self.settings.max_bytes / 8;
-        let over = |spool: &Spool| {
-            let bytes = spool.journal.as_ref().map_or(0, Journal::bytes);
-            bytes + u64::try_from(length).unwrap_or(0) + reserve > spool.settings.max_bytes
-        };
-        if !over(self) {
-            return;
-        }
-        self.free_segments();
-        while over(self) && (self.thin(thin::FINE) || self.thin(thin::COARSE) || self.drop_oldest()) {
-            self.free_segments();
-        }
-    }
-
-    fn drop_oldest(&mut self) -> bool {
-        let Some(oldest) = self.entries.first().copied() else {
-            // Nothing waits: the head itself is the rest. Begin another, so that this one can go.
-            return self.journal.as_mut().is_some_and(|journal| journal.head_length() > 0 && journal.rotate().is_ok());
-        };
-        self.drop_entry(&oldest);
-        if self.journal.as_ref().is_some_and(|j| j.full_segments().is_empty() && j.head_length() > self.settings.max_bytes / 2) {
-            let _ = self.journal.as_mut().map(Journal::rotate);
-        }
-        true
-    }
-}
-
-fn lock(settings: &config::Spool) -> Result<Option<Flock<File>>, InUse> {
-    let file = std::fs::create_dir_all(&settings.dir).and_then(|()| File::create(settings.dir.join("lock")));
-    // A directory that takes no file is told when the journal is opened.
-    let Ok(file) = file else { return Ok(None) };
-    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(Some(lock)),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Err(InUse(settings.dir.display().to_string())),
-        Err(_) => Ok(None),
-    }
-}
-
-/// What recovery reads, before marks are settled against batches.
-#[derive(Default)]
-struct Found {
-    tables: Vec<StoredTable>,
-    batches: Vec<(rusta_wire::batch::Head, Place)>,
-    marks: mark::Summary,
-    damaged_bytes: u64,
-}
-
-impl Found {
-    fn take(&mut self, place: Place, frame: &Frame<'_>) {
-        match frame.kind {
-            FrameKind::Table => {
-                let id = TableId::of(&frame.payload);
-                self.tables.retain(|t| t.id != id);
-                self.tables.push(StoredTable { id, place: Some(place) });
-            }
-            FrameKind::Batch => self.batches.extend(Batch::head(&frame.payload).ok().map(|head| (head, place))),
-            FrameKind::Mark => self.marks.take(&frame.payload),
-        }
-    }
-
-    fn settle(mut self, boot: BootId, spool: &mut Spool) {
-        let mut order = std::mem::take(&mut self.marks.boots);
-        order.extend(self.batches.iter().map(|(head, _)| head.id.boot));
-        order.push(boot);
-        let present = |id: &BootId| *id == boot || self.batches.iter().any(|(head, _)| head.id.boot == *id);
-        let mut boots: Vec<BootId> = Vec::new();
-        for id in order.into_iter().filter(present) {
-            if !boots.contains(&id) {
-                boots.push(id);
-            }
-        }
-        boots.retain(|id| *id != boot);
-        boots.push(boot);
-        spool.entries = self.waiting(&boots);
-        spool.boots = boots.into_iter().map(|id| (id, self.marks.lives.remove(&id).unwrap_or_default())).collect();
-        spool.tables = self.tables;
-        spool.depth.damaged_bytes = self.damaged_bytes;
-        let seen = self.batches.iter().filter(|(head, _)| head.id.boot == boot);
-        let seen = seen.map(|(head, _)| head.id.sequence.0 + u64::from(head.covers)).max().unwrap_or(0);
-        if let Some((_, life)) = spool.boots.last_mut() {
-            life.next = life.next.max(seen).max(life.offered.end()).max(life.done.end());
-            if self.damaged_bytes > 0 {
-                // Damage may have eaten the last batches of this boot. A gap is better than a number used twice.
-                life.next += self.damaged_bytes;
-            }
-            (spool.depth.thinned, spool.depth.dropped) = (life.thinned, life.dropped);
-        }
-    }
-
-    /// Lists what still waits, oldest first.
-    fn waiting(&self, boots: &[BootId]) -> Vec<Entry> {
-        let entry = |(head, place): &(rusta_wire::batch::Head, Place)| {
-            if self.marks.is_done(head.id) {
-                return None;
-            }
-            Some(Entry {
-                boot: to_u16(boots.iter().position(|b| *b == head.id.boot)?),
-                // A batch whose table is gone can never be read by anybody.
-                table: to_u16(self.tables.iter().position(|t| t.id == head.table)?),
-                sequence: head.id.sequence.0,
-                covers: head.covers,
-                summary_s: head.summary_s,
-                place: *place,
-                offered: self.marks.lives.get(&head.id.boot).is_some_and(|life| life.offered.contains(head.id.sequence.0)),
-            })
-        };
-        let mut entries: Vec<Entry> = self.batches.iter().filter_map(entry).collect();
-        // What was merged is in the journal beside what it was merged from, until that segment goes.
-        entries.sort_by_key(|e| (e.boot, e.sequence, std::cmp::Reverse(e.covers)));
-        let mut reach = (u16::MAX, 0);
-        entries.retain(|e| {
-            let covered = reach.0 == e.boot && e.end() <= reach.1;
-            if !covered {
-                reach = (e.boot, e.end());
-            }
-            !covered
-        });
-        entries
     }
 }
 

@@ -235,7 +235,7 @@ fn a_directory_that_takes_nothing_costs_nothing_but_memory() {
     for _ in 0..2_000 {
         append(&mut spool, BOOT, false);
     }
-    assert!(spool.depth().bytes <= MEMORY_BYTES as u64 && spool.depth().dropped > 0);
+    assert!(spool.depth().bytes <= room::MEMORY_BYTES as u64 && spool.depth().dropped > 0);
     let waiting: Vec<_> = spool.freshest(1);
     spool.acknowledge(&waiting);
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use rusta_wire::{Answer, MonoMs, TableId, UnixMs, limits};
+use rusta_wire::{Answer, Batch, Frame, MonoMs, TableId, UnixMs, limits};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -54,7 +54,10 @@ const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 #[derive(Debug)]
 pub enum Event {
     /// A batch was acknowledged.
-    Acknowledged,
+    Acknowledged {
+        /// When the connection it went by was opened.
+        connected: MonoMs,
+    },
     /// Every way to every collector failed.
     Unreachable,
     /// The collector has another assignment for this agent.
@@ -113,6 +116,7 @@ pub struct Uplink {
     prober: Rc<Prober>,
     events: mpsc::UnboundedSender<Event>,
     connection: Option<Connection>,
+    connected: MonoMs,
     /// The route in use, or to be tried next; and how many failed in a row.
     route: usize,
     routes_failed: usize,
@@ -147,6 +151,7 @@ impl Uplink {
             prober,
             events,
             connection: None,
+            connected: MonoMs(0),
             route: 0,
             routes_failed: 0,
             pace,
@@ -240,15 +245,20 @@ impl Uplink {
         Ok(())
     }
 
-    /// Puts the owed tables and the batches behind each other. A batch the disk lost is left out.
+    /// Puts the owed tables and the batches behind each other. A batch the disk lost is left out; one that was measured under
+    /// another identity is let go, because no collector may take it from this one.
     fn body(&self, tickets: &[Ticket]) -> Bytes {
         let mut spool = self.shared.spool.borrow_mut();
         let mut tables = BTreeSet::new();
         let mut batches = Vec::new();
         for ticket in tickets {
-            if let Some((bytes, table)) = spool.read(*ticket) {
+            let Some((bytes, table)) = spool.read(*ticket) else { continue };
+            if self.is_own(&bytes) {
                 batches.extend_from_slice(&bytes);
                 tables.insert(table);
+            } else {
+                tracing::error!(sequence = %ticket.sequence, "a batch of another identity cannot be reported and is lost");
+                spool.refuse(&[*ticket]);
             }
         }
         let mut body = Vec::with_capacity(batches.len());
@@ -259,6 +269,11 @@ impl Uplink {
         }
         body.extend_from_slice(&batches);
         Bytes::from(body)
+    }
+
+    fn is_own(&self, frame: &[u8]) -> bool {
+        let head = Frame::read(frame).ok().and_then(|(frame, _)| Batch::head(&frame.payload).ok());
+        head.is_some_and(|head| head.id.agent == self.identity.agent)
     }
 
     fn take_answer(&mut self, tickets: &[Ticket], response: &Response, sent: MonoMs) {
@@ -305,7 +320,7 @@ impl Uplink {
             contact.acknowledged += u64::try_from(tickets.len()).unwrap_or(0);
         }
         self.note(None);
-        self.tell(Event::Acknowledged);
+        self.tell(Event::Acknowledged { connected: self.connected });
         self.shared.acknowledged.notify_waiters();
     }
 
@@ -399,6 +414,7 @@ impl Uplink {
         self.route %= routes.len();
         let route = &routes[self.route];
         let url = &self.collector.urls[route.url];
+        let began = self.shared.clock.now();
         let opened = Connection::open(url, &route.way, self.tls.clone(), &self.prober).await;
         let link = route.link.map(|link| self.shared.watch.borrow().links[link].name.clone());
         {
@@ -410,6 +426,7 @@ impl Uplink {
             self.shared.spent(route.link, REPORT_COST / 2);
         }
         self.connection = Some(opened?);
+        self.connected = began;
         tracing::info!(url = %url, link = link.as_deref().unwrap_or("any"), "connected to collector");
         Ok(())
     }

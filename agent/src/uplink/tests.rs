@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response as Reply};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rusta_wire::{AgentId, Batch, BatchId, Frame, FrameKind, Hold, Reason, SeriesTable};
+use rusta_wire::{AgentId, BatchId, FrameKind, Hold, Reason, SeriesTable};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -184,11 +184,15 @@ fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
 }
 
 fn spool_one(shared: &Shared) {
+    spool_as(shared, AgentId(0xa7));
+}
+
+fn spool_as(shared: &Shared, agent: AgentId) {
     let mut spool = shared.spool.borrow_mut();
     let table = SeriesTable::default();
     let now = shared.clock.now();
     let batch = Batch {
-        id: BatchId { agent: AgentId(0xa7), boot: shared.clock.boot(), sequence: spool.next_sequence() },
+        id: BatchId { agent, boot: shared.clock.boot(), sequence: spool.next_sequence() },
         covers: 1,
         from: now,
         until: now,
@@ -289,6 +293,21 @@ fn a_batch_that_will_never_be_taken_does_not_stop_the_others() {
 }
 
 #[test]
+fn batches_of_another_identity_are_let_go_and_stop_nothing() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 0);
+        spool_as(&agent.shared, AgentId(0));
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(*script.uploads.borrow(), [[1]]);
+        assert_eq!(agent.shared.spool.borrow().depth().refused, 1);
+    });
+}
+
+#[test]
 fn the_next_url_is_tried_when_one_is_dead() {
     run(async {
         let (authority, script) = (Authority::new(), Rc::new(Script::default()));
@@ -338,7 +357,7 @@ fn assignments_are_fetched_when_their_version_changes() {
         *script.assignment.borrow_mut() = Some(r#"{"version":7,"yaml":"targets: []"}"#.to_string());
         let address = collector(&authority, script.clone(), 2020, 2090).await;
         let mut agent = start(&[address], &authority, 1);
-        assert!(matches!(agent.events.recv().await, Some(Event::Acknowledged)));
+        assert!(matches!(agent.events.recv().await, Some(Event::Acknowledged { .. })));
         let Some(Event::Assigned { version, yaml }) = agent.events.recv().await else { panic!("no assignment") };
         assert_eq!((version, yaml.as_str()), (7, "targets: []"));
         let watch: Watch = Config::parse(SETTINGS, &Machine::default()).unwrap().assigned(&yaml).unwrap();

@@ -1,0 +1,53 @@
+//! What the agent may do on the router: open raw sockets and tie sockets to interfaces (CAP_NET_RAW), nothing else.
+//!
+//! Started as root, as procd does, it keeps the uid, so that its files and devices stay its own, and drops every other
+//! capability, also for the programs it starts. Started unprivileged, it has nothing to drop.
+
+use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
+
+const KEPT: Capability = Capability::CAP_NET_RAW;
+
+/// Drops everything but the kept capability, for good. Call it before the first thread is started.
+pub fn drop_the_rest() {
+    if let Err(error) = narrow() {
+        tracing::warn!(%error, "privileges could not be dropped");
+    }
+    // A plugin with a set-uid bit must not get back what was given up.
+    if let Err(error) = nix::sys::prctl::set_no_new_privs() {
+        tracing::warn!(%error, "programs started by the agent may gain privileges");
+    }
+}
+
+fn narrow() -> Result<(), CapsError> {
+    let had = caps::read(None, CapSet::Permitted)?;
+    let keep: CapsHashSet = had.iter().copied().filter(|c| *c == KEPT).collect();
+    if had.contains(&Capability::CAP_SETPCAP) {
+        for capability in caps::all().into_iter().filter(|c| *c != KEPT) {
+            // A kernel older than this list has fewer to drop.
+            let _ = caps::drop(None, CapSet::Bounding, capability);
+        }
+    }
+    caps::clear(None, CapSet::Ambient)?;
+    caps::set(None, CapSet::Inheritable, &CapsHashSet::new())?;
+    caps::set(None, CapSet::Effective, &keep)?;
+    caps::set(None, CapSet::Permitted, &keep)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_raw_sockets_are_kept() {
+        // Capabilities are a thread's own; the other tests keep theirs.
+        std::thread::spawn(|| {
+            drop_the_rest();
+            let left = caps::read(None, CapSet::Permitted).unwrap();
+            assert!(left.iter().all(|c| *c == KEPT), "{left:?}");
+            assert!(caps::read(None, CapSet::Effective).unwrap().iter().all(|c| *c == KEPT));
+            assert!(nix::sys::prctl::get_no_new_privs().unwrap());
+        })
+        .join()
+        .unwrap();
+    }
+}
