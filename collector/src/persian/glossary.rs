@@ -102,7 +102,7 @@ glossary! {
     breakdown: "به تفکیک", "broken down by";
     source: "منبع", "source";
     as_of: "به تاریخ", "as of";
-    trend: "روند", "trend";
+    trend: "روند ۱۴ روز", "14-day trend";
     history: "پیشینه", "history";
     availability: "دسترس‌پذیری", "availability";
     // States as groups.

@@ -7,6 +7,7 @@ use rusta_wire::UnixMs;
 use tokio::sync::watch;
 
 use crate::engine::Snapshot;
+use crate::log::Log;
 use crate::people::People;
 use crate::store::Store;
 
@@ -16,6 +17,8 @@ pub struct WebState {
     snapshot: watch::Receiver<Arc<Snapshot>>,
     /// The state database.
     pub store: Store,
+    /// The log, for charts; without it pages show no round trips.
+    pub log: Option<Log>,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look.
@@ -38,6 +41,7 @@ impl WebState {
         WebState {
             snapshot,
             store,
+            log: None,
             people,
             anonymous_viewer: false,
             public_status: false,
@@ -45,6 +49,12 @@ impl WebState {
             now_max_age,
             clock: crate::clock::now,
         }
+    }
+
+    /// Draws charts from the log.
+    #[must_use]
+    pub fn with_log(self, log: Log) -> Self {
+        WebState { log: Some(log), ..self }
     }
 
     /// Lets visitors without a login look; only for a loopback address.

@@ -5,27 +5,42 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
+use rusqlite::Connection;
 use rusta_wire::Network;
 use serde::Deserialize;
 
+use super::incidents::IncidentLine;
 use super::map::{MapView, map_view};
+use crate::day::Day;
 use crate::engine::{AgentState, Snapshot, VillageState};
+use crate::history::ObjectKind;
 use crate::inventory::{RegionId, RegionKind};
 use crate::kpi::{Weight, connected_share_now};
 use crate::persian::{Named, words};
+use crate::store::StoreError;
 use crate::view::{
     AgentFilter, Attention, Counts, FigureView, LinkCounts, Place, RegionRow, Sight, SiteFilter, SiteRow, Tally, Time, agents, attention,
     children, path_to, roots, sites,
 };
 use crate::web::asked::Asked;
 use crate::web::html::{Html, url_part};
+use crate::web::incidents;
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
-use crate::web::svg::{bounds_bar, share_bar};
+use crate::web::svg::{bounds_bar, share_bar, spark};
 use crate::web::tone::Tone;
 
 /// What fits beside the map without scrolling a wall screen.
-const ATTENTION_ROWS: usize = 12;
+const ATTENTION_ROWS: usize = 10;
+
+/// The largest open incidents shown; all of them are a page of their own.
+const INCIDENT_ROWS: usize = 5;
+
+/// Open incidents counted.
+const MOST_INCIDENTS: u32 = 500;
+
+/// Days of the trend.
+const TREND_DAYS: i64 = 14;
 
 /// A rural district has a few dozen sites; more are found through the list of sites.
 const SITES_HERE: usize = 60;
@@ -39,7 +54,9 @@ struct OverviewPage {
     headline: Option<FigureView>,
     headline_tone: &'static str,
     headline_bar: Html,
-    trend: Html,
+    trend: Option<Html>,
+    incidents: Vec<IncidentLine>,
+    open_incidents: usize,
     states: Vec<StateTile>,
     networks: Vec<NetworkLine>,
     map: Option<MapView>,
@@ -137,15 +154,27 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
     let silent = AgentFilter { states: vec![AgentState::Silent], region, ..AgentFilter::default() };
     let silent = u32::try_from(agents(snapshot, sight, &silent).len()).unwrap_or(u32::MAX);
 
+    let mut open =
+        match incidents::list(web, snapshot, region.map_or(sight, |id| sight.narrowed(inventory, id)), true, None, MOST_INCIDENTS) {
+            Ok(open) => open,
+            Err(error) => return asked.failed(&error),
+        };
+    open.sort_by_key(|row| std::cmp::Reverse(row.sites));
     let page = OverviewPage {
         kind: region.map(|id| inventory.region(id).kind),
         path: region.and_then(|id| inventory.region(id).parent).map_or_else(Vec::new, |parent| path_to(inventory, parent, sight)),
         headline_tone: tone_of(&headline),
         headline_bar: headline.as_ref().map_or_else(Html::default, |figure| figure_bar(&p, figure)),
         headline,
-        trend: Html::default(),
+        trend: trend(web, snapshot, region, &p),
+        open_incidents: open.len(),
+        incidents: open.into_iter().take(INCIDENT_ROWS).map(|row| IncidentLine::of(&p, row)).collect(),
         states: state_tiles(&p, &counts, silent, region.map(|id| inventory.region(id).code.as_str())),
-        networks: Network::ALL.iter().map(|network| network_line(&p, *network, counts.network(*network))).collect(),
+        networks: Network::ALL
+            .iter()
+            .filter(|network| counts.network(**network).total > 0)
+            .map(|network| network_line(&p, *network, counts.network(*network)))
+            .collect(),
         map: map_view(snapshot, region, sight, asked.prefs.lang),
         legend: legend(&p, &counts),
         attention: attention(snapshot, sight, region, if p.wall { 16 } else { ATTENTION_ROWS }),
@@ -174,6 +203,41 @@ impl Figures {
         let figure = self.0.get(&snapshot.inventory.region(region).code)?;
         Some(FigureView::of(&snapshot.inventory, region, figure, Time(snapshot.at)))
     }
+}
+
+/// Draws the connected share of each of the last days, from the state seconds of the region's villages.
+fn trend(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>, p: &Page) -> Option<Html> {
+    let inventory = &snapshot.inventory;
+    let is_whole = region.is_none_or(|id| inventory.region(id).parent.is_none() && roots(inventory, Sight::Everything).len() == 1);
+    let codes: Option<Vec<&str>> = (!is_whole).then(|| {
+        let villages = snapshot.villages.iter().filter(|village| region.is_some_and(|id| inventory.is_within(village.region, id)));
+        villages.map(|village| inventory.region(village.region).code.as_str()).collect()
+    });
+    let today = Day::of(p.at);
+    let days: Vec<_> = std::iter::successors(Some(today), |day| Some(day.previous())).take(TREND_DAYS as usize).collect();
+    let known = web.store.read(|db| daily_shares(db, *days.last().unwrap_or(&today), codes.as_deref())).ok()?;
+    let values: Vec<_> = days.iter().rev().map(|day| known.get(day).copied()).collect();
+    let svg = spark(&values, 0.02, p.w.trend);
+    (known.len() > 1).then_some(svg)
+}
+
+/// Reads connected seconds over known seconds of villages, by day.
+fn daily_shares(db: &Connection, since: Day, codes: Option<&[&str]>) -> Result<HashMap<Day, f64>, StoreError> {
+    let sql = "SELECT d.day, sum(d.up + d.degraded), sum(d.up + d.degraded + d.down) FROM daily_seconds d JOIN objects o ON o.id = d.object
+               WHERE d.kind = ?1 AND d.day >= ?2 AND (?3 IS NULL OR o.code IN (SELECT value FROM json_each(?3))) GROUP BY d.day";
+    let codes = codes.map(|codes| serde_json::Value::from(codes).to_string());
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map((ObjectKind::Village.code(), since.0, codes), |row| {
+        Ok((Day(row.get(0)?), row.get::<_, f64>(1)?, row.get::<_, f64>(2)?))
+    })?;
+    let mut shares = HashMap::new();
+    for row in rows {
+        let (day, connected, known) = row?;
+        if known > 0.0 {
+            shares.insert(day, connected / known);
+        }
+    }
+    Ok(shares)
 }
 
 fn child_row(p: &Page, snapshot: &Snapshot, figures: &Figures, row: RegionRow) -> ChildRow {

@@ -8,12 +8,14 @@ use axum::response::Response;
 use rusta_wire::{Metric, Rung, Verdict};
 use serde::Deserialize;
 
+use super::incidents::IncidentLine;
 use crate::engine::LinkState;
 use crate::persian::{Named, Window, decimal, integer, isolate};
 use crate::view::{LinkDetail, LinkPast, OutageView, SiteDetail, SitePast, Step, StepState, TargetRow, Time, site_detail};
 use crate::web::archive::site_past;
 use crate::web::asked::Asked;
 use crate::web::html::{Html, escape};
+use crate::web::incidents;
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
 use crate::web::svg::{Round, Stretch, ribbon, rtt_chart};
@@ -30,6 +32,7 @@ struct SitePage {
     ribbon: Option<Html>,
     ribbon_legend: Vec<(Tone, &'static str)>,
     links: Vec<LinkPanel>,
+    incidents: Vec<IncidentLine>,
     outages: Vec<OutageLine>,
 }
 
@@ -79,6 +82,9 @@ pub struct Shown {
 /// The ranges offered, the first by default.
 const RANGES: [(&str, u64); 4] = [("24h", 1), ("7d", 7), ("30d", 30), ("365d", 365)];
 
+/// Incidents of a site shown.
+const INCIDENTS: usize = 5;
+
 /// Shows a site.
 pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
     let snapshot = web.snapshot();
@@ -87,6 +93,10 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
     let until = snapshot.at.max(asked.at);
     let window = Window { from: until - Duration::from_secs(days * 86_400), until };
     let (reader, wanted) = (web.clone(), site.clone());
+    let of_site = match incidents::of_site(&web, &site.site.code, INCIDENTS) {
+        Ok(rows) => rows,
+        Err(error) => return asked.failed(&error),
+    };
     let past = match tokio::task::spawn_blocking(move || site_past(&reader, &wanted, window)).await {
         Ok(Ok(past)) => past,
         Ok(Err(error)) => return asked.failed(&error),
@@ -101,6 +111,7 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
         ranges: range_tabs(&p, range),
         ribbon: state_ribbon(&p, &past, window),
         ribbon_legend: ribbon_legend(&p, &past),
+        incidents: of_site.into_iter().map(|row| IncidentLine::of(&p, row)).collect(),
         outages: past.links.iter().flat_map(|link| &link.outages).map(|outage| outage_line(&p, outage)).rev().take(40).collect(),
         links: site.links.iter().map(|link| link_panel(&p, link, &past, window)).collect(),
         site,
