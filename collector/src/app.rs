@@ -87,6 +87,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let people = people_port(&config, &telemetry).await?;
     let people_at = people.listener.local_addr()?;
     let pages = WebState::new(snapshots, store.clone())
+        .with_log(log.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_secure_cookies(config.http.tls.is_some())
         .with_now_max_age(config.thresholds.now_max_age);
