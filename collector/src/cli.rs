@@ -44,6 +44,9 @@ enum Command {
     Serve,
     /// Check the configuration and everything it refers to; print every mistake with its line and column.
     Check,
+    /// Test alert rules over stored history, list them.
+    #[command(subcommand)]
+    Alerts(crate::notify::command::AlertsCommand),
     /// Tokens for new agents, the list of agents, revocation.
     #[command(subcommand)]
     Agents(AgentsCommand),
@@ -129,6 +132,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Check => check(place),
         Command::Backup(backup) => backup.run(place),
         Command::Restore(restore) => restore.run(place),
+        Command::Alerts(command) => crate::notify::command::run(place, &command),
         Command::Agents(command) => identity::command::run(place, &command),
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Sink(command) => Ok(command.run(&place.config()?)?),
@@ -145,7 +149,8 @@ fn serve(place: &Place) -> Result<(), Failure> {
 }
 
 fn check(place: &Place) -> Result<(), Failure> {
-    place.config()?;
+    let config = place.config()?;
+    crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     println!("the configuration is good");
     Ok(())
 }

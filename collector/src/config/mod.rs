@@ -31,6 +31,19 @@ pub struct Config {
     pub thresholds: Thresholds,
     /// Databases that get a copy.
     pub sinks: Vec<Sink>,
+    /// The files that say who hears of what.
+    pub alerts: AlertFiles,
+}
+
+/// The files that say who hears of what; without one the rules that ship hold and nobody is called.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AlertFiles {
+    /// The rules, such as `configs/alerts.yaml`.
+    pub rules: Option<PathBuf>,
+    /// People, turns, routes and channels, such as `configs/oncall.yaml`.
+    pub oncall: Option<PathBuf>,
+    /// A folder of channel presets that win over those that ship.
+    pub channels: Option<PathBuf>,
 }
 
 /// The port for agents: mTLS with the collector's own CA.

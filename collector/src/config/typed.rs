@@ -19,6 +19,15 @@ pub(super) struct Config {
     log: Log,
     thresholds: TypedThresholds,
     sinks: Vec<Sink>,
+    alerts: Alerts,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Alerts {
+    rules: Option<PathBuf>,
+    oncall: Option<PathBuf>,
+    channels: Option<PathBuf>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -115,6 +124,7 @@ impl Config {
             log: self.log.mean(&mut wrong),
             thresholds: self.thresholds.mean(&mut wrong),
             sinks: sinks(self.sinks, &mut wrong),
+            alerts: super::AlertFiles { rules: self.alerts.rules, oncall: self.alerts.oncall, channels: self.alerts.channels },
         };
         if wrong.is_empty() { Ok(config) } else { Err(wrong) }
     }

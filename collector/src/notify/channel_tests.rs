@@ -219,7 +219,8 @@ async fn the_modem_spool_holds_one_file_for_one_call() {
         let mine = names.filter(|name| name.starts_with(prefix)).collect::<Vec<_>>();
         assert_eq!(mine.len(), 1, "{form}: {mine:?}");
     }
-    let file = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().contains("rusta-")).unwrap();
+    let file =
+        std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().path()).find(|p| p.to_string_lossy().contains("rusta-")).unwrap();
     let body = std::fs::read(file).unwrap();
     assert!(body.starts_with(b"To: 989121234567\nAlphabet: UCS\n\n"));
 }

@@ -24,7 +24,7 @@ use super::desk::Desk;
 use super::keep::{Kept, keep, keep_time, load};
 use super::outbox::Outbox;
 use super::setup::Setup;
-use crate::config::Mistakes;
+use crate::config::{AlertFiles, Mistakes};
 use crate::engine::Snapshot;
 use crate::engine::incident::{IncidentId, Incidents, Settings};
 use crate::inventory::Inventory;
@@ -40,16 +40,10 @@ const REPEAT: Duration = Duration::from_secs(60);
 /// A look older than this means that the notifier is not well, so the dead-man's switch falls silent.
 const WELL: Duration = Duration::from_secs(60);
 
-/// Where the notifier's files are; without a file the rules that ship hold and nobody is called.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct NotifyConfig {
-    /// `alerts.yaml`.
-    pub rules: Option<PathBuf>,
-    /// `oncall.yaml`.
-    pub oncall: Option<PathBuf>,
-    /// A folder of channel presets that win over those that ship.
-    pub channels: Option<PathBuf>,
-}
+/// A snapshot this old is not the present.
+const CAUGHT_UP: Duration = Duration::from_secs(30);
+/// How long after a start the notifier waits for the present; then it judges what there is.
+const CATCH_UP: Duration = Duration::from_secs(120);
 
 /// Why the notifier cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -68,33 +62,31 @@ pub enum NotifyError {
     Store(#[from] StoreError),
 }
 
-impl NotifyConfig {
-    /// Reads the files.
-    ///
-    /// # Errors
-    /// Every mistake in them, or a file that cannot be read.
-    pub fn read(&self) -> Result<(Rules, Setup, HashMap<String, Channel>), NotifyError> {
-        let presets = presets(self.channels.as_deref()).map_err(NotifyError::Mistakes)?;
-        let names = presets.iter().map(|preset| preset.name.clone()).collect::<Vec<_>>();
-        let rules = match &self.rules {
-            Some(path) => crate::rules::parse(&path.display().to_string(), &text_of(path)?),
-            None => crate::rules::parse("configs/alerts.yaml", DEFAULT_RULES),
-        };
-        let setup = match &self.oncall {
-            Some(path) => super::setup::parse(&path.display().to_string(), &text_of(path)?, &names),
-            None => Ok(Setup::default()),
-        };
-        let (rules, setup) = match (rules, setup) {
-            (Ok(rules), Ok(setup)) => (rules, setup),
-            (rules, setup) => {
-                let wrong = rules.err().into_iter().chain(setup.err()).flat_map(|mistakes| mistakes.0);
-                return Err(NotifyError::Mistakes(Mistakes(wrong.collect())));
-            }
-        };
-        let channel = |used: &super::setup::ChannelUse| Ok((used.name.clone(), Channel::build(used, &presets)?));
-        let channels = setup.channels.iter().map(channel).collect::<Result<HashMap<_, _>, ChannelError>>()?;
-        Ok((rules, setup, channels))
-    }
+/// Reads the rules, the people and the channels; without a file the rules that ship hold and nobody is called.
+///
+/// # Errors
+/// Every mistake in the files, a file that cannot be read, a channel that cannot be built.
+pub fn read_files(files: &AlertFiles) -> Result<(Rules, Setup, HashMap<String, Channel>), NotifyError> {
+    let presets = presets(files.channels.as_deref()).map_err(NotifyError::Mistakes)?;
+    let names = presets.iter().map(|preset| preset.name.clone()).collect::<Vec<_>>();
+    let rules = match &files.rules {
+        Some(path) => crate::rules::parse(&path.display().to_string(), &text_of(path)?),
+        None => crate::rules::parse("configs/alerts.yaml", DEFAULT_RULES),
+    };
+    let setup = match &files.oncall {
+        Some(path) => super::setup::parse(&path.display().to_string(), &text_of(path)?, &names),
+        None => Ok(Setup::default()),
+    };
+    let (rules, setup) = match (rules, setup) {
+        (Ok(rules), Ok(setup)) => (rules, setup),
+        (rules, setup) => {
+            let wrong = rules.err().into_iter().chain(setup.err()).flat_map(|mistakes| mistakes.0);
+            return Err(NotifyError::Mistakes(Mistakes(wrong.collect())));
+        }
+    };
+    let channel = |used: &super::setup::ChannelUse| Ok((used.name.clone(), Channel::build(used, &presets)?));
+    let channels = setup.channels.iter().map(channel).collect::<Result<HashMap<_, _>, ChannelError>>()?;
+    Ok((rules, setup, channels))
 }
 
 fn text_of(path: &PathBuf) -> Result<String, NotifyError> {
@@ -253,8 +245,12 @@ async fn look_on<K>(
     K: Fn(&Snapshot) -> Vec<KpiFact> + Send + Sync + 'static,
 {
     let kpis = Arc::new(kpis);
+    let started_at = clock();
     while snapshots.changed().await.is_ok() {
         let snapshot = snapshots.borrow_and_update().clone();
+        if clock().since(snapshot.at) > CAUGHT_UP && clock().since(started_at) < CATCH_UP {
+            continue; // The engine still reads what it had read before the last stop: that is not the present.
+        }
         let kpis = kpis.clone();
         // Judging a storm and writing it down takes long enough to keep it off the runtime's threads.
         let done = tokio::task::spawn_blocking(move || {

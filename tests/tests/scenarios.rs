@@ -1,0 +1,55 @@
+//! Scenarios as data: a topology and a timeline in; incidents, calls and their reasons out.
+//!
+//! Each file of `scenarios/` is one story. Time passes in steps of five seconds near an event and thirty elsewhere, through
+//! the real notifier over a real state database, so that a restart in a story is a restart.
+
+#[path = "scenarios/story.rs"]
+mod story;
+#[path = "scenarios/world.rs"]
+mod world;
+
+use std::path::Path;
+
+use story::Story;
+use world::World;
+
+fn tell(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(format!("{name}.toml"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let story: Story = toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    World::new(&story).live(&story);
+}
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { tell(stringify!($name)); })*
+
+        #[test]
+        fn every_file_is_told() {
+            let told = [$(stringify!($name)),*];
+            let files = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios")).unwrap();
+            for file in files {
+                let file = file.unwrap().path();
+                let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+                assert!(told.contains(&name.as_str()), "{name} is not among the scenarios");
+            }
+        }
+    };
+}
+
+scenarios! {
+    pop_and_strangers
+    parent_recovers_child_does_not
+    restart_in_the_middle
+    storm
+    collector_down_an_hour
+    clock_jump
+    two_parents
+    maintenance_of_a_parent
+    mast_nobody_monitors
+    escalation_until_acknowledged
+    flapping_cause
+    class_a_in_time
+    night_ticket_waits
+    shift_digest
+}
