@@ -26,6 +26,7 @@ use crate::identity::Identity;
 use crate::ingest::{self, Admission, Ingest};
 use crate::inventory::Versions;
 use crate::log::{self, Keeping, Log};
+use crate::notify;
 use crate::port::{self, Limits, Port};
 use crate::process::{self, StopSignals};
 use crate::sink;
@@ -82,6 +83,11 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let parts = sink::Parts { config: &config, log: &log, store: &store, snapshots: snapshots.clone(), telemetry: &telemetry };
     let sinks = sink::start(&parts, &sinks_stop)?;
 
+    // Who is called, when nobody looks.
+    let (stop_notify, notify_stop) = watch::channel(false);
+    let registry = inventory.borrow().at(clock::now());
+    let notifying = notify::start(&config, &store, &registry, snapshots.clone(), notify_stop)?;
+
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
     let people = people_port(&config, &telemetry).await?;
@@ -125,6 +131,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     for sink in sinks {
         drain("sink", &stop_sinks, sink).await;
     }
+    drain("notifier", &stop_notify, notifying).await;
     drain("people's port", &stop_people, people).await;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;

@@ -28,11 +28,14 @@ use crate::config::{AlertFiles, Mistakes};
 use crate::engine::Snapshot;
 use crate::engine::incident::{IncidentId, Incidents, Settings};
 use crate::inventory::Inventory;
+use crate::kpi::{Weight, connected_share_now};
 use crate::rules::{DEFAULT_RULES, Facts, KpiFact, Rules, Watch};
 use crate::store::{Store, StoreError};
 
 /// How often the time of the last look is kept when nothing else is: well inside the gap that means "we slept".
 const KEEP_TIME: Duration = Duration::from_secs(30);
+/// How often rules about sites, metrics and KPIs are looked at: they hold for minutes, so this is soon enough.
+const EVERYTHING: Duration = Duration::from_secs(15);
 /// How often the outbox is looked at when nobody says that something is in it: retries become due by themselves.
 const LOOK_INTO_OUTBOX: Duration = Duration::from_millis(500);
 /// How often Alertmanager hears again what holds; it forgets after five minutes.
@@ -103,6 +106,7 @@ pub struct Notifier {
     watch: Watch,
     desk: Desk,
     kept_at: UnixMs,
+    looked_at_everything: UnixMs,
 }
 
 impl Notifier {
@@ -114,7 +118,17 @@ impl Notifier {
         let kept = store.read(|tx| load(tx, settings.clone(), inventory))?;
         let Kept { incidents, watch, cases, memory } = kept;
         let desk = Desk::new(setup.clone(), cases, memory);
-        Ok(Notifier { store, settings, rules: Arc::new(rules), setup, incidents, watch, desk, kept_at: UnixMs(0) })
+        Ok(Notifier {
+            store,
+            settings,
+            rules: Arc::new(rules),
+            setup,
+            incidents,
+            watch,
+            desk,
+            kept_at: UnixMs(0),
+            looked_at_everything: UnixMs(0),
+        })
     }
 
     /// Returns the incidents as of the last look.
@@ -137,7 +151,7 @@ impl Notifier {
     ///
     /// # Errors
     /// What the state database says.
-    pub fn look(&mut self, snapshot: &Snapshot, kpis: Vec<KpiFact>) -> Result<usize, StoreError> {
+    pub fn look(&mut self, snapshot: &Snapshot, kpis: impl Fn(&Snapshot) -> Vec<KpiFact>) -> Result<usize, StoreError> {
         let looked = self.look_once(snapshot, kpis);
         if looked.is_err() {
             *self = Notifier::open(
@@ -151,11 +165,15 @@ impl Notifier {
         looked
     }
 
-    fn look_once(&mut self, snapshot: &Snapshot, kpis: Vec<KpiFact>) -> Result<usize, StoreError> {
+    fn look_once(&mut self, snapshot: &Snapshot, kpis: impl Fn(&Snapshot) -> Vec<KpiFact>) -> Result<usize, StoreError> {
         self.take_up_work(snapshot.at)?;
         let events = self.incidents.advance(snapshot);
         let mut facts = Facts::new(snapshot, &self.incidents);
-        facts.kpis = kpis;
+        facts.everything = self.looked_at_everything > snapshot.at || snapshot.at.since(self.looked_at_everything) >= EVERYTHING;
+        if facts.everything {
+            facts.kpis = kpis(snapshot);
+            self.looked_at_everything = snapshot.at;
+        }
         let changes = self.watch.look(&self.rules, &facts);
         let work = self.desk.advance(&self.rules, &facts, changes);
         let something = !events.is_empty() || self.watch.changed().next().is_some() || !work.is_empty();
@@ -193,6 +211,20 @@ impl Notifier {
         }
         Ok(())
     }
+}
+
+/// Computes the KPI of now that rules may ask for, with each region's goal.
+pub fn connected_share(snapshot: &Snapshot, max_age: Duration) -> Vec<KpiFact> {
+    let goal = |region| {
+        let goals = snapshot.inventory.goals.iter().filter(|goal| goal.kpi == connected_share_now::KPI.id && goal.region == region);
+        goals.map(|goal| goal.value).next()
+    };
+    let figures = connected_share_now::figures(snapshot, Weight::Village, max_age);
+    let fact = |figure: crate::kpi::Figure| {
+        let region = snapshot.inventory.region_by_code(&figure.region)?;
+        Some(KpiFact { id: figure.id.to_owned(), region, value: figure.value, goal: goal(region) })
+    };
+    figures.into_iter().filter_map(fact).collect()
 }
 
 /// What the notifier's tasks share.
@@ -254,8 +286,7 @@ async fn look_on<K>(
         let kpis = kpis.clone();
         // Judging a storm and writing it down takes long enough to keep it off the runtime's threads.
         let done = tokio::task::spawn_blocking(move || {
-            let facts = kpis(&snapshot);
-            let looked = notifier.look(&snapshot, facts);
+            let looked = notifier.look(&snapshot, kpis.as_ref());
             (notifier, looked)
         });
         let Ok((back, looked)) = done.await else {

@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub impacts: HashMap<IncidentId, Impact>,
     /// KPIs of now that rules ask for.
     pub kpis: Vec<KpiFact>,
+    /// Whether to look at everything; else only at incidents, whose calls are in a hurry.
+    pub everything: bool,
     /// The 14-day median of a metric on a link, where history knows one.
     pub median: &'a dyn Fn(LinkId, Metric) -> Option<f64>,
 }
@@ -40,7 +42,7 @@ impl<'a> Facts<'a> {
     /// Gathers what does not need the history.
     pub fn new(snapshot: &'a Snapshot, incidents: &'a Incidents) -> Self {
         let impacts = incidents.open().map(|incident| (incident.id, Impact::of(incident, snapshot))).collect();
-        Facts { snapshot, incidents, impacts, kpis: Vec::new(), median: &|_, _| None }
+        Facts { snapshot, incidents, impacts, kpis: Vec::new(), everything: true, median: &|_, _| None }
     }
 
     /// Returns the time of the facts.

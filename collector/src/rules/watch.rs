@@ -133,6 +133,11 @@ impl Watch {
         let mut kept = BTreeMap::new();
         self.changed.clear();
         for rule in &rules.rules {
+            if !facts.everything && !matches!(rule.condition, Condition::Incident(_)) {
+                let standing = self.alerts.keys().filter(|(name, _)| *name == rule.name).cloned().collect::<Vec<_>>();
+                kept.extend(standing.into_iter().filter_map(|key| self.alerts.remove_entry(&key)));
+                continue;
+            }
             for seen in self.seen(rule, facts) {
                 let key = (rule.name.clone(), seen.subject.clone());
                 let before = self.alerts.remove(&key);

@@ -103,7 +103,7 @@ impl World {
         for view in self.snapshot.links.iter_mut().filter(|view| matches!(view.state, LinkState::Up | LinkState::Degraded)) {
             view.evidence_at = Some(at);
         }
-        self.notifier.as_mut().unwrap().look(&self.snapshot, Vec::new()).unwrap();
+        self.notifier.as_mut().unwrap().look(&self.snapshot, |_| Vec::new()).unwrap();
     }
 
     fn apply(&mut self, step: &Step) {
@@ -254,7 +254,8 @@ impl World {
         let sent = rows.into_iter().map(|(at, to, letter)| {
             let letter: serde_json::Value = serde_json::from_str(&letter).unwrap();
             let about = letter["about"].as_array().unwrap().iter();
-            let sites = about.flat_map(|message| message["sites"].as_array().unwrap()).map(|site| site["code"].as_str().unwrap().to_owned());
+            let sites =
+                about.flat_map(|message| message["sites"].as_array().unwrap()).map(|site| site["code"].as_str().unwrap().to_owned());
             Sent { at, to, kind: letter["kind"].as_str().unwrap().to_owned(), sites: sites.collect() }
         });
         sent.collect()
@@ -327,7 +328,8 @@ fn add_site(draft: &mut Draft, sites: &Sites, code: &str, number: usize) {
 fn snapshot(inventory: Arc<Inventory>, at: UnixMs) -> Snapshot {
     let link = LinkView { state: LinkState::Up, since: at, evidence_at: Some(at), cause: None, targets: Arc::new([]) };
     let site = SiteView { state: SiteState::Up, since: at, cause: None, evidence_at: Some(at) };
-    let village = |region| VillageView { region, state: VillageState::Connected, since: at, evidence_at: Some(at), networks_up: Vec::new() };
+    let village =
+        |region| VillageView { region, state: VillageState::Connected, since: at, evidence_at: Some(at), networks_up: Vec::new() };
     let agent = |index: usize| AgentView {
         id: AgentId(index as u64),
         site: SiteId(u32::try_from(index).unwrap()),
@@ -349,4 +351,3 @@ fn snapshot(inventory: Arc<Inventory>, at: UnixMs) -> Snapshot {
         inventory,
     }
 }
-

@@ -146,6 +146,8 @@ impl Settings<'_> {
     }
 
     pub(super) fn client(&self, timeout: Duration) -> Result<reqwest::Client, ChannelError> {
+        // Whoever comes first installs it for the process; all of us use ring.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = |error| ChannelError::Client(self.used.name.clone(), error);
         let mut builder = reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none());
         if let Some(proxy) = self.option("proxy") {
