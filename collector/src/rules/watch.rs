@@ -8,7 +8,7 @@ use rusta_wire::{AgentId, Outcome, UnixMs};
 
 use super::{Bound, Condition, Facts, IncidentMatch, KpiBound, Rule, Rules, SiteMatch};
 use crate::engine::TargetView;
-use crate::engine::incident::IncidentId;
+use crate::engine::incident::{Incident, IncidentId, Trouble};
 use crate::inventory::{Inventory, LinkId, SiteId, word_enum};
 
 /// What an alert is about, by codes that outlive an inventory version.
@@ -199,7 +199,10 @@ fn incidents(wanted: &IncidentMatch, facts: &Facts<'_>) -> Vec<Seen> {
             && wanted.villages_share.is_none_or(|share| impact.villages_share >= share)
             && wanted.sites.is_none_or(|count| impact.sites.len() >= count)
     });
-    matching.map(|incident| Seen { subject: Subject::Incident(incident.id.0), since: Some(incident.started_at), value: None }).collect()
+    // How long we slept is not how long we have been blind since we woke up.
+    let since = |incident: &Incident| if incident.trouble == Trouble::Ours { incident.opened_at } else { incident.started_at };
+    let seen = |incident: &Incident| Seen { subject: Subject::Incident(incident.id.0), since: Some(since(incident)), value: None };
+    matching.map(seen).collect()
 }
 
 impl SiteMatch {

@@ -42,6 +42,7 @@ pub struct World {
     setup: Arc<Setup>,
     notifier: Option<Notifier>,
     last_step: i64,
+    calls_before: usize,
     _dir: tempfile::TempDir,
 }
 
@@ -62,6 +63,7 @@ impl World {
             setup,
             notifier: None,
             last_step: begins.0,
+            calls_before: 0,
             _dir: dir,
         };
         world.start();
@@ -107,7 +109,7 @@ impl World {
     }
 
     fn apply(&mut self, step: &Step) {
-        self.last_step = self.snapshot.at.0;
+        self.calls_before = self.calls().len();
         let states = [
             (&step.down, LinkState::Down),
             (&step.silent, LinkState::Unknown),
@@ -140,6 +142,7 @@ impl World {
             let now = self.snapshot.at;
             self.store.write(|tx| work_on(tx, IncidentId(id), &Operation::Acknowledge, "ali", now)).unwrap();
         }
+        self.last_step = self.snapshot.at.0;
     }
 
     fn set_all_agents(&mut self, state: AgentState) {
@@ -218,7 +221,7 @@ impl World {
             assert!(calls.iter().any(|call| format!("{}: {}", call.to, call.kind) == *wanted), "`{wanted}` {}", story());
         }
         if let Some(within) = expect.first_call_within_s {
-            let first = calls.iter().find(|call| call.at >= self.last_step).unwrap_or_else(|| panic!("no call {}", story()));
+            let first = calls.get(self.calls_before).unwrap_or_else(|| panic!("no call {}", story()));
             assert!(first.at - self.last_step <= within * 1000, "after {} ms {}", first.at - self.last_step, story());
         }
     }

@@ -71,7 +71,7 @@ impl Map {
         self.sites.insert(code.into(), site);
         self.inventory.sites.push(Site {
             code: code.into(),
-            kind: SiteKind::Village,
+            kind: if code.starts_with("pop") && !code.contains("-a-") && !code.contains("-b-") { SiteKind::Pop } else { SiteKind::Village },
             region: RegionId(county),
             name_fa: code.into(),
             name_en: code.into(),

@@ -13,7 +13,7 @@ fn province(villages: usize, strangers: usize) -> World {
     map.node("core", NodeKind::Core, None);
     for pop in ["pop-a", "pop-b"] {
         map.node(pop, NodeKind::Pop, Some("core"));
-        map.site(pop, 1, "", &[On::Node("core")]);
+        map.site(pop, 1, "", &[On::Node(pop)]);
         for n in 0..villages {
             map.site(&format!("{pop}-{n}"), 1, "mci", &[On::Node(pop)]);
         }

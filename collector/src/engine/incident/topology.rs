@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 
 use rusta_wire::{Network, Rung};
 
-use crate::inventory::{Inventory, LinkId, NodeId, NodeKind, Parent, RegionId, RegionKind, SiteId};
+use crate::inventory::{Inventory, LinkId, NodeId, NodeKind, Parent, RegionId, RegionKind, SiteId, SiteKind};
 
 /// Something that can fail and take links with it. The order is the preference between equal explanations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ pub struct Topology {
     links: Vec<Vec<LinkId>>,
     /// By link: how many links stand between it and the top, so parents are judged first.
     depth: Vec<u16>,
-    /// By node: the site of the same code, which measures it.
+    /// By node: the site that stands in it and measures it.
     monitor: Vec<Option<SiteId>>,
     /// Network and operator id of each operator scope.
     pub operators: Vec<(Network, String)>,
@@ -65,8 +65,7 @@ pub struct Topology {
 impl Topology {
     /// Reads an inventory.
     pub fn new(inventory: &Inventory) -> Self {
-        let monitor = inventory.nodes.iter().map(|node| inventory.site_by_code(&node.code)).collect();
-        let mut topology = Topology { monitor, ..Topology::default() };
+        let mut topology = Topology { monitor: monitors(inventory), ..Topology::default() };
         let mut climb = Climb::new(inventory);
         for link in (0..inventory.links.len() as u32).map(LinkId) {
             let mut scopes = climb.above(link);
@@ -157,6 +156,24 @@ pub fn rung_of(scope: Scope, inventory: &Inventory) -> Rung {
     }
 }
 
+/// A site of a node's own kind that hangs on it stands in it: its links measure the node.
+fn monitors(inventory: &Inventory) -> Vec<Option<SiteId>> {
+    let mut monitors = vec![None; inventory.nodes.len()];
+    for link in &inventory.links {
+        let kind = inventory.site(link.site).kind;
+        for node in link.parents.iter().filter_map(|parent| if let Parent::Node(node) = parent { Some(*node) } else { None }) {
+            let stands_in_it = matches!(
+                (inventory.nodes[node.index()].kind, kind),
+                (NodeKind::Pop, SiteKind::Pop) | (NodeKind::Bts, SiteKind::Bts) | (NodeKind::Core, SiteKind::Core)
+            );
+            if stands_in_it {
+                monitors[node.index()].get_or_insert(link.site);
+            }
+        }
+    }
+    monitors
+}
+
 fn county_of(inventory: &Inventory, link: LinkId) -> Option<Scope> {
     let region = inventory.site(inventory.link(link).site).region;
     inventory.ancestors(region).find(|id| inventory.region(*id).kind == RegionKind::County).map(Scope::County)
@@ -219,14 +236,10 @@ impl<'a> Climb<'a> {
     fn through_node(&mut self, node: NodeId) -> (Vec<Scope>, u16) {
         let chain = std::iter::successors(Some(node), |id| self.inventory.nodes[id.index()].parent).take(self.inventory.nodes.len());
         let mut scopes = Vec::new();
-        let mut depth = 1;
+        let mut depth = 0;
         for id in chain.collect::<Vec<_>>() {
             scopes.push(Scope::Node(id));
-            if let Some(site) = self.inventory.site_by_code(&self.inventory.nodes[id.index()].code) {
-                let (above, below) = self.through_site(site);
-                scopes.extend(above);
-                depth = depth.max(below);
-            }
+            depth += 1;
         }
         (scopes, depth)
     }
