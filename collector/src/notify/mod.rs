@@ -47,6 +47,6 @@ pub use rotation::Rotation;
 pub use setup::{ChannelUse, Person, Recipient, Route, Setup, Step, parse as parse_setup};
 pub use sms::{fit, parts};
 pub use stages::STAGES;
-pub use task::{Notifier, NotifyError, Running, connected_share, read_files, run};
+pub use task::{Notifier, NotifyError, Running, connected_share, read_files, run, start};
 pub use text::{Rendered, render};
 pub use work::{Operation, WorkError, apply as work_on};

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rusta_wire::UnixMs;
 use tokio::sync::{Notify, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::case::CaseKey;
 use super::channel::{Channel, ChannelError, presets};
@@ -24,7 +24,7 @@ use super::desk::Desk;
 use super::keep::{Kept, keep, keep_time, load};
 use super::outbox::Outbox;
 use super::setup::Setup;
-use crate::config::{AlertFiles, Mistakes};
+use crate::config::{AlertFiles, Config, Mistakes};
 use crate::engine::Snapshot;
 use crate::engine::incident::{IncidentId, Incidents, Settings};
 use crate::inventory::Inventory;
@@ -235,6 +235,25 @@ pub struct Running {
     pub store: Store,
     /// Reads the wall clock.
     pub clock: fn() -> UnixMs,
+}
+
+/// Reads the files the configuration names and starts the notifier.
+///
+/// # Errors
+/// What [`read_files`] and [`Notifier::open`] say.
+pub fn start(
+    config: &Config,
+    store: &Store,
+    inventory: &Arc<Inventory>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    stop: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, NotifyError> {
+    let (rules, setup, channels) = read_files(&config.alerts)?;
+    let setup = Arc::new(setup);
+    let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
+    let running = Running { delivery: Arc::new(Delivery::new(setup, channels)), store: store.clone(), clock: crate::clock::now };
+    let max_age = config.thresholds.now_max_age;
+    Ok(tokio::spawn(run(notifier, running, snapshots, move |snapshot| connected_share(snapshot, max_age), stop)))
 }
 
 /// Runs the notifier until `stop` turns true; then delivers what is due once more.
