@@ -22,6 +22,7 @@ use crate::api;
 use crate::clock;
 use crate::config::{Config, TlsFiles};
 use crate::follow::Follower;
+use crate::history;
 use crate::identity::Identity;
 use crate::ingest::{self, Admission, Ingest};
 use crate::inventory::Versions;
@@ -77,6 +78,15 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop_advance, advance_stop) = watch::channel(false);
     let snapshots = advance.snapshots();
     let advance = advance.run(advance_stop);
+    let (stop_history, history_stop) = watch::channel(false);
+    let history = history::Builder::new(history::Parts {
+        log: log.clone(),
+        store: store.clone(),
+        inventories: inventory.clone(),
+        thresholds: config.thresholds.clone(),
+        retention_days: config.log.retention_days,
+    })
+    .run(history_stop);
 
     // Copies: time-series databases.
     let (stop_sinks, sinks_stop) = watch::channel(false);
@@ -128,6 +138,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     follower.abort();
     drain("agents' port", &stop_agents, agents).await;
     drain("engine", &stop_advance, advance).await;
+    drain("history", &stop_history, history).await;
     for sink in sinks {
         drain("sink", &stop_sinks, sink).await;
     }

@@ -7,14 +7,24 @@ use rusta_wire::{AgentId, BootId, MonoMs};
 
 use super::AdvanceError;
 use crate::dating::{Boot, Grade, Proof};
+use crate::store::StoreError;
 
 /// Reads every boot.
-pub(crate) fn load(tx: &Transaction<'_>) -> Result<Vec<Boot>, AdvanceError> {
-    let mut statement = tx.prepare(
+pub(crate) fn load(tx: &Transaction<'_>) -> Result<Vec<Boot>, StoreError> {
+    read(tx, "?1 = ''", "")
+}
+
+/// Reads the boots of a site's agents.
+pub(crate) fn of_site(tx: &Transaction<'_>, site_code: &str) -> Result<Vec<Boot>, StoreError> {
+    read(tx, "site_code = ?1", site_code)
+}
+
+fn read(tx: &Transaction<'_>, filter: &str, site_code: &str) -> Result<Vec<Boot>, StoreError> {
+    let mut statement = tx.prepare_cached(&format!(
         "SELECT agent, boot, site_code, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs FROM boots
-         ORDER BY agent, boot",
-    )?;
-    let rows = statement.query_map([], |row| {
+         WHERE {filter} ORDER BY agent, boot",
+    ))?;
+    let rows = statement.query_map([site_code], |row| {
         let mono = |ms: i64| MonoMs(u64::try_from(ms).unwrap_or(0));
         Ok(Boot {
             agent: AgentId(row.get::<_, i64>(0)?.cast_unsigned()),

@@ -16,6 +16,8 @@
 //! KPIs read [`DailySeconds`], [`Outage`] and [`Histogram`]s through [`tables`]; a day without a row was never measured
 //! and counts as unknown.
 
+mod build;
+mod gather;
 mod histogram;
 mod outage;
 mod packed;
@@ -30,6 +32,8 @@ use crate::day::Day;
 pub use crate::engine::{LEAD_IN_MS, LOOK_AHEAD_MS};
 use crate::inventory::word_enum;
 
+pub use build::{Builder, Parts};
+pub use gather::BuildError;
 pub use histogram::Histogram;
 pub use outage::{Ended, Outage};
 pub use sighting::{Sighted, Sighting};

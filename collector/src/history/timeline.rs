@@ -25,8 +25,12 @@ pub struct SiteInput<'a> {
     pub from: UnixMs,
     /// The day's end, or as far as it is to be built.
     pub until: UnixMs,
-    /// What the site's own agents saw, and what vantages saw of it: of the day, its lead-in and its look-ahead.
+    /// What the site's own agents saw, and what vantages saw of it.
     pub sightings: &'a [Sighting],
+    /// Samples from here on count: the lead-in, or the end of what a silent site said before it.
+    pub seen_from: UnixMs,
+    /// Samples before this count: the look-ahead, or the beginning of what a silent site said after it.
+    pub seen_until: UnixMs,
     /// When a state is called what.
     pub thresholds: &'a Thresholds,
 }
@@ -76,7 +80,8 @@ pub struct SiteDay {
 
 /// Builds a site's day.
 pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
-    let all = in_order(input.sightings);
+    let mut all = in_order(input.sightings);
+    all.retain(|sighted| input.seen_from <= sighted.at && sighted.at < input.seen_until);
     let mut run = Run::new(input, all.first().map_or(input.from, |first| first.at.min(input.from)));
     run.play(&all, input);
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
@@ -130,7 +135,7 @@ impl Run {
 
     fn play(&mut self, all: &[Sighted<'_>], input: &SiteInput<'_>) {
         let words = last_words(input.sightings);
-        let mut words = words.iter().peekable();
+        let mut words = words.iter().filter(|word| input.seen_from <= word.at).peekable();
         for sighted in all {
             while let Some(word) = words.next_if(|word| word.at <= sighted.at) {
                 let fact = if word.power_loss { Fact::LastGasp } else { Fact::Stopped };

@@ -1,0 +1,257 @@
+//! Builds the days that were touched: yesterday once it has settled, older days at once, today every quarter of an hour.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Transaction, params};
+use rusta_wire::UnixMs;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::gather::{BuildError, Gathered, Gatherer};
+use super::timeline::{SiteDay, SiteInput, timeline};
+use super::village::village_timeline;
+use super::{LOOK_AHEAD_MS, Object, ObjectKind, packed, tables};
+use crate::clock;
+use crate::config::Thresholds;
+use crate::day::Day;
+use crate::engine::VillagePolicy;
+use crate::inventory::{Inventory, SiteId, Versions};
+use crate::log::Log;
+use crate::store::{Store, StoreError};
+
+/// After a day's look-ahead, this long for the last reports to arrive; later ones have it built again.
+const SETTLE_MS: i64 = 10 * 60_000;
+
+/// How often the present day is built.
+const SWEEP_MS: i64 = 15 * 60_000;
+
+/// Days built in one transaction.
+const AT_ONCE: i64 = 64;
+
+/// How often the list of days is looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Days are not built again when their raw data may be gone: then what stands is better than what could be built.
+const RAW_MARGIN_DAYS: u32 = 2;
+
+/// What building stands on.
+pub struct Parts {
+    /// Raw data.
+    pub log: Log,
+    /// Where days go.
+    pub store: Store,
+    /// Every version of the registry.
+    pub inventories: watch::Receiver<Arc<Versions>>,
+    /// When a state is called what.
+    pub thresholds: Thresholds,
+    /// Days the log keeps.
+    pub retention_days: u32,
+}
+
+/// The builder, one step at a time.
+pub struct Builder {
+    store: Store,
+    gatherer: Gatherer,
+    inventories: watch::Receiver<Arc<Versions>>,
+    thresholds: Thresholds,
+    retention_days: u32,
+    sweep: Sweep,
+}
+
+/// Where the sweep over days that are not over stands.
+#[derive(Default)]
+struct Sweep {
+    began_at: Option<UnixMs>,
+    after: (i32, String),
+    is_running: bool,
+}
+
+/// A day that was touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Dirty {
+    day: Day,
+    site: String,
+    touches: i64,
+}
+
+/// A day that was built.
+struct Ready {
+    dirty: Dirty,
+    inventory: Arc<Inventory>,
+    id: SiteId,
+    gathered: Gathered,
+    day: SiteDay,
+    until: UnixMs,
+}
+
+impl Builder {
+    /// Makes a builder.
+    pub fn new(parts: Parts) -> Self {
+        Builder {
+            gatherer: Gatherer::new(parts.log, parts.store.clone()),
+            store: parts.store,
+            inventories: parts.inventories,
+            thresholds: parts.thresholds,
+            retention_days: parts.retention_days,
+            sweep: Sweep::default(),
+        }
+    }
+
+    /// Builds some of the days that are due; returns how many.
+    ///
+    /// # Errors
+    /// A log or database that fails; the days stay due.
+    pub fn step(&mut self, now: UnixMs) -> Result<usize, BuildError> {
+        let settled = Day::of(UnixMs(now.0 - LOOK_AHEAD_MS - SETTLE_MS));
+        let mut due = self.store.read(|tx| dirty_before(tx, settled))?;
+        let is_over = !due.is_empty();
+        if !is_over {
+            due = self.sweep(settled, now)?;
+        }
+        if due.is_empty() {
+            return Ok(0);
+        }
+        self.gatherer.refresh();
+        let count = due.len();
+        let ready = due.into_iter().map(|dirty| self.build(dirty, now)).collect::<Result<Vec<_>, _>>()?;
+        self.store.write(|tx| keep(tx, &ready, is_over))?;
+        Ok(count)
+    }
+
+    /// Runs until it is told to stop.
+    pub fn run(mut self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
+        tokio::task::spawn_blocking(move || {
+            let runtime = tokio::runtime::Handle::current();
+            while !*stop.borrow_and_update() {
+                let built = self.step(clock::now()).unwrap_or_else(|error| {
+                    tracing::error!(error = &error as &dyn std::error::Error, "history cannot be built");
+                    0
+                });
+                if built == 0 {
+                    runtime.block_on(async {
+                        tokio::select! { _ = stop.changed() => {} () = tokio::time::sleep(LOOK) => {} }
+                    });
+                }
+            }
+        })
+    }
+
+    /// Takes the next days that are not over yet, if it is time for them.
+    fn sweep(&mut self, settled: Day, now: UnixMs) -> Result<Vec<Dirty>, BuildError> {
+        if !self.sweep.is_running {
+            if self.sweep.began_at.is_some_and(|at| now.0 - at.0 < SWEEP_MS) {
+                return Ok(Vec::new());
+            }
+            self.sweep = Sweep { began_at: Some(now), after: (i32::MIN, String::new()), is_running: true };
+        }
+        let due = self.store.read(|tx| dirty_after(tx, settled, Day::of(now), &self.sweep.after))?;
+        match due.last() {
+            Some(last) => self.sweep.after = (last.day.0, last.site.clone()),
+            None => self.sweep.is_running = false,
+        }
+        Ok(due)
+    }
+
+    /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
+    fn build(&mut self, dirty: Dirty, now: UnixMs) -> Result<(Dirty, Option<Ready>), BuildError> {
+        let oldest = Day(Day::of(now).0 - i32::try_from(self.retention_days.saturating_sub(RAW_MARGIN_DAYS)).unwrap_or(i32::MAX));
+        let inventory = self.inventories.borrow().at(dirty.day.start());
+        let until = dirty.day.end().min(UnixMs(now.0 - SETTLE_MS));
+        if dirty.day < oldest {
+            tracing::warn!(day = %dirty.day, site = dirty.site, "data came too late for its day: the raw data around it may be gone");
+            return Ok((dirty, None));
+        }
+        let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > dirty.day.start()) else { return Ok((dirty, None)) };
+        let from = dirty.day.start();
+        let gathered = self.gatherer.gather(&dirty.site, from, until, now)?;
+        let day = timeline(&SiteInput {
+            inventory: &inventory,
+            site: id,
+            from,
+            until,
+            sightings: &gathered.sightings,
+            seen_from: gathered.seen_from,
+            seen_until: gathered.seen_until,
+            thresholds: &self.thresholds,
+        });
+        let ready = Ready { dirty: dirty.clone(), inventory, id, gathered, day, until };
+        Ok((dirty, Some(ready)))
+    }
+}
+
+/// Writes built days with their villages, marks the silent days that lean on them, and takes them off the list.
+fn keep(tx: &Transaction<'_>, built: &[(Dirty, Option<Ready>)], is_over: bool) -> Result<(), BuildError> {
+    for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
+        let (site, day) = (&ready.dirty.site, ready.dirty.day);
+        mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;
+        tables::write_site(tx, site, day, &ready.day, ready.until, ready.gathered.digests)?;
+    }
+    // Villages after all sites: several sites of one village may be among them.
+    let mut written = BTreeSet::new();
+    for ready in built.iter().rev().filter_map(|(_, ready)| ready.as_ref()) {
+        if let Some(village) = ready.inventory.village_of(ready.id).filter(|village| written.insert((ready.dirty.day, *village))) {
+            build_village(tx, ready, village)?;
+        }
+    }
+    let mut done =
+        tx.prepare_cached("DELETE FROM dirty_days WHERE day = ?1 AND site_code = ?2 AND touches = ?3").map_err(StoreError::from)?;
+    for (dirty, _) in built.iter().filter(|(_, ready)| is_over || ready.is_none()) {
+        done.execute(params![dirty.day.0, dirty.site, dirty.touches]).map_err(StoreError::from)?;
+    }
+    Ok(())
+}
+
+/// A site that was silent for long leans on what it said before and after. When that changes, so may the days between.
+fn mark_silent_days(tx: &Transaction<'_>, ready: &Ready, known: Option<tables::Digests>) -> Result<(), BuildError> {
+    let (day, digests) = (ready.dirty.day, ready.gathered.digests);
+    let known = known.unwrap_or(tables::Digests { head: 0, tail: 0 });
+    let earlier = ready.gathered.before.filter(|_| known.head != digests.head).map(|before| before.0..day.0);
+    let later = ready.gathered.after.filter(|_| known.tail != digests.tail).map(|after| day.0 + 1..after.0 + 1);
+    let sql = "INSERT INTO dirty_days (day, site_code) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET touches = touches + 1";
+    let mut mark = tx.prepare_cached(sql).map_err(StoreError::from)?;
+    for day in earlier.into_iter().chain(later).flatten() {
+        mark.execute(params![day, ready.dirty.site]).map_err(StoreError::from)?;
+    }
+    Ok(())
+}
+
+/// Builds a village's day from the days of its in-policy sites as they stand in the database.
+fn build_village(tx: &Transaction<'_>, ready: &Ready, village: crate::inventory::RegionId) -> Result<(), BuildError> {
+    let (inventory, day) = (&ready.inventory, ready.dirty.day);
+    let in_policy = inventory.sites_of(village).iter().filter(|site| VillagePolicy::Either.includes(inventory.site(**site).kind));
+    let mut days = Vec::new();
+    for site in in_policy {
+        let of = Object::whole(ObjectKind::Site, &inventory.site(*site).code);
+        days.push((*site, tables::spans(tx, &of, day)?.and_then(|(bytes, _)| packed::unpack_site(&bytes))));
+    }
+    if days.is_empty() || !inventory.region(village).inhabited {
+        return Ok(());
+    }
+    let sites: Vec<(SiteId, Option<&SiteDay>)> = days.iter().map(|(site, day)| (*site, day.as_ref())).collect();
+    let (from, until) = (UnixMs::from_seconds(day.start().seconds()), UnixMs::from_seconds(ready.until.seconds()));
+    let built = village_timeline(inventory, &sites, from, until);
+    tables::write_village(tx, &inventory.region(village).code, day, &built, ready.until)?;
+    Ok(())
+}
+
+fn dirty_before(tx: &Transaction<'_>, settled: Day) -> Result<Vec<Dirty>, StoreError> {
+    let mut statement =
+        tx.prepare_cached("SELECT day, site_code, touches FROM dirty_days WHERE day < ?1 ORDER BY day, site_code LIMIT ?2")?;
+    let rows = statement.query_map(params![settled.0, AT_ONCE], dirty)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn dirty_after(tx: &Transaction<'_>, settled: Day, today: Day, after: &(i32, String)) -> Result<Vec<Dirty>, StoreError> {
+    let mut statement = tx.prepare_cached(
+        "SELECT day, site_code, touches FROM dirty_days WHERE day >= ?1 AND day <= ?2 AND (day, site_code) > (?3, ?4)
+         ORDER BY day, site_code LIMIT ?5",
+    )?;
+    let rows = statement.query_map(params![settled.0, today.0, after.0, after.1, AT_ONCE], dirty)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn dirty(row: &rusqlite::Row<'_>) -> rusqlite::Result<Dirty> {
+    Ok(Dirty { day: Day(row.get(0)?), site: row.get(1)?, touches: row.get(2)? })
+}

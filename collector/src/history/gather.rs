@@ -1,0 +1,228 @@
+//! Gathers what bears on one site's day out of the log.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use rusta_wire::{Batch, UnixMs};
+
+use super::sighting::{Sighting, in_order};
+use super::tables::Digests;
+use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
+use crate::advance::boots;
+use crate::dating::{Dated, Dating};
+use crate::day::Day;
+use crate::engine::BootTime;
+use crate::log::{Log, LogError};
+use crate::store::{Store, StoreError};
+
+/// What a silent site said last, or first, this long, is enough to tell what held then and whether it was off since.
+pub(super) const EDGE_MS: i64 = 15 * 60_000;
+
+/// One day in milliseconds, as a step of the search; no bound of a day.
+const STEP_MS: i64 = 86_400_000;
+
+/// What bears on a site's day.
+pub(super) struct Gathered {
+    pub(super) sightings: Vec<Sighting>,
+    pub(super) seen_from: UnixMs,
+    pub(super) seen_until: UnixMs,
+    pub(super) digests: Digests,
+    /// The day on which a site that was silent before the lead-in was heard last.
+    pub(super) before: Option<Day>,
+    /// The day on which a site that is silent after the look-ahead is heard again.
+    pub(super) after: Option<Day>,
+}
+
+/// Why a day could not be gathered.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The log cannot be read.
+    #[error("log")]
+    Log(#[from] LogError),
+    /// The state database cannot be read or written.
+    #[error("state")]
+    Store(#[from] StoreError),
+}
+
+/// What one vantage saw in one window, by the site it looked at.
+struct FromOutside {
+    vantage: String,
+    window: (UnixMs, UnixMs),
+    by_site: HashMap<String, Vec<Sighting>>,
+}
+
+/// Reads the log; keeps what the last vantages saw, because many sites of a county share one.
+pub(super) struct Gatherer {
+    log: Log,
+    store: Store,
+    from_outside: Vec<FromOutside>,
+}
+
+/// Vantages kept: a site has one or two, and sites of one county are built one after the other.
+const VANTAGES: usize = 3;
+
+impl Gatherer {
+    pub(super) fn new(log: Log, store: Store) -> Self {
+        Gatherer { log, store, from_outside: Vec::new() }
+    }
+
+    /// Forgets what vantages saw: more may have arrived.
+    pub(super) fn refresh(&mut self) {
+        self.from_outside.clear();
+    }
+
+    /// Gathers a day `[from, until)` of a site, as known now.
+    pub(super) fn gather(&mut self, site: &str, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<Gathered, BuildError> {
+        let dating = self.dating(site)?;
+        let window = (UnixMs(from.0 - LEAD_IN_MS), UnixMs(until.0 + LOOK_AHEAD_MS));
+        let mut sightings = self.read(&dating, site, window)?;
+        let times = times(&sightings, window);
+        let digests = digests(&sightings, (from, until));
+        let (mut seen_from, mut seen_until) = window;
+        let (mut before, mut after) = (None, None);
+        if !times.iter().any(|at| *at < from) {
+            if let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.last().copied(), now)? {
+                (seen_from, before) = (UnixMs(last.0 - EDGE_MS), Some(Day::of(last)));
+                sightings.extend(earlier);
+            }
+        }
+        if !times.iter().any(|at| *at >= until) {
+            if let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.first().copied(), now)? {
+                (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
+                sightings.extend(later);
+            }
+        }
+        sightings.extend(self.seen_from_outside(site, window)?);
+        Ok(Gathered { sightings, seen_from, seen_until, digests, before, after })
+    }
+
+    /// Looks for the nearest samples of a silent site, a day at a time.
+    fn search(
+        &self,
+        dating: &Dating,
+        site: &str,
+        step: impl Fn(i64) -> (UnixMs, UnixMs),
+        nearest: impl Fn(&[UnixMs]) -> Option<UnixMs>,
+        now: UnixMs,
+    ) -> Result<Option<(Vec<Sighting>, UnixMs)>, BuildError> {
+        for k in 0..i64::from(REACH_DAYS) {
+            let window = step(k);
+            if window.0 > now {
+                break;
+            }
+            let found = self.read(dating, site, window)?;
+            if let Some(at) = nearest(&times(&found, window)) {
+                // What lies around it may reach over the step's bound.
+                let edge = (UnixMs(at.0 - EDGE_MS), UnixMs(at.0 + EDGE_MS));
+                return Ok(Some((self.read(dating, site, edge)?, at)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn dating(&self, site: &str) -> Result<Dating, BuildError> {
+        Ok(Dating::load(self.store.read(|tx| boots::of_site(tx, site))?))
+    }
+
+    /// Reads what a site's own agents saw in a window; batches that reach over its bounds come whole.
+    fn read(&self, dating: &Dating, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
+        let ranges = dating.ranges(site, window.0, window.1);
+        if ranges.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sightings = Vec::new();
+        for stored in self.log.site_range(site, &ranges)? {
+            let Dated::At { offset_ms, error_ms } = dating.date(&stored.head, stored.received_at) else { continue };
+            let boot = BootTime { at: UnixMs(offset_ms), error_ms };
+            if boot.date(stored.head.until) < window.0 || boot.date(stored.head.from) >= window.1 {
+                continue;
+            }
+            match stored.batch() {
+                Ok(batch) => sightings.push(Sighting { boot, batch: Arc::new(batch), table: Arc::clone(&stored.table), vantage: false }),
+                Err(error) => tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out"),
+            }
+        }
+        Ok(sightings)
+    }
+
+    fn seen_from_outside(&mut self, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
+        let vantages: Vec<String> = self.store.read(|tx| {
+            let mut statement = tx.prepare_cached("SELECT vantage_code FROM vantages WHERE site_code = ?1 ORDER BY vantage_code")?;
+            let rows = statement.query_map([site], |row| row.get(0))?;
+            Ok::<_, StoreError>(rows.collect::<Result<_, _>>()?)
+        })?;
+        let mut out = Vec::new();
+        for vantage in vantages {
+            let known = self.from_outside.iter().position(|one| one.vantage == vantage && one.window == window);
+            let place = match known {
+                Some(place) => place,
+                None => {
+                    let seen = self.read(&self.dating(&vantage)?, &vantage, window)?;
+                    self.from_outside.truncate(VANTAGES - 1);
+                    self.from_outside.insert(0, FromOutside { vantage, window, by_site: by_site(&seen) });
+                    0
+                }
+            };
+            out.extend(self.from_outside[place].by_site.get(site).into_iter().flatten().cloned());
+        }
+        Ok(out)
+    }
+}
+
+fn step_back(end: UnixMs, k: i64) -> (UnixMs, UnixMs) {
+    (UnixMs(end.0 - (k + 1) * STEP_MS), UnixMs(end.0 - k * STEP_MS))
+}
+
+fn step_on(start: UnixMs, k: i64) -> (UnixMs, UnixMs) {
+    (UnixMs(start.0 + k * STEP_MS), UnixMs(start.0 + (k + 1) * STEP_MS))
+}
+
+/// Lists when samples of a window were observed, in order.
+fn times(sightings: &[Sighting], window: (UnixMs, UnixMs)) -> Vec<UnixMs> {
+    let of = |sighting: &Sighting| {
+        let boot = sighting.boot;
+        sighting.batch.samples.iter().map(move |sample| boot.date(sample.at)).collect::<Vec<_>>()
+    };
+    let mut times: Vec<UnixMs> = sightings.iter().flat_map(of).filter(|at| window.0 <= *at && *at < window.1).collect();
+    times.sort_unstable();
+    times
+}
+
+/// Digests what the silent days around a day lean on: its first and its last quarter of an hour of samples.
+fn digests(sightings: &[Sighting], day: (UnixMs, UnixMs)) -> Digests {
+    let mut all = in_order(sightings);
+    all.retain(|sighted| day.0 <= sighted.at && sighted.at < day.1);
+    let (Some(first), Some(last)) = (all.first().map(|s| s.at), all.last().map(|s| s.at)) else { return Digests { head: 0, tail: 0 } };
+    let digest = |within: &dyn Fn(UnixMs) -> bool| {
+        all.iter().filter(|sighted| within(sighted.at)).fold(FNV_OFFSET, |hash, sighted| {
+            let parts = [sighted.at.0 as u64, sighted.source.0, u64::from(sighted.sample.outcome.code()), sighted.series.rung as u64];
+            parts.iter().fold(hash, |hash, part| (hash ^ part).wrapping_mul(FNV_PRIME))
+        })
+    };
+    let head = digest(&|at| at.0 < first.0 + EDGE_MS);
+    let tail = digest(&|at| at.0 >= last.0 - EDGE_MS);
+    Digests { head: (head | 1).cast_signed(), tail: (tail | 1).cast_signed() }
+}
+
+/// FNV-1a, 64 bits: it tells a change, it defends against nothing.
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
+/// Parts what a vantage saw by the site it looked at.
+fn by_site(seen: &[Sighting]) -> HashMap<String, Vec<Sighting>> {
+    let mut parts: HashMap<String, Vec<Sighting>> = HashMap::new();
+    for sighting in seen {
+        let mut of_batch: HashMap<&str, Vec<rusta_wire::Sample>> = HashMap::new();
+        for sample in &sighting.batch.samples {
+            let series = sighting.table.series.get(usize::from(sample.series.0));
+            if let Some(series) = series.filter(|series| !series.towards.is_empty()) {
+                of_batch.entry(&series.towards).or_default().push(sample.clone());
+            }
+        }
+        for (site, samples) in of_batch {
+            let batch = Batch { samples, ..Batch::clone(&sighting.batch) };
+            parts.entry(site.to_owned()).or_default().push(Sighting { batch: Arc::new(batch), vantage: true, ..sighting.clone() });
+        }
+    }
+    parts
+}
