@@ -1,6 +1,7 @@
-//! What a reader prefers: language and theme, from the address, then the cookie, then the browser.
+//! What a reader prefers: language and theme, from the address, then the cookie. Without either the page is Persian: an
+//! office's browser that says English was installed that way, its reader was not.
 
-use axum::http::header::{ACCEPT_LANGUAGE, COOKIE};
+use axum::http::header::COOKIE;
 use axum::http::request::Parts;
 
 use crate::persian::Lang;
@@ -66,10 +67,7 @@ impl Prefs {
             chosen.push(preference_cookie("theme", theme.as_str()));
         }
         Prefs {
-            lang: asked_lang
-                .or_else(|| cookie(parts, "lang").and_then(Lang::from_code))
-                .or_else(|| browser_language(parts))
-                .unwrap_or_default(),
+            lang: asked_lang.or_else(|| cookie(parts, "lang").and_then(Lang::from_code)).unwrap_or_default(),
             theme: asked_theme.or_else(|| cookie(parts, "theme").and_then(Theme::from_word)).unwrap_or_default(),
             chosen,
         }
@@ -90,10 +88,4 @@ pub fn query_value<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 /// A preference lives for a year and is readable by nobody else; it is no secret.
 fn preference_cookie(name: &str, value: &str) -> String {
     format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax")
-}
-
-/// English only for a browser that asks for it before Persian; the office's default is Persian.
-fn browser_language(parts: &Parts) -> Option<Lang> {
-    let accepted = parts.headers.get(ACCEPT_LANGUAGE)?.to_str().ok()?;
-    accepted.split(',').filter_map(|entry| Lang::from_code(entry.trim().split(['-', ';']).next().unwrap_or(""))).next()
 }
