@@ -183,3 +183,7 @@ fn reload(file: &Path) -> Option<Config> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "app_tests.rs"]
+mod tests;

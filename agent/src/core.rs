@@ -5,7 +5,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use rusta_wire::{AgentId, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, TableId};
+use rusta_wire::{AgentId, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, TableId, Verdict};
 use tokio::task::JoinSet;
 
 use crate::config::{Target, Watch};
@@ -134,7 +134,10 @@ impl Core {
         let now = self.shared.clock.now();
         self.shared.spent(Some(self.watch.targets[target].link), measurement.bytes);
         self.recorder.append(target, at, &measurement);
-        self.outcomes[target] = Some(measurement.outcome);
+        let before = self.outcomes[target].replace(measurement.outcome).map(Outcome::verdict);
+        if before == Some(Verdict::Failure) && measurement.outcome.verdict() == Verdict::Success {
+            self.shared.link_back.notify_one();
+        }
         if self.schedule.finished(target, at, now, measurement.outcome) {
             self.hurry(now);
         }

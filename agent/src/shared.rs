@@ -35,6 +35,8 @@ pub struct Shared {
     pub wake: Notify,
     /// Rung when the program is about to stop: waiting is over, send what is fresh.
     pub last_call: Notify,
+    /// Rung when a target answers again: the way to the collector may be back, too.
+    pub link_back: Notify,
     /// Rung at each acknowledgement.
     pub acknowledged: Notify,
     /// Set when the ways upstream changed: the kept connection proves nothing about them.
@@ -64,6 +66,7 @@ impl Shared {
             report_links: RefCell::new(config.report.links.clone()),
             wake: Notify::new(),
             last_call: Notify::new(),
+            link_back: Notify::new(),
             acknowledged: Notify::new(),
             reconnect: Cell::new(false),
             plans_kept: RefCell::new(data_plan::load(&plan_file)),

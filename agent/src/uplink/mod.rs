@@ -47,6 +47,9 @@ const UNWELCOME: Duration = Duration::from_secs(300);
 /// Wait after a refusal that names no time.
 const BUSY: Duration = Duration::from_secs(30);
 
+/// After a link came back, reports are spread over this.
+const LINK_BACK_SPREAD_MS: u64 = 2_000;
+
 /// How often the certificate's age is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 
@@ -172,11 +175,23 @@ impl Uplink {
                     let rest = until.since(shared.clock.now());
                     tokio::select! { _ = shared.wake.notified() => {}, _ = tokio::time::sleep(rest) => {} }
                 }
-                Turn::Closed(until) => {
-                    let rest = until.since(shared.clock.now());
-                    tokio::select! { _ = shared.last_call.notified() => self.pace.not_before = shared.clock.now(), _ = tokio::time::sleep(rest) => {} }
-                }
+                Turn::Closed(until) => self.closed(until).await,
             }
+        }
+    }
+
+    /// Waits until sending may go on. A link that came back ends a wait of our own making, not one the collector asked for; the
+    /// program's last call ends both.
+    async fn closed(&mut self, until: MonoMs) {
+        let shared = self.shared.clone();
+        let ours = self.backoff.failures() > 0;
+        tokio::select! {
+            () = shared.last_call.notified() => self.pace.not_before = shared.clock.now(),
+            () = shared.link_back.notified(), if ours => {
+                // Everybody behind a mast that came back would call at once.
+                self.pace.not_before = shared.clock.now() + Duration::from_millis(tls::random_u64() % LINK_BACK_SPREAD_MS);
+            }
+            () = tokio::time::sleep(until.since(shared.clock.now())) => {}
         }
     }
 
@@ -191,7 +206,6 @@ impl Uplink {
         match self.send(&tickets, backlog).await {
             Ok(()) => {
                 self.routes_failed = 0;
-                self.backoff.succeeded();
                 Turn::Again
             }
             Err(error) => self.leave_route(&error),
@@ -278,6 +292,9 @@ impl Uplink {
 
     fn take_answer(&mut self, tickets: &[Ticket], response: &Response, sent: MonoMs) {
         let now = self.shared.clock.now();
+        if !response.status.is_server_error() || response.status == StatusCode::SERVICE_UNAVAILABLE {
+            self.backoff.succeeded();
+        }
         let answer = Answer::decode(&response.body).ok();
         if let Some(answer) = &answer {
             self.shared.clock.learn(answer.server_time, sent, now);

@@ -338,6 +338,28 @@ fn a_wrong_authority_and_an_expired_certificate_are_refused() {
 }
 
 #[test]
+fn a_link_that_came_back_ends_the_backoff_but_not_the_collectors_wait() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let mut agent = start(&[dead], &authority, 1);
+        // After these, waits of up to a minute would follow.
+        for _ in 0..5 {
+            assert!(matches!(agent.events.recv().await, Some(Event::Unreachable)));
+            agent.shared.link_back.notify_one();
+        }
+        script.replies.borrow_mut().push_back((429, Answer { retry_after_ms: 3_000, ..Answer::default() }));
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let busy = start(&[address], &authority, 1);
+        until(|| script.replies.borrow().is_empty()).await;
+        let told = busy.shared.clock.now();
+        busy.shared.link_back.notify_one();
+        until(|| busy.shared.spool.borrow().is_empty()).await;
+        assert!(busy.shared.clock.now().since(told) >= Duration::from_millis(2_900));
+    });
+}
+
+#[test]
 fn a_certificate_from_the_future_is_taken_by_a_clock_that_knows_no_better() {
     run(async {
         let (authority, script) = (Authority::new(), Rc::new(Script::default()));
