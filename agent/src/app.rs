@@ -174,14 +174,11 @@ fn watch_of(config: &Config, good: Option<&Assignment>) -> Watch {
     }
 }
 
+/// Reads the file again; one the agent could not start with leaves it as it is.
 fn reload(file: &Path) -> Option<Config> {
-    match Config::load(file) {
-        Ok(config) => Some(config),
-        Err(faults) => {
-            tracing::error!("{faults}");
-            None
-        }
-    }
+    let config = Config::load(file).map_err(|faults| tracing::error!("{faults}")).ok()?;
+    let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
+    identity.map_err(|error| tracing::error!(%error, "configuration is not taken over")).ok().map(|_| config)
 }
 
 #[cfg(test)]

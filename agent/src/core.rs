@@ -313,6 +313,29 @@ targets:
         assert_eq!(quiet, [900, 60, 900, 60]);
     }
 
+    /// The example's metered profile on a quiet link, in simulated time: 30 MB with reports of 450 bytes (`scripts/bench`).
+    #[test]
+    fn a_quiet_month_of_the_example_fits_its_share() {
+        const MONTH_MS: u64 = 30 * 86_400_000;
+        let machine = Machine::default();
+        let config = Config::parse(include_str!("../../configs/agent.yaml"), &machine).unwrap();
+        let watch = config.watch();
+        let nearest = nearest_anchors(&watch);
+        let paces = watch.targets.iter().zip(&nearest).map(|(t, near)| pace(&watch, t, *near, AgentId(7))).collect();
+        let mut schedule = Schedule::start(paces, 1, MonoMs(0));
+        let mut bytes = MONTH_MS / u64::try_from(config.report.every.as_millis()).unwrap() * 450;
+        assert!(bytes <= 9_000_000, "{bytes} bytes of reports");
+        while let Some(now) = schedule.next_due().filter(|due| due.0 < MONTH_MS) {
+            for (target, at) in schedule.take_due(now) {
+                bytes += watch.targets[target].probe.estimated_bytes();
+                schedule.finished(target, at, now, Outcome::Ok);
+            }
+        }
+        let share = watch.links[0].plan.unwrap().own_bytes;
+        assert!(bytes <= share, "{bytes} bytes of {share}");
+        assert!(bytes > share / 4, "{bytes} bytes: the estimates have lost their meaning");
+    }
+
     #[test]
     fn reports_of_a_fleet_are_spread_over_the_interval() {
         let minute = Duration::from_secs(60);

@@ -37,8 +37,8 @@ pub struct Status {
     pub spool: serde_json::Value,
     /// How reporting goes.
     pub report: ReportStatus,
-    /// The assignment's version in force, on trial, and failed.
-    pub assignment: (Option<u64>, Option<u64>, Option<u64>),
+    /// Which assignments there are.
+    pub assignment: AssignmentStatus,
     /// Processor time used since the start.
     pub cpu_ms: Option<i64>,
     /// Resident memory.
@@ -82,6 +82,17 @@ pub struct TargetStatus {
     pub standing: String,
     /// The last round's outcome.
     pub outcome: Option<String>,
+}
+
+/// Assignments by version.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AssignmentStatus {
+    /// The one in force; absent: the file's own targets.
+    pub in_force: Option<u64>,
+    /// The one on trial.
+    pub on_trial: Option<u64>,
+    /// The one that was rolled back or could not be read.
+    pub failed: Option<u64>,
 }
 
 /// How reporting goes.
@@ -140,6 +151,7 @@ pub fn of(shared: &Shared, core: &Core, agent: Option<AgentId>) -> Status {
     let clock = shared.clock.believed();
     let contact = shared.contact.borrow().clone();
     let watch = shared.watch.borrow().clone();
+    let (in_force, on_trial, failed) = shared.assignments.borrow().versions();
     let links = watch.links.iter().enumerate().map(|(place, link)| LinkStatus {
         name: link.name.clone(),
         network: link.network.to_string(),
@@ -162,7 +174,7 @@ pub fn of(shared: &Shared, core: &Core, agent: Option<AgentId>) -> Status {
             acknowledged: contact.acknowledged,
             last_error: contact.last_error,
         },
-        assignment: shared.assignments.borrow().versions(),
+        assignment: AssignmentStatus { in_force, on_trial, failed },
         cpu_ms: health::cpu_ms(),
         rss_kib: health::rss_kib(),
     }
@@ -217,7 +229,11 @@ pub fn ask(socket: &Path, json: bool) -> Result<(), Failure> {
 impl Status {
     fn table(&self) -> String {
         let mut out = format!("agent {}  boot {}  version {}\n", self.agent.as_deref().unwrap_or("not enrolled"), self.boot, self.version);
-        out.push_str(&format!("clock from {} (±{} ms)\n", self.clock.source, self.clock.uncertainty_ms));
+        let error = match self.clock.uncertainty_ms {
+            u32::MAX => "error unknown".to_string(),
+            ms => format!("±{ms} ms"),
+        };
+        out.push_str(&format!("clock from {} ({error})\n", self.clock.source));
         let report = &self.report;
         let acknowledged = report.acknowledged_s_ago.map_or("never".to_string(), |s| format!("{s} s ago"));
         let place = report.url.as_deref().unwrap_or("no collector");
@@ -229,6 +245,9 @@ impl Status {
         let number = |name: &str| self.spool.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         out.push_str(&format!("spool {} batches, {} bytes", number("frames"), number("bytes")));
         out.push_str(&format!("; thinned {}, dropped {} samples\n", number("thinned"), number("dropped")));
+        if let Some(version) = self.assignment.failed {
+            out.push_str(&format!("assignment {version:016x} was rolled back\n"));
+        }
         for link in &self.links {
             let fault = link.broken_rung.as_deref().map_or("no rung broken".to_string(), |rung| format!("broken: {rung}"));
             out.push_str(&format!("{} ({}): {fault}\n", link.name, link.network));
