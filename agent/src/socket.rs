@@ -226,4 +226,35 @@ mod tests {
         assert!(stream.is_ok());
         assert_eq!(seen.unwrap().1.ip(), way.source.unwrap());
     }
+
+    #[test]
+    fn a_source_address_alone_holds_packets_to_its_own_interface() {
+        // Linux sends from one interface's address by another one when only the other has a route.
+        use crate::probe::tests_support::{Neighbour, block_on, in_own_network, ip};
+        in_own_network(|| {
+            let a = Neighbour::cabled("a0", "10.96.1.2/24", "x0", "10.96.1.1/24");
+            let b = Neighbour::cabled("b0", "10.96.2.2/24", "x0", "10.96.2.1/24");
+            ip("route add default via 10.96.2.1");
+            let datagrams =
+                |neighbour: &Neighbour| neighbour.shell("awk '/^Ip:/ && $4 ~ /^[0-9]/ {print $4}' /proc/net/snmp").trim().to_owned();
+            let elsewhere: SocketAddr = "10.96.9.9:9".parse().unwrap();
+            let way = Way { interface: None, source: Some("10.96.1.2".parse().unwrap()) };
+            let send = || {
+                block_on(async {
+                    match way.connect_udp(elsewhere).await {
+                        Ok(socket) => socket.send(b"x").await.is_ok(),
+                        Err(_) => false,
+                    }
+                })
+            };
+            send();
+            ip("link set a0 down");
+            assert!(!send(), "the link is gone");
+            assert_eq!(datagrams(&b), "0", "a packet left by the other link");
+            let unbound = Way::default();
+            block_on(async { unbound.connect_udp(elsewhere).await.unwrap().send(b"x").await.unwrap() });
+            assert_eq!(datagrams(&b), "1", "the count sees what leaves by the other link");
+            drop(a);
+        });
+    }
 }

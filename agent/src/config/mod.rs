@@ -432,15 +432,20 @@ fn build_targets(typed: &text::Assigned, links: &[Link], check: &mut Check<'_>) 
         }
         match Probe::from_config(target.probe.clone()) {
             Err(fault) => check.wrong(path, fault),
-            Ok(probe) => targets.push(Target {
-                name: target.name.clone(),
-                link: link.unwrap_or(0),
-                towards: target.towards.clone(),
-                rung: target.rung,
-                every: target.every.0,
-                timeout: target.timeout.0,
-                probe,
-            }),
+            Ok(mut probe) => {
+                if link.is_some_and(|link| links[link].metered) {
+                    probe.lighten();
+                }
+                targets.push(Target {
+                    name: target.name.clone(),
+                    link: link.unwrap_or(0),
+                    towards: target.towards.clone(),
+                    rung: target.rung,
+                    every: target.every.0,
+                    timeout: target.timeout.0,
+                    probe,
+                });
+            }
         }
     }
     if typed.targets.len() + links.len() > limits::SERIES_PER_TABLE {

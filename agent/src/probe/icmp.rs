@@ -22,18 +22,17 @@ pub struct Config {
     /// Packets per round, 1 to 100.
     #[serde(default = "three")]
     pub count: u16,
-    /// Bytes of payload after the ICMP header. 56 makes the 84-byte packet that `ping` sends; a metered link does with 0.
-    #[serde(default = "usual_size")]
-    pub size: u16,
+    /// Bytes of payload after the ICMP header; left out: 56, which makes the 84-byte packet that `ping` sends, and none on a
+    /// metered link.
+    #[serde(default)]
+    pub size: Option<u16>,
 }
 
 fn three() -> u16 {
     3
 }
 
-fn usual_size() -> u16 {
-    56
-}
+const USUAL_SIZE: u16 = 56;
 
 /// What a socket's 2 KiB read keeps whole, and what no path fragments on an Ethernet.
 const LARGEST_SIZE: u16 = 1_400;
@@ -45,6 +44,7 @@ const SPACING: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Icmp {
     config: Config,
+    size: u16,
 }
 
 impl Icmp {
@@ -52,10 +52,16 @@ impl Icmp {
         if !(1..=100).contains(&config.count) {
             return Err(format!("`count` is {}, it must be between 1 and 100", config.count));
         }
-        if config.size > LARGEST_SIZE {
-            return Err(format!("`size` is {}, it must be at most {LARGEST_SIZE}", config.size));
+        let size = config.size.unwrap_or(USUAL_SIZE);
+        if size > LARGEST_SIZE {
+            return Err(format!("`size` is {size}, it must be at most {LARGEST_SIZE}"));
         }
-        Ok(Icmp { config })
+        Ok(Icmp { config, size })
+    }
+
+    /// Sends no payload unless a size was asked for.
+    pub(super) fn lighten(&mut self) {
+        self.size = self.config.size.unwrap_or(0);
     }
 
     pub(super) fn metrics(&self) -> Vec<Metric> {
@@ -71,7 +77,7 @@ impl Icmp {
     }
 
     pub(super) fn estimated_bytes(&self) -> u64 {
-        u64::from(self.config.count) * 2 * (28 + u64::from(self.config.size))
+        u64::from(self.config.count) * 2 * (28 + u64::from(self.size))
     }
 
     pub(super) fn address(&self) -> String {
@@ -97,7 +103,7 @@ impl Icmp {
         let echoes = &round.prober.echoes;
         let echo = echoes.socket(round.way, target).map_err(|fault| round.outcome_of(fault))?;
         let mut packets = echo.round(target, self.config.count);
-        let payload = vec![0; self.config.size.into()];
+        let payload = vec![0; self.size.into()];
         let packet_bytes = if target.is_ipv4() { 28 } else { 48 } + payload.len();
         let started = Instant::now();
         let spacing = SPACING.min(round.deadline.saturating_duration_since(started) / (2 * u32::from(self.config.count)));

@@ -78,6 +78,17 @@ fn payloads_from_nothing_to_the_largest_come_back() {
 }
 
 #[test]
+fn a_metered_link_sends_no_payload_unless_asked() {
+    let mut light = ping("127.0.0.1", 2);
+    light.lighten();
+    assert_eq!(light.estimated_bytes(), 2 * 2 * 28);
+    let mut asked = probe("icmp: { address: 127.0.0.1, count: 2, size: 100 }");
+    asked.lighten();
+    assert_eq!(asked.estimated_bytes(), 2 * 2 * 128);
+    in_own_network(move || assert_eq!(block_on(measure(&light)).bytes, light.estimated_bytes()));
+}
+
+#[test]
 fn a_router_that_refuses_is_unreachable_and_one_that_swallows_is_a_timeout() {
     // A raw socket hands ICMP errors to its reader, and counting those as replies is the oldest fault of such probes.
     in_own_network(|| {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// How wide a counter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
+    /// Only SNMP devices still count so.
+    #[cfg_attr(not(feature = "snmp"), allow(dead_code))]
     Bits32,
     Bits64,
 }

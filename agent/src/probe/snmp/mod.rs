@@ -2,19 +2,17 @@
 //!
 //! What a vendor's device means is data: a file of `configs/snmp/` names objects, metrics and ranges, and [`device`] reads
 //! it. [`interfaces`] and [`sensors`] are the two tables that need arithmetic. All of them see a device only through
-//! [`Manager`]; the library behind it is in [`client`], and a slim build goes without.
+//! [`Manager`]; the library behind it is in [`client`]. A slim build has `snmp_absent.rs` in place of all this.
 //!
 //! Limits: 2,000 values a walk, 64 parts a device, one repetition of a lost request, and never past the deadline. A subtree
 //! that holds secrets (Teltonika keeps hotspot passwords under 48690.3) is never asked for, not even in passing.
 
-#[cfg(feature = "snmp")]
 mod client;
 mod device;
 mod interfaces;
 mod manager;
 mod sensors;
 
-#[cfg(feature = "snmp")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -106,7 +104,6 @@ const PARTS: usize = 64;
 pub struct Snmp {
     config: Config,
     devices: Vec<Device>,
-    #[cfg(feature = "snmp")]
     client: client::Client,
     memory: Mutex<Memory>,
 }
@@ -119,20 +116,11 @@ impl std::fmt::Debug for Snmp {
 
 impl Snmp {
     pub(super) fn new(config: Config) -> Result<Self, String> {
-        if cfg!(not(feature = "snmp")) {
-            return Err("this is the slim build, which has no SNMP".into());
-        }
         if config.interfaces.len() > INTERFACES {
             return Err(format!("`interfaces` lists {}, at most {INTERFACES} are counted", config.interfaces.len()));
         }
         let devices = config.devices.iter().map(|name| Device::load(name)).collect::<Result<_, _>>()?;
-        Ok(Snmp {
-            devices,
-            #[cfg(feature = "snmp")]
-            client: client::Client::new(&config)?,
-            memory: Mutex::default(),
-            config,
-        })
+        Ok(Snmp { devices, client: client::Client::new(&config)?, memory: Mutex::default(), config })
     }
 
     pub(super) fn metrics(&self) -> Vec<Metric> {
@@ -163,12 +151,6 @@ impl Snmp {
         self.config.address.to_string()
     }
 
-    #[cfg(not(feature = "snmp"))]
-    pub(super) async fn measure(&self, _round: &Round<'_>) -> Measurement {
-        Measurement::failed(Outcome::NotRun)
-    }
-
-    #[cfg(feature = "snmp")]
     pub(super) async fn measure(&self, round: &Round<'_>) -> Measurement {
         let mut found = Found::default();
         let read = match self.open(round).await {
@@ -183,7 +165,6 @@ impl Snmp {
         Measurement { parts: found.parts, ..found.values.end(read) }
     }
 
-    #[cfg(feature = "snmp")]
     async fn open(&self, round: &Round<'_>) -> Result<client::Session, Outcome> {
         let Place { host, .. } = &self.config.address;
         let peer = SocketAddr::new(round.resolve(host).await?.address, self.config.address.port_or(161));
