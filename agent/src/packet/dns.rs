@@ -88,7 +88,7 @@ pub fn answer(message: &[u8], query: &[u8]) -> Result<Option<Answer>, Malformed>
     let mut reader = Reader::new(message);
     let Ok(header) = reader.array::<12>() else { return Ok(None) };
     let mut asked = Reader::new(query);
-    let [.., _] = asked.array::<12>()?;
+    asked.seek(header.len())?;
     let is_answer = header[2] & 0x80 != 0;
     if header[..2] != query[..2] || !is_answer {
         return Ok(None);

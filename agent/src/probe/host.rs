@@ -1,7 +1,6 @@
 //! The router or node itself, from the kernel: processor, memory, disk, heat, power, and its interfaces.
 //!
-//! What a small router does not have is absent, never zero. Nothing here takes a packet, so the deadline only matters to
-//! nobody.
+//! What a small router does not have is absent, never zero. Nothing here sends a packet or waits.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
