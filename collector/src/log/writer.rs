@@ -19,6 +19,9 @@ use crate::day::Day;
 /// Uploads in one transaction: bounds how long one commit can take, and what a crash can leave unacknowledged.
 const GROUP: usize = 2_048;
 
+/// An upload that is followed by none for this long is not made to wait for more.
+const QUIET: Duration = Duration::from_millis(2);
+
 /// How often the summary of stored sequences is written: at start, at most this much traffic is read again.
 const SUMMARY_EVERY: Duration = Duration::from_secs(300);
 
@@ -120,7 +123,7 @@ impl Writer {
         let deadline = Instant::now() + self.group_commit;
         let mut group = vec![first];
         while group.len() < GROUP {
-            match jobs.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match jobs.recv_timeout(deadline.saturating_duration_since(Instant::now()).min(QUIET)) {
                 Ok(job) => group.push(job),
                 Err(_) => break,
             }
