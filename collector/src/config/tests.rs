@@ -53,3 +53,11 @@ fn thresholds_are_read() {
     assert_eq!(config.thresholds.degraded_rtt.lte, Duration::from_millis(250));
     assert_eq!(config.thresholds.degraded_rtt.vsat, Duration::from_millis(900));
 }
+
+#[test]
+fn the_example_file_says_the_defaults() {
+    let example = parse("collector.yaml", include_str!("../../../configs/collector.yaml")).unwrap();
+    let mut defaults = Config::default();
+    defaults.agents.names.clone_from(&example.agents.names);
+    assert_eq!(example, defaults);
+}

@@ -52,8 +52,60 @@ pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError
 mod tests {
     use super::*;
 
+    /// A state database as the first released collector left it, with rows in every table of its time.
+    const GOLDEN: &[(u32, &str)] = &[(1, include_str!("schema/golden/001.sql"))];
+
     #[test]
     fn numbers_are_unique_and_in_order() {
         assert!(MIGRATIONS.windows(2).all(|pair| pair[0].number < pair[1].number));
+    }
+
+    #[test]
+    fn golden_databases_of_earlier_versions_migrate_and_keep_their_rows() {
+        for (version, sql) in GOLDEN {
+            let mut db = Connection::open_in_memory().unwrap();
+            db.execute_batch(sql).unwrap();
+            migrate(&mut db, Path::new("golden")).unwrap();
+            let agents: String = db.query_row("SELECT group_concat(id || ' ' || site_code) FROM agents", [], |row| row.get(0)).unwrap();
+            assert_eq!(agents, "00000000000000a1 15-0001,00000000000000a2 15-0002", "golden {version}");
+            assert_eq!(schema_of(&db), schema_of(&current()), "golden {version} became another schema than a new database has");
+        }
+    }
+
+    /// Whatever subset of areas an earlier build had, the result is the same schema.
+    #[test]
+    fn every_earlier_version_migrates_to_the_same_schema() {
+        for known in 0..MIGRATIONS.len() {
+            let mut db = Connection::open_in_memory().unwrap();
+            db.execute_batch("CREATE TABLE migrations (number INTEGER PRIMARY KEY) STRICT").unwrap();
+            for migration in &MIGRATIONS[..known] {
+                db.execute_batch(migration.sql).unwrap();
+                db.execute("INSERT INTO migrations (number) VALUES (?1)", [migration.number]).unwrap();
+            }
+            migrate(&mut db, Path::new("partial")).unwrap();
+            migrate(&mut db, Path::new("again")).unwrap();
+            assert_eq!(schema_of(&db), schema_of(&current()), "from the first {known} migrations");
+        }
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_the_file_as_it_was() {
+        let mut db = Connection::open_in_memory().unwrap();
+        // In the way of the first migration.
+        db.execute_batch("CREATE TABLE tokens (other INTEGER)").unwrap();
+        assert!(migrate(&mut db, Path::new("stuck")).is_err());
+        assert_eq!(schema_of(&db).len(), 1);
+    }
+
+    fn current() -> Connection {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, Path::new("fresh")).unwrap();
+        db
+    }
+
+    fn schema_of(db: &Connection) -> Vec<(String, String)> {
+        let mut statement = db.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(|row| row.unwrap()).collect()
     }
 }
