@@ -60,6 +60,7 @@ enum Command {
     /// Registry versions: import, export, list.
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
+    Kpi(crate::kpi::cli::KpiArgs),
     /// Add, list and remove the people who may look.
     Users(crate::people::command::UsersArgs),
 }
@@ -137,6 +138,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Sink(command) => Ok(command.run(&place.config()?)?),
         Command::Inventory(command) => inventory::cli::run(place, command),
+        Command::Kpi(args) => crate::kpi::cli::run(place, &args),
         Command::Users(args) => crate::people::command::run(&args, place),
     }
 }

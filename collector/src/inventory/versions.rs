@@ -173,6 +173,11 @@ impl Versions {
         self.in_force.last().cloned().unwrap_or_default()
     }
 
+    /// Counts the versions.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.in_force.len()).unwrap_or(u32::MAX)
+    }
+
     /// Cuts a window where versions change: each part with the version in force in it, in order. `as_was` reads these.
     pub fn parts(&self, window: Window) -> Vec<(Window, Arc<Inventory>)> {
         let changes = self.in_force.iter().map(|v| v.effective_from).filter(|at| window.from < *at && *at < window.until);

@@ -101,6 +101,15 @@ pub struct OutageIn<'a> {
     pub outage: &'a OutageFact,
 }
 
+/// Computes the figures of a KPI, with the weight and breakdown asked for if it has them; a figure of now has none here.
+pub fn answer(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+    if matches!(kpi.measures.first(), Some(Measure::Now(_))) {
+        return Vec::new();
+    }
+    let weight = if kpi.weights.contains(&ask.weight) { ask.weight } else { kpi.weights.first().copied().unwrap_or_default() };
+    compute(kpi, facts, Ask { weight, by: ask.by.filter(|by| kpi.by.contains(by)), ..ask })
+}
+
 /// Computes the figures of a KPI.
 pub fn compute(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     if let Some(Measure::Derived(derive)) = kpi.measures.first() {

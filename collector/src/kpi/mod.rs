@@ -8,9 +8,11 @@
 //! are the same for all. Nothing here reads a clock, a disk or a socket.
 
 pub mod catalogue;
+pub mod cli;
 mod compute;
 pub mod facts;
 mod figure;
+pub mod load;
 mod parts;
 mod regions;
 mod tally;
@@ -18,9 +20,10 @@ mod tally;
 use std::time::Duration;
 
 pub use catalogue::{CATALOGUE, by_id, connected_share_now};
-pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, compute};
+pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
+pub use load::{Book, View};
 pub use parts::{band, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};

@@ -19,6 +19,8 @@ pub struct WebState {
     pub store: Store,
     /// The log, for charts; without it pages show no round trips.
     pub log: Option<Log>,
+    /// Facts of past windows.
+    pub book: Arc<crate::kpi::Book>,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look.
@@ -37,11 +39,13 @@ impl WebState {
     /// without a login.
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
         let people = People::new(store.clone());
+        let book = Arc::new(crate::kpi::Book::new(store.clone()));
         let now_max_age = crate::kpi::connected_share_now::MAX_AGE;
         WebState {
             snapshot,
             store,
             log: None,
+            book,
             people,
             anonymous_viewer: false,
             public_status: false,

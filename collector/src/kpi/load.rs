@@ -1,0 +1,369 @@
+//! Reads the facts of a window from the state database.
+//!
+//! A day belongs to the version in force when it began. Read `as_was`, each version's days make a section of their own;
+//! read `as_is`, all days are laid on today's map. What has no row was never measured and stays unknown, up to now.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use rusqlite::Connection;
+use rusta_wire::{Metric, UnixMs};
+
+use super::facts::{Affected, Facts, LinkFacts, OutageFact, Rounds, Section, ServiceFact};
+use super::figure::Status;
+use crate::day::Day;
+use crate::history::{Ended, Histogram, Object, ObjectKind, StateSeconds, tables};
+use crate::inventory::assignment::SERVICE_PREFIX;
+use crate::inventory::{Inventory, LinkId, RegionId, RegionKind, SiteId, Versions};
+use crate::persian::{Period, Window};
+use crate::store::{Store, StoreError};
+
+/// Which map history is read on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum View {
+    /// Each day on the map of its time: what was published.
+    #[default]
+    AsWas,
+    /// All days on today's map: trends.
+    AsIs,
+}
+
+/// Late data may come until this long after a window's end.
+const SETTLES_AFTER_MS: i64 = 72 * 3_600_000;
+/// A county is new for this long.
+const YOUNG_MS: i64 = 36 * 30 * 86_400_000;
+
+/// Reads the facts of a period of whole days.
+///
+/// # Errors
+/// What the database says.
+pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, now: UnixMs) -> Result<Facts, StoreError> {
+    let window = period.window(now);
+    let parts = parts(versions, window);
+    let today = versions.at(now);
+    let mut sections: Vec<Section> = match view {
+        View::AsWas => parts.iter().map(|part| start(Arc::clone(&part.inventory), part.window, window, now)).collect(),
+        View::AsIs => vec![start(Arc::clone(&today), window, window, now)],
+    };
+    for (at, part) in parts.iter().enumerate() {
+        let (section, lineage) = match view {
+            View::AsWas => (&mut sections[at], None),
+            View::AsIs => (&mut sections[0], Some(versions.lineage(&part.inventory, &today))),
+        };
+        Reader { db, from: &part.inventory, lineage, section, days: part.days.clone(), window: part.window }.read()?;
+    }
+    for at in 1..sections.len() {
+        sections[at - 1].next = versions.lineage(&sections[at - 1].inventory, &sections[at].inventory);
+    }
+    sections.iter_mut().for_each(|section| section.young_counties = young_counties(versions, section));
+    let status = if now < window.until { Status::Live } else { Status::Provisional };
+    Ok(Facts { period, window, status, sections, alerts: None })
+}
+
+/// Tells whether late data for a window may still come.
+pub fn is_settled(window: Window, now: UnixMs) -> bool {
+    now.0 >= window.until.0 + SETTLES_AFTER_MS
+}
+
+struct Part {
+    inventory: Arc<Inventory>,
+    days: Range<Day>,
+    window: Window,
+}
+
+/// Cuts a window into runs of days with one version each.
+fn parts(versions: &Versions, window: Window) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    let (mut day, end) = (Day::of(window.from), Day::of(UnixMs(window.until.0 - 1)).next());
+    while day < end {
+        let inventory = versions.at(day.start());
+        match parts.last_mut().filter(|part| part.inventory.version == inventory.version) {
+            Some(part) => (part.days.end, part.window.until) = (day.next(), day.end()),
+            None => parts.push(Part { inventory, days: day..day.next(), window: Window { from: day.start(), until: day.end() } }),
+        }
+        day = day.next();
+    }
+    parts
+}
+
+/// Starts a section with everything unknown up to now.
+fn start(inventory: Arc<Inventory>, part: Window, whole: Window, now: UnixMs) -> Section {
+    let until = UnixMs(part.until.0.min(now.0.max(part.from.0)));
+    let mut section = Section::unknown(inventory, Window { from: part.from, until });
+    let length = |window: Window| (window.until.0.min(now.0.max(window.from.0)) - window.from.0).max(1) as f64;
+    section.share = length(part) / length(whole);
+    section
+}
+
+fn young_counties(versions: &Versions, section: &Section) -> Vec<RegionId> {
+    let (inventory, end) = (&section.inventory, section.window.until);
+    let before = versions.at(UnixMs(end.0 - YOUNG_MS));
+    // Where the registry does not reach back that far, the first version's counties are not new.
+    let is_new = |code: &str| before.version != inventory.version && before.region_by_code(code).is_none();
+    let counties = (0..).map(RegionId).zip(&inventory.regions).filter(|(_, r)| r.kind == RegionKind::County);
+    counties.filter(|(_, r)| is_new(&r.code)).map(|(id, _)| id).collect()
+}
+
+/// Where a metric's values are kept.
+type PlaceOf = fn(&mut Rounds) -> &mut Histogram;
+
+struct Reader<'a> {
+    db: &'a Connection,
+    /// The map the rows speak of.
+    from: &'a Inventory,
+    /// Where its regions are on the section's map, if that is another.
+    lineage: Option<Vec<Option<RegionId>>>,
+    section: &'a mut Section,
+    days: Range<Day>,
+    window: Window,
+}
+
+impl Reader<'_> {
+    fn read(mut self) -> Result<(), StoreError> {
+        for (object, seconds) in tables::sums(self.db, ObjectKind::Village, self.days.clone())? {
+            let place = self.village(&object.code).and_then(|id| self.section.villages[id.index()].as_mut());
+            place.into_iter().for_each(|village| learn(&mut village.state, seconds));
+        }
+        for (object, seconds) in tables::sums(self.db, ObjectKind::VillageNin, self.days.clone())? {
+            let place = self.village(&object.code).and_then(|id| self.section.villages[id.index()].as_mut());
+            place.into_iter().for_each(|village| learn(&mut village.nin, seconds));
+        }
+        for (object, seconds) in tables::sums(self.db, ObjectKind::Site, self.days.clone())? {
+            let place = self.site(&object.code).and_then(|id| self.section.sites[id.index()].as_mut());
+            place.into_iter().for_each(|known| learn(known, seconds));
+        }
+        for (object, seconds) in tables::sums(self.db, ObjectKind::Link, self.days.clone())? {
+            if let Some(facts) = self.link_facts(&object) {
+                learn(&mut facts.state, seconds);
+            }
+        }
+        self.rounds()?;
+        self.services()?;
+        self.outages()
+    }
+
+    fn rounds(&mut self) -> Result<(), StoreError> {
+        for (object, (sent, received)) in tables::packets(self.db, self.days.clone())? {
+            if let Some(rounds) = self.rounds_of(&object) {
+                rounds.sent += sent;
+                rounds.lost += sent.saturating_sub(received);
+            }
+        }
+        let kept: [(Metric, PlaceOf); 7] = [
+            (Metric::RttUsP50, |r| &mut r.rtt_us),
+            (Metric::PdvUsP95, |r| &mut r.pdv_us),
+            (Metric::Rat, |r| &mut r.generation),
+            (Metric::RsrpDbm, |r| &mut r.rsrp_dbm),
+            (Metric::SinrCb, |r| &mut r.sinr_cb),
+            (Metric::DownloadBps, |r| &mut r.download_bps),
+            (Metric::UploadBps, |r| &mut r.upload_bps),
+        ];
+        for (metric, place) in kept {
+            for (object, values) in tables::values(self.db, metric, self.days.clone())? {
+                if let Some(rounds) = self.rounds_of(&object) {
+                    place(rounds).merge(&values);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn services(&mut self) -> Result<(), StoreError> {
+        for ((site, target), rounds) in tables::rounds(self.db, self.days.clone())? {
+            let (Some(site), Some(service)) = (self.site(&site), target.strip_prefix(SERVICE_PREFIX)) else { continue };
+            self.section.services.get_or_insert_with(Vec::new).push(ServiceFact {
+                service: service.to_owned(),
+                site,
+                attempts: rounds.attempts,
+                ok: rounds.successes,
+                attempts_up: rounds.attempts_while_up,
+                latency_us: rounds.latency_us,
+            });
+        }
+        Ok(())
+    }
+
+    fn outages(&mut self) -> Result<(), StoreError> {
+        for kind in [ObjectKind::Link, ObjectKind::Site, ObjectKind::Village] {
+            for outage in tables::outages(self.db, kind, self.window.from, self.window.until)? {
+                let of = match kind {
+                    ObjectKind::Link => self.link(&outage.object).map(Affected::Link),
+                    ObjectKind::Site => self.site(&outage.object.code).map(Affected::Site),
+                    _ => self.village(&outage.object.code).map(Affected::Village),
+                };
+                // On one map an outage that crosses a change of versions is found twice.
+                let known = |fact: &OutageFact| Some(fact.of) == of && fact.started_at == outage.started_at;
+                if let Some(of) = of.filter(|_| !self.section.outages.iter().rev().take(64).any(known)) {
+                    self.section.outages.push(OutageFact {
+                        of,
+                        started_at: outage.started_at,
+                        ended_at: outage.ended_at,
+                        restored: outage.ended == Some(Ended::Restored),
+                        cause: outage.cause.map(|cause| cause.rung),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn village(&self, code: &str) -> Option<RegionId> {
+        let id = self.from.region_by_code(code)?;
+        match &self.lineage {
+            Some(lineage) => lineage[id.index()],
+            None => Some(id),
+        }
+    }
+
+    fn site(&self, code: &str) -> Option<SiteId> {
+        self.section.inventory.site_by_code(code)
+    }
+
+    fn link(&self, object: &Object) -> Option<LinkId> {
+        self.section.inventory.link_by_name(self.site(&object.code)?, &object.link)
+    }
+
+    fn link_facts(&mut self, object: &Object) -> Option<&mut LinkFacts> {
+        let id = self.link(object)?;
+        self.section.links[id.index()].as_mut()
+    }
+
+    fn rounds_of(&mut self, object: &Object) -> Option<&mut Rounds> {
+        Some(self.link_facts(object)?.rounds.get_or_insert_default())
+    }
+}
+
+/// Adds what was counted and takes it off what was unknown.
+fn learn(known: &mut StateSeconds, counted: StateSeconds) {
+    let unknown = known.unknown.saturating_sub(counted.total()) + counted.unknown;
+    *known += StateSeconds { unknown: 0, ..counted };
+    known.unknown = unknown;
+}
+
+/// Keeps the facts of recently asked windows, so that the next question about one is answered from memory.
+pub struct Book {
+    store: Store,
+    versions: Mutex<Versions>,
+    pages: Mutex<HashMap<Page, Arc<Facts>>>,
+}
+
+/// A window, the map it is read on, what the registry knows, and the minute it was read in.
+type Page = (Period, View, u32, i64);
+
+/// A year of months, read both ways, and the weeks somebody clicks through.
+const PAGES: usize = 32;
+
+/// Why facts could not be read.
+pub type BookError = crate::inventory::versions::VersionError;
+
+impl Book {
+    /// Opens a book over the state database.
+    pub fn new(store: Store) -> Self {
+        Book { store, versions: Mutex::default(), pages: Mutex::default() }
+    }
+
+    /// Returns the facts of a period of whole days, not older than a minute.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn facts(&self, period: Period, view: View, now: UnixMs) -> Result<Arc<Facts>, BookError> {
+        let versions = self.versions()?;
+        let page = (period, view, versions.count(), now.seconds().div_euclid(60));
+        if let Some(facts) = lock(&self.pages).get(&page) {
+            return Ok(Arc::clone(facts));
+        }
+        let facts = Arc::new(self.store.read(|db| facts(db, &versions, period, view, now).map_err(BookError::from))?);
+        let mut pages = lock(&self.pages);
+        pages.retain(|(.., minute), _| *minute == page.3);
+        if pages.len() >= PAGES {
+            pages.clear();
+        }
+        pages.insert(page, Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    fn versions(&self) -> Result<Versions, BookError> {
+        let mut known = lock(&self.versions);
+        *known = known.reload(&self.store)?;
+        Ok(known.clone())
+    }
+}
+
+/// Takes a mutex also after a panic under it: what it guards is replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inventory::Draft;
+    use crate::kpi::{Ask, by_id, compute};
+
+    fn map(version: u32, from: &str, split: bool) -> Arc<Inventory> {
+        let mut draft = Draft::default();
+        draft.region("p", RegionKind::Province, "");
+        draft.region("a", RegionKind::County, "p");
+        draft.region("v1", RegionKind::Village, "a").households = Some(10);
+        if split {
+            draft.region("b", RegionKind::County, "p");
+            let moved = draft.region("w2", RegionKind::Village, "b");
+            (moved.households, moved.previous_code) = (Some(30), Some("v2".to_owned()));
+        } else {
+            draft.region("v2", RegionKind::Village, "a").households = Some(30);
+        }
+        Arc::new(draft.build(version, crate::inventory::dates::moment(from).unwrap()).unwrap().inventory)
+    }
+
+    fn row(db: &rusqlite::Transaction<'_>, code: &str, date: &str, up: u32, down: u32) {
+        let day = Day::of(crate::inventory::dates::moment(date).unwrap());
+        db.execute("INSERT OR IGNORE INTO objects (kind, code, link) VALUES (3, ?1, '')", [code]).unwrap();
+        let sql = "INSERT INTO daily_seconds (kind, day, object, up, degraded, down, unknown, maintenance, not_in_service)
+                   SELECT 3, ?1, id, ?2, 0, ?3, 0, 0, 0 FROM objects WHERE kind = 3 AND code = ?4";
+        db.execute(sql, (day.0, up, down, code)).unwrap();
+    }
+
+    #[test]
+    fn days_are_read_on_the_map_of_their_time_or_on_todays_and_missing_days_are_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store
+            .write(|tx| {
+                row(tx, "v1", "1405-07-14", 86_400, 0);
+                row(tx, "v2", "1405-07-14", 86_400, 0);
+                row(tx, "w2", "1405-07-15", 0, 86_400);
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let versions = Versions::new(vec![map(1, "1405-01-01", false), map(2, "1405-07-15", true)]);
+        let now = crate::inventory::dates::moment("1405-09-01").unwrap();
+        let read = |view| store.read(|tx| facts(tx, &versions, "1405-07".parse().unwrap(), view, now)).unwrap();
+        let kpi = by_id("connected_share_period").unwrap();
+        let share = |facts: &Facts, region: &str| {
+            let figure = compute(kpi, facts, Ask { region: Some(region), ..Ask::default() }).remove(0);
+            (figure.numerator, figure.denominator, figure.unknown)
+        };
+        let was = read(View::AsWas);
+        assert_eq!(was.sections.len(), 2);
+        assert_eq!(share(&was, "a"), (172_800.0, 172_800.0, f64::from(86_400 * (28 + 16 - 2))));
+        assert_eq!(share(&was, "b"), (0.0, 86_400.0, f64::from(86_400 * 15)));
+        let is = read(View::AsIs);
+        assert_eq!(share(&is, "a"), (86_400.0, 86_400.0, f64::from(86_400 * 29)));
+        assert_eq!(share(&is, "b"), (86_400.0, 172_800.0, f64::from(86_400 * 28)), "all days of the village on today's map");
+        assert_eq!(share(&was, "p").0, share(&is, "p").0);
+        assert_eq!(share(&was, "p").2, share(&is, "p").2);
+    }
+
+    #[test]
+    fn the_rest_of_a_running_month_is_not_unknown() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let versions = Versions::new(vec![map(1, "1405-01-01", false)]);
+        let now = crate::inventory::dates::moment("1405-07-03 12:00").unwrap();
+        let facts = store.read(|tx| facts(tx, &versions, "1405-07".parse().unwrap(), View::AsWas, now)).unwrap();
+        assert_eq!(facts.status, Status::Live);
+        let figure = compute(by_id("connected_share_period").unwrap(), &facts, Ask { region: Some("p"), ..Ask::default() }).remove(0);
+        assert_eq!(figure.unknown, f64::from(2 * (2 * 86_400 + 43_200)));
+    }
+}
