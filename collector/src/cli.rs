@@ -61,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
     Kpi(crate::kpi::cli::KpiArgs),
+    Report(crate::report::ReportArgs),
     /// Add, list and remove the people who may look.
     Users(crate::people::command::UsersArgs),
 }
@@ -139,6 +140,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Sink(command) => Ok(command.run(&place.config()?)?),
         Command::Inventory(command) => inventory::cli::run(place, command),
         Command::Kpi(args) => crate::kpi::cli::run(place, &args),
+        Command::Report(args) => crate::report::run(place, &args),
         Command::Users(args) => crate::people::command::run(&args, place),
     }
 }

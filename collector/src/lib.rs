@@ -29,6 +29,7 @@ pub mod people;
 pub mod persian;
 pub mod port;
 pub mod process;
+pub mod report;
 pub mod rules;
 pub mod sink;
 pub mod store;

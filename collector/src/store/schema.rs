@@ -24,6 +24,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 10, sql: include_str!("schema/010_engine.sql") },
     Migration { number: 11, sql: include_str!("schema/011_history.sql") },
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
+    Migration { number: 21, sql: include_str!("schema/021_reports.sql") },
     Migration { number: 30, sql: include_str!("schema/030_people.sql") },
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
 ];

@@ -1,0 +1,110 @@
+//! `rusta-collector report`.
+
+use std::path::{Path, PathBuf};
+
+use super::content::{Content, content};
+use super::revision::{self, Frozen};
+use super::{csv_form, html, xlsx};
+use crate::cli::{Failure, Place};
+use crate::clock;
+use crate::inventory::{RegionKind, Versions};
+use crate::kpi::{View, load};
+use crate::persian::{Lang, Period};
+use crate::store::{Store, StoreError};
+
+/// Write the monthly report.
+///
+/// From day 3 of the next Jalali month on a report is final: its first writing freezes revision 1, and data that came
+/// late makes the next revision. Before that day it is provisional.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// The month, such as 1405-08.
+    #[arg(long)]
+    period: String,
+    /// Code of a region; the first province if not given.
+    #[arg(long, value_name = "CODE")]
+    region: Option<String>,
+    /// File to write; its ending chooses the form: .xlsx, .csv or .html.
+    #[arg(long)]
+    out: PathBuf,
+    /// Write a published revision again instead of computing.
+    #[arg(long)]
+    revision: Option<u32>,
+    /// Language of the HTML: fa or en.
+    #[arg(long, default_value = "fa")]
+    lang: String,
+}
+
+/// Runs the command.
+pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
+    let period: Period = args.period.parse().map_err(Failure::Usage)?;
+    let lang = Lang::from_code(&args.lang).ok_or_else(|| Failure::Usage(format!("`{}` is neither fa nor en", args.lang)))?;
+    let Some(publishable_from) = revision::publishable_from(period) else {
+        return Err(Failure::Usage(format!("`{}` is not a month such as 1405-08", args.period)));
+    };
+    let store = place.store()?;
+    let (content, frozen) = match args.revision {
+        Some(number) => published(&store, args, period, number)?,
+        None => computed(&store, args, period, publishable_from)?,
+    };
+    write(&content, frozen.as_ref(), &args.out, lang)?;
+    match frozen {
+        Some(frozen) => println!(
+            "{}: revision {}, sha256 {}, {} villages changed",
+            args.out.display(),
+            frozen.revision,
+            frozen.digest,
+            frozen.changed.len()
+        ),
+        None => println!("{}: provisional", args.out.display()),
+    }
+    Ok(())
+}
+
+fn published(store: &Store, args: &ReportArgs, period: Period, number: u32) -> Result<(Content, Option<Frozen>), Failure> {
+    let region = region_of(store, args)?;
+    let found = store.read(|tx| revision::frozen(tx, &period.to_string(), &region, Some(number)))?;
+    let frozen = found.ok_or_else(|| Failure::Usage(format!("{period} of {region} has no revision {number}")))?;
+    Ok((frozen.content.clone(), Some(frozen)))
+}
+
+fn computed(
+    store: &Store,
+    args: &ReportArgs,
+    period: Period,
+    publishable_from: rusta_wire::UnixMs,
+) -> Result<(Content, Option<Frozen>), Failure> {
+    let now = clock::now();
+    let versions = Versions::load(store)?;
+    let facts = store.read(|db| load::facts(db, &versions, period, View::AsWas, now))?;
+    let region = region_of(store, args)?;
+    if facts.last_map().region_by_code(&region).is_none() {
+        return Err(Failure::Usage(format!("there is no region `{region}`")));
+    }
+    let content = content(&facts, &region);
+    if now < publishable_from {
+        return Ok((content, None));
+    }
+    let frozen = store.write(|tx| revision::freeze(tx, &content, now).map_err(|error: StoreError| error))?;
+    Ok((content, Some(frozen)))
+}
+
+fn region_of(store: &Store, args: &ReportArgs) -> Result<String, Failure> {
+    if let Some(region) = &args.region {
+        return Ok(region.clone());
+    }
+    let map = Versions::load(store)?.last();
+    let province = map.regions.iter().find(|r| r.kind == RegionKind::Province).map(|r| r.code.clone());
+    province.ok_or_else(|| Failure::Usage("no inventory was imported yet; `inventory import DIR` does".to_owned()))
+}
+
+fn write(content: &Content, frozen: Option<&Frozen>, out: &Path, lang: Lang) -> Result<(), Failure> {
+    let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    let bytes = match ending.as_str() {
+        "xlsx" => xlsx::write(content, frozen)?,
+        "csv" => csv_form::write(content, frozen)?,
+        "html" => html::write(content, frozen, lang).into_bytes(),
+        _ => return Err(Failure::Usage(format!("{} ends neither in .xlsx nor .csv nor .html", out.display()))),
+    };
+    Ok(std::fs::write(out, bytes)?)
+}

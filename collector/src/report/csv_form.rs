@@ -1,0 +1,34 @@
+//! The report as one CSV: the tables one after the other, ASCII digits, so that any program reads it.
+
+use super::Frozen;
+use super::content::{Cell, Content};
+use super::xlsx::provenance;
+
+/// Writes the report. The first bytes are the UTF-8 mark Excel wants to see.
+pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(b"\xef\xbb\xbf".to_vec());
+    for (key, value) in provenance(content, frozen) {
+        writer.write_record([key, value])?;
+    }
+    for table in &content.tables {
+        writer.write_record([""])?;
+        writer.write_record([format!("{} / {}", table.name.0, table.name.1)])?;
+        writer.write_record(table.headings.iter().map(|(fa, en)| format!("{fa} / {en}")))?;
+        for row in &table.rows {
+            writer.write_record(row.iter().map(text))?;
+        }
+    }
+    for (code, was, is) in frozen.map(|f| f.changed.as_slice()).unwrap_or_default() {
+        writer.write_record(["changed", code, was, is])?;
+    }
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+fn text(cell: &Cell) -> String {
+    match cell {
+        Cell::Number { number, .. } => number.to_string(),
+        Cell::Text(text) => text.clone(),
+        Cell::Both(fa, en) => format!("{fa} / {en}"),
+        Cell::Empty => String::new(),
+    }
+}

@@ -1,0 +1,105 @@
+//! Freezing: what was published stays, late data makes the next revision.
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use rusqlite::{OptionalExtension, Transaction};
+use rusta_wire::UnixMs;
+use sha2::{Digest, Sha256};
+
+use super::content::Content;
+use crate::persian::{JalaliDate, Period};
+use crate::store::StoreError;
+
+/// A published report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frozen {
+    /// From 1.
+    pub revision: u32,
+    /// When it was published.
+    pub published_at: UnixMs,
+    /// SHA-256 of the content's JSON.
+    pub digest: String,
+    /// What it says.
+    pub content: Content,
+    /// Villages that another revision than the one before calls otherwise: code, before, now.
+    pub changed: Vec<(String, String, String)>,
+}
+
+/// Returns the day from which on a month may be published: day 3 of the next Jalali month.
+pub fn publishable_from(period: Period) -> Option<UnixMs> {
+    match period {
+        Period::Month(first) => Some(JalaliDate::new(first.month_start(1).year(), first.month_start(1).month(), 3)?.start()),
+        _ => None,
+    }
+}
+
+/// Keeps the content as the next revision, unless the newest one says the same. Returns the revision that stands.
+///
+/// # Errors
+/// What the database says, or a stored content that does not read.
+pub fn freeze(tx: &Transaction<'_>, content: &Content, now: UnixMs) -> Result<Frozen, StoreError> {
+    let newest = frozen(tx, &content.period, &content.region.0, None)?;
+    let json = to_json(content)?;
+    let digest = digest(&json);
+    if let Some(newest) = newest.as_ref().filter(|newest| newest.digest == digest) {
+        return Ok(newest.clone());
+    }
+    let revision = newest.as_ref().map_or(0, |newest| newest.revision) + 1;
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    let packed = packed.write_all(&json).and_then(|()| packed.finish()).map_err(|e| StoreError::Refused(e.to_string()))?;
+    tx.execute(
+        "INSERT INTO reports (period, region, revision, published_at, digest, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (&content.period, &content.region.0, revision, now.0, &digest, &packed),
+    )?;
+    let changed = newest.map(|before| changes(&before.content, content)).unwrap_or_default();
+    Ok(Frozen { revision, published_at: now, digest, content: content.clone(), changed })
+}
+
+/// Reads a published revision, the newest if none is named.
+///
+/// # Errors
+/// What the database says, or a stored content that does not read.
+pub fn frozen(tx: &Transaction<'_>, period: &str, region: &str, revision: Option<u32>) -> Result<Option<Frozen>, StoreError> {
+    let sql = "SELECT revision, published_at, digest, content FROM reports
+               WHERE period = ?1 AND region = ?2 AND revision = coalesce(?3, revision) ORDER BY revision DESC LIMIT 1";
+    let row = tx
+        .query_row(sql, (period, region, revision), |row| {
+            Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, Vec<u8>>(3)?))
+        })
+        .optional()?;
+    let Some((revision, published_at, stored_digest, packed)) = row else { return Ok(None) };
+    let damaged = |why: String| StoreError::Refused(format!("report {period} of {region}, revision {revision}: {why}"));
+    let mut json = Vec::new();
+    GzDecoder::new(packed.as_slice()).take(MAX_JSON).read_to_end(&mut json).map_err(|e| damaged(e.to_string()))?;
+    if digest(&json) != stored_digest {
+        return Err(damaged("the checksum does not match".to_owned()));
+    }
+    let content: Content = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
+    let before = if revision > 1 { frozen(tx, period, region, Some(revision - 1))? } else { None };
+    let changed = before.map(|before| changes(&before.content, &content)).unwrap_or_default();
+    Ok(Some(Frozen { revision, published_at: UnixMs(published_at), digest: stored_digest, content, changed }))
+}
+
+/// A national report is a few megabytes.
+const MAX_JSON: u64 = 256 << 20;
+
+/// Lists the villages that two revisions call differently.
+fn changes(before: &Content, now: &Content) -> Vec<(String, String, String)> {
+    let was: std::collections::HashMap<&str, &str> = before.villages.iter().map(|(code, word)| (code.as_str(), word.as_str())).collect();
+    let differs = |(code, word): &(String, String)| {
+        let old = was.get(code.as_str()).copied().unwrap_or("absent");
+        (old != word).then(|| (code.clone(), old.to_owned(), word.clone()))
+    };
+    now.villages.iter().filter_map(differs).collect()
+}
+
+fn to_json(content: &Content) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(content).map_err(|e| StoreError::Refused(e.to_string()))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
