@@ -177,3 +177,81 @@ fn days_touched_are_kept_with_the_cursor() {
     bench.step(123);
     assert_eq!(bench.snapshot().links[0].state, LinkState::Up);
 }
+
+/// Everything history holds but the revisions, which count how often late data changed it.
+fn history(store: &Store) -> Vec<String> {
+    let queries = [
+        "SELECT 'seconds', o.kind, o.code, o.link, d.day, d.up, d.degraded, d.down, d.unknown FROM daily_seconds d JOIN objects o
+         ON o.id = d.object ORDER BY 2, 3, 4, 5",
+        "SELECT 'outage', o.kind, o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence FROM outages x
+         JOIN objects o ON o.id = x.object ORDER BY 2, 3, 4, 5",
+        "SELECT 'spans', o.kind, o.code, t.day, hex(t.spans), t.head, t.tail, 0, 0 FROM timelines t JOIN objects o ON o.id = t.object
+         ORDER BY 2, 3, 4",
+    ];
+    let text = |row: &rusqlite::Row<'_>| {
+        let cells: Vec<String> = (0..9).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect();
+        Ok(cells.join(" "))
+    };
+    let read = |tx: &rusqlite::Transaction<'_>| {
+        let mut rows = Vec::new();
+        for query in queries {
+            rows.extend(tx.prepare(query)?.query_map([], text)?.collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok::<_, StoreError>(rows)
+    };
+    store.read(read).unwrap()
+}
+
+#[test]
+fn history_is_the_same_whatever_came_first_and_however_often_it_was_built() {
+    const HOUR: i64 = 3_600;
+    // Two hours, then the power goes for two and a half days, then two hours in another life, cut in the middle.
+    let part = |agent: &mut Agent, from: i64| -> Vec<(i64, Batch)> {
+        let until = |minute: i64| from + minute * 60;
+        (1..=120).map(|minute| (until(minute), agent.batch(until(minute), !(50..70).contains(&minute)))).collect()
+    };
+    let mut agent = Agent::village(1, "V0");
+    let first = part(&mut agent, 0);
+    (agent.boot, agent.sequence) = ((rusta_wire::BootId(2), 62 * HOUR - 60), 0);
+    let second_life = part(&mut agent, 62 * HOUR);
+    let groups = |chunk: usize| -> Vec<(i64, Vec<Batch>)> {
+        let offset = |of: &[(i64, Batch)]| if of[0].0 < 10 * HOUR { 0 } else { 62 * HOUR - 60 };
+        let all: Vec<&[(i64, Batch)]> = first.chunks(chunk).chain(second_life.chunks(chunk)).collect();
+        all.into_iter().map(|part| (offset(part), part.iter().map(|(_, batch)| batch.clone()).collect())).collect()
+    };
+    let end = 96 * HOUR;
+    let run = |parts: Vec<(i64, Vec<Batch>)>, arrives: &dyn Fn(usize, &[Batch], i64) -> i64| {
+        let mut bench = Bench::new(1);
+        bench.start(0);
+        let builder_parts = crate::history::Parts {
+            log: bench.log.clone(),
+            store: bench.store.clone(),
+            inventories: bench.inventories.clone(),
+            thresholds: Thresholds::default(),
+            retention_days: 30,
+        };
+        let mut builder = crate::history::Builder::new(builder_parts);
+        for (place, (offset, batches)) in parts.iter().enumerate() {
+            let received = arrives(place, batches, *offset);
+            let mut speaker = Agent::village(1, "V0");
+            speaker.boot.1 = *offset;
+            bench.append(&speaker, batches, received);
+            bench.step(received + 5);
+            while builder.step(second(received + 10)).unwrap() > 0 {}
+        }
+        bench.step(end);
+        while builder.step(second(end)).unwrap() > 0 {}
+        history(&bench.store)
+    };
+    let live = |_: usize, batches: &[Batch], offset: i64| offset + i64::try_from(batches.last().unwrap().until.0 / 1000).unwrap() + 1;
+    let expected = run(groups(20), &live);
+    // Two whole days without power, for the link, the site and the village.
+    assert_eq!(expected.iter().filter(|row| row.contains("Integer(0) Integer(0) Integer(86400) Integer(0)")).count(), 6, "{expected:#?}");
+    let late = |place: usize, _: &[Batch], _: i64| 70 * HOUR + i64::try_from(place).unwrap() * 600;
+    let mut backwards = groups(15);
+    backwards.reverse();
+    assert_eq!(run(backwards, &late), expected, "newest first");
+    let mut middle_out = groups(30);
+    middle_out.rotate_left(3);
+    assert_eq!(run(middle_out, &late), expected, "from the middle on");
+}

@@ -34,6 +34,8 @@ pub use state::*;
 pub use told::{Subject, Told};
 
 #[cfg(test)]
+mod bench;
+#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
