@@ -105,6 +105,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let pages = WebState::new(snapshots, store.clone())
         .with_log(log.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
+        .with_public_status(config.http.public_status)
         .with_secure_cookies(config.http.tls.is_some())
         .with_now_max_age(config.thresholds.now_max_age);
     let router = web::router(pages, api::routes()).merge(telemetry.router());

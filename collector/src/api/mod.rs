@@ -3,6 +3,9 @@
 //! Lists answer `{"items": [...], "next": cursor or null}`; errors are RFC 9457 problems; answers carry an `ETag`, and a
 //! client that shows it again gets 304. A person's region scope holds here as on the pages.
 
+// `utoipa::path` names its parameter types by their full path.
+#![allow(unused_qualifications)]
+
 mod agents;
 mod answer;
 mod incidents;

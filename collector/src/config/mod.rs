@@ -70,6 +70,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Whether a visitor without a login may look: only ever on a loopback address.
     pub anonymous_viewer: bool,
+    /// Whether anybody may see `/status`: shares of regions, no site, no contact.
+    pub public_status: bool,
     /// Certificate and key; needed on any address that is not loopback.
     pub tls: Option<TlsFiles>,
 }

@@ -46,6 +46,7 @@ struct Agents {
 struct Http {
     listen: Option<SocketAddr>,
     anonymous: Option<Anonymous>,
+    public_status: bool,
     tls: Option<TlsFiles>,
 }
 
@@ -160,6 +161,7 @@ impl Http {
         super::Http {
             listen,
             anonymous_viewer: loopback && self.anonymous != Some(Anonymous::None),
+            public_status: self.public_status,
             tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
         }
     }

@@ -133,6 +133,7 @@ glossary! {
     rung_broken: "شکسته", "broken";
     rung_above: "بالای خرابی", "above the fault";
     rung_unmeasured: "سنجیده نمی‌شود", "not measured";
+    last_hour: "یک ساعت گذشته", "last hour";
     last_24h: "۲۴ ساعت گذشته", "last 24 hours";
     last_7d: "۷ روز گذشته", "last 7 days";
     last_30d: "۳۰ روز گذشته", "last 30 days";

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use rusqlite::Connection;
-use rusta_wire::{AgentId, BootId, Metric, MonoMs, Network, Rung, Sample, SeriesTable, UnixMs};
+use rusta_wire::{Metric, Network, Rung, Sample, SeriesTable, UnixMs};
 
 use super::state::WebState;
-use crate::dating::{Boot, Dated, Dating, Grade, Proof};
+use crate::advance::boots;
+use crate::dating::{Dated, Dating};
 use crate::day::Day;
 use crate::engine::LinkState;
 use crate::history::{Object, tables};
@@ -150,33 +151,6 @@ fn joined(states: Vec<StateSpan>) -> Vec<StateSpan> {
     out
 }
 
-/// Reads what the engine learnt of the boots of a site's agents.
-fn boots_of(db: &Connection, code: &str) -> Result<Vec<Boot>, StoreError> {
-    let sql = "SELECT agent, boot, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs FROM boots
-               WHERE site_code = ?1";
-    let mut query = db.prepare_cached(sql)?;
-    let mono = |ms: i64| MonoMs(ms.cast_unsigned());
-    let grades = [Grade::Agreed, Grade::Live, Grade::Synchronised, Grade::Collector];
-    let rows = query.query_map([code], |row| {
-        let grade: Option<u8> = row.get(6)?;
-        let proofs: Vec<(u64, i64, u32)> = serde_json::from_str(&row.get::<_, String>(7)?).unwrap_or_default();
-        let proof = |(at, offset_ms, error_ms)| Proof { at: MonoMs(at), offset_ms, error_ms };
-        Ok(Boot {
-            agent: AgentId(row.get::<_, i64>(0)?.cast_unsigned()),
-            boot: BootId(row.get::<_, i64>(1)?.cast_unsigned()),
-            site_code: code.into(),
-            first: mono(row.get(2)?),
-            last: mono(row.get(3)?),
-            least_offset_ms: row.get(4)?,
-            most_offset_ms: row.get(5)?,
-            grade: grade.and_then(|code| grades.into_iter().find(|grade| *grade as u8 == code)),
-            proofs: proofs.into_iter().map(proof).map(|proof| (Boot::stretch(proof.at), proof)).collect(),
-            leans_on_proofs: row.get(8)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
 /// Round trips of one slot.
 #[derive(Default)]
 struct Slot {
@@ -199,7 +173,7 @@ type ByTarget = BTreeMap<String, TargetSlots>;
 fn rounds(web: &WebState, code: &str, window: Window, slot_ms: i64) -> Result<BTreeMap<String, ByTarget>, ArchiveError> {
     let mut links: BTreeMap<String, ByTarget> = BTreeMap::new();
     let Some(log) = &web.log else { return Ok(links) };
-    let dating = Dating::load(web.store.read(|tx| boots_of(tx, code))?);
+    let dating = Dating::load(web.store.read(|tx| boots::of_site(tx, code))?);
     let ranges = dating.ranges(code, window.from, window.until);
     for stored in log.site_range(code, &ranges)? {
         let dated = dating.date(&stored.head, stored.received_at);

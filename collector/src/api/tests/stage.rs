@@ -17,11 +17,11 @@ use crate::web::WebState;
 /// 1405/08/30 14:20 in Tehran.
 pub const NOW: UnixMs = UnixMs(1_795_258_200_000);
 
-/// A province of Lorestan's size, generated once.
+/// A province with more than 8,000 sites, generated once.
 pub fn province() -> Arc<Inventory> {
     static PROVINCE: OnceLock<Arc<Inventory>> = OnceLock::new();
     Arc::clone(PROVINCE.get_or_init(|| {
-        let draft = generate::draft(Size::Lorestan, 7).unwrap();
+        let draft = generate::draft(Size::Kr, 7).unwrap();
         Arc::new(draft.build(1, UnixMs(0)).unwrap().inventory)
     }))
 }

@@ -79,8 +79,11 @@ pub struct Shown {
     range: String,
 }
 
-/// The ranges offered, the first by default.
-const RANGES: [(&str, u64); 4] = [("24h", 1), ("7d", 7), ("30d", 30), ("365d", 365)];
+/// The ranges offered, in hours.
+const RANGES: [(&str, u64); 5] = [("1h", 1), ("24h", 24), ("7d", 7 * 24), ("30d", 30 * 24), ("365d", 365 * 24)];
+
+/// The range shown first.
+const USUAL: (&str, u64) = RANGES[1];
 
 /// Incidents of a site shown.
 const INCIDENTS: usize = 5;
@@ -89,9 +92,9 @@ const INCIDENTS: usize = 5;
 pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
     let snapshot = web.snapshot();
     let Some(site) = site_detail(&snapshot, asked.sight(&snapshot), &code) else { return asked.not_found() };
-    let (range, days) = RANGES.into_iter().find(|(word, _)| *word == shown.range).unwrap_or(RANGES[0]);
+    let (range, hours) = RANGES.into_iter().find(|(word, _)| *word == shown.range).unwrap_or(USUAL);
     let until = snapshot.at.max(asked.at);
-    let window = Window { from: until - Duration::from_secs(days * 86_400), until };
+    let window = Window { from: until - Duration::from_secs(hours * 3_600), until };
     let (reader, wanted) = (web.clone(), site.clone());
     let of_site = match incidents::of_site(&web, &site.site.code, INCIDENTS) {
         Ok(rows) => rows,
@@ -103,7 +106,7 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
         Err(error) => return asked.failed(&error),
     };
     let name = crate::persian::digits(asked.prefs.lang.name(&site.site.name_fa, &site.site.name_en), asked.prefs.lang);
-    let mut p = asked.page(Section::Sites, name).refreshing(if days == 1 { 20 } else { 0 });
+    let mut p = asked.page(Section::Sites, name).refreshing(if hours <= 24 { 20 } else { 0 });
     p.at = until;
     let page = SitePage {
         tone: site.site.state.tone(),
@@ -121,7 +124,7 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
 }
 
 fn range_tabs(p: &Page, chosen: &str) -> Vec<RangeTab> {
-    let titles = [p.w.last_24h, p.w.last_7d, p.w.last_30d, p.w.last_year];
+    let titles = [p.w.last_hour, p.w.last_24h, p.w.last_7d, p.w.last_30d, p.w.last_year];
     let tab = |((word, _), title): ((&str, u64), _)| RangeTab { title, href: p.with_instead("range", word), chosen: word == chosen };
     RANGES.into_iter().zip(titles).map(tab).collect()
 }
