@@ -33,7 +33,7 @@ pub(super) struct KpisQuery {
 
 /// Lists figures with their bounds, numerator, denominator and definition.
 #[utoipa::path(get, path = "/api/v1/kpis", params(KpisQuery), tag = "kpis",
-    responses((status = 200, body = List<FigureView>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+    responses((status = 200, body = List<FigureView>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<KpisQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let inventory = &snapshot.inventory;
@@ -46,5 +46,8 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
         found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))
     });
     let question = Question { kpi: kpi.transpose()?, region: region.transpose()?, period, weight };
-    Ok(caller.answer(&List { items: figures(&web, &snapshot, sight, &question), next: None }))
+    let from = snapshot.clone();
+    // A month of a large province takes tens of milliseconds to read; it must not hold up other answers.
+    let items = tokio::task::spawn_blocking(move || figures(&web, &from, sight, &question)).await;
+    items.map(|items| caller.answer(&List { items, next: None })).map_err(|_| Problem::unavailable())
 }

@@ -69,11 +69,22 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
             None => return asked.not_found(),
         },
     };
-    let period: Period = shown.period.parse().unwrap_or(Period::Now);
+    // A month tells most; figures of this moment stand beside those of the period.
+    let period: Period = shown.period.parse().unwrap_or_else(|_| Period::month_at(snapshot.at.max(asked.at)));
     let weight: Weight = shown.weight.parse().unwrap_or(Weight::Village);
     let question = Question { kpi: None, region, period, weight };
     let (reader, from) = (web.clone(), snapshot.clone());
-    let computed = tokio::task::spawn_blocking(move || figures(&reader, &from, sight, &question)).await.unwrap_or_default();
+    let answers = tokio::task::spawn_blocking(move || {
+        let mut answers = figures(&reader, &from, sight, &Question { period: Period::Now, ..question });
+        if period != Period::Now {
+            answers.extend(figures(&reader, &from, sight, &question));
+        }
+        answers
+    });
+    let computed = match answers.await {
+        Ok(computed) => computed,
+        Err(error) => return asked.failed(&error),
+    };
     let mut p = asked.page(Section::Kpis, words(asked.prefs.lang).kpis);
     p.at = snapshot.at.max(asked.at);
     let rows =
@@ -105,7 +116,7 @@ fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionI
         value: match &figure {
             Some(figure) if figure.value.is_some() => show(figure.value),
             Some(figure) => p.standing(&figure.standing).to_owned(),
-            None => p.w.not_collected.to_owned(),
+            None => "—".to_owned(),
         },
         bounds: if lo.is_some() && lo != hi { format!("{} {} {}", show(lo), p.w.range_to, show(hi)) } else { String::new() },
         goal: goal.map(|goal| show(Some(goal.value))),
@@ -148,10 +159,7 @@ fn region_entries(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: Option<Re
 fn period_entries(p: &Page, chosen: Period) -> Vec<Entry> {
     let today = JalaliDate::at(p.at);
     let months = (0..=12).map(|back| Period::Month(today.month_start(-back)));
-    let periods = [Period::Now, Period::Last24h, Period::Day(today), Period::week_of(today)]
-        .into_iter()
-        .chain(months)
-        .chain([Period::Year(today.year())]);
+    let periods = [Period::Now, Period::Day(today), Period::week_of(today)].into_iter().chain(months).chain([Period::Year(today.year())]);
     let mut periods: Vec<_> = periods.collect();
     if !periods.contains(&chosen) {
         periods.push(chosen);
