@@ -119,11 +119,22 @@ fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionI
             None => "—".to_owned(),
         },
         bounds: if lo.is_some() && lo != hi { format!("{} {} {}", show(lo), p.w.range_to, show(hi)) } else { String::new() },
-        goal: goal.map(|goal| show(Some(goal.value))),
-        declared: declared.map(|d| (show(Some(d.value)), format!("{} {}", digits(&d.as_of, p.lang), d.publisher))),
+        goal: goal.map(|goal| announced(goal.value, kpi.unit, p.lang)),
+        declared: declared.map(|d| (announced(d.value, kpi.unit, p.lang), format!("{} {}", jalali(&d.as_of, p.lang), d.publisher))),
         kpi,
         figure,
     }
+}
+
+/// Writes an announced value: for a share, people also announce how many it is about.
+fn announced(value: f64, unit: Unit, lang: Lang) -> String {
+    let unit = if unit == Unit::Ratio && value > 1.0 { Unit::Count } else { unit };
+    in_unit(value, unit, lang)
+}
+
+/// Writes a Gregorian day of the registry as people read it; what is no day stays as it is.
+fn jalali(day: &str, lang: Lang) -> String {
+    day.parse().map_or_else(|_| digits(day, lang), |date| JalaliDate::of_gregorian(date).in_figures(lang))
 }
 
 /// Writes a value in its unit.
