@@ -41,11 +41,6 @@ struct Bar {
 const BAR_AGAINST_PROOF: Bar = Bar { ratio: 0.7, sites: 3 };
 
 impl Look<'_> {
-    /// Counts the links that need `scope` and were proved to work after `since`.
-    pub(super) fn working(&self, scope: Scope, since: UnixMs) -> usize {
-        self.links_needing(scope).iter().filter(|link| self.works(**link, since)).count()
-    }
-
     /// Returns the share of failing links at which a scope of this kind is to blame.
     pub(super) fn ratio_to_blame(&self, scope: Scope) -> f64 {
         self.bar(scope).ratio

@@ -1,21 +1,31 @@
 //! The judgement of links in trouble: attached, shared, alone, or held with a reason.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use rusta_wire::UnixMs;
 
 use super::infer::Found;
-use super::look::{Level, Look, scope_of};
+use super::look::{Level, Look, Proofs, scope_of};
 use super::record::{Hold, Incident, IncidentEvent, IncidentId, Leaving, Member, Trouble};
 use super::topology::Scope;
 use super::{Incidents, Settings, causes};
 use crate::engine::{LinkState, Snapshot};
 use crate::inventory::{Criticality, LinkId, Parent};
 
+/// The snapshot under judgement and what was read out of it.
+pub(super) struct Seen<'a> {
+    snapshot: &'a Snapshot,
+    proofs: &'a Proofs,
+}
+
+/// Open incidents by what failed.
+type Roots = HashMap<Scope, Vec<IncidentId>>;
+
 impl Incidents {
     /// Finds a place for every pending link.
-    pub(super) fn judge(&mut self, snapshot: &Snapshot, now: UnixMs) {
+    pub(super) fn judge(&mut self, snapshot: &Snapshot, proofs: &Proofs, now: UnixMs) {
+        let seen = Seen { snapshot, proofs };
         let mut pending = self.pending();
         if pending.is_empty() {
             return;
@@ -26,44 +36,60 @@ impl Incidents {
         }
         // Parents before children: a child may hang on what its parent's judgement has just opened.
         pending.sort_by_key(|link| (self.topology.depth(*link), *link));
-        self.attach_explained(snapshot, &pending, now);
-        self.blame_shared(snapshot, &pending, now);
-        self.attach_explained(snapshot, &pending, now);
+        self.attach_explained(&seen, &pending, now);
+        self.blame_shared(&seen, &pending, now);
+        self.attach_explained(&seen, &pending, now);
+        let mut roots = self.roots();
         for link in pending {
             if self.watches[link.index()].is_pending() {
-                self.judge_alone(snapshot, link, now);
+                self.judge_alone(&seen, &mut roots, link, now);
             }
         }
     }
 
-    fn attach_explained(&mut self, snapshot: &Snapshot, pending: &[LinkId], now: UnixMs) {
+    /// Lists the open incidents by root.
+    fn roots(&self) -> Roots {
+        let mut roots = Roots::new();
+        for incident in self.open.values() {
+            roots.entry(incident.root).or_default().push(incident.id);
+        }
+        roots
+    }
+
+    fn attach_explained(&mut self, seen: &Seen<'_>, pending: &[LinkId], now: UnixMs) {
+        let roots = self.roots();
         let mut joining: BTreeMap<IncidentId, Vec<LinkId>> = BTreeMap::new();
         for link in pending {
             if !self.watches[link.index()].is_pending() {
                 continue;
             }
-            if let Some(id) = self.explanation(snapshot, *link) {
+            if let Some(id) = self.explanation(seen, &roots, *link) {
                 joining.entry(id).or_default().push(*link);
                 self.join(id, &[*link], now);
             }
         }
         for (incident, links) in joining {
-            self.rank(snapshot, incident);
+            self.rank(seen, incident);
             self.events.push(IncidentEvent::Attached { incident, links });
         }
     }
 
     /// Finds the open incident whose root explains a link.
-    fn explanation(&self, snapshot: &Snapshot, link: LinkId) -> Option<IncidentId> {
+    fn explanation(&self, seen: &Seen<'_>, roots: &Roots, link: LinkId) -> Option<IncidentId> {
         if self.watches[link.index()].trouble == Some(Trouble::Flapping) {
             return None;
         }
-        let look = Look::new(&self.topology, snapshot, &self.watches);
+        let look = self.look_at(seen);
         let since = self.watches[link.index()].since;
-        let standing = || self.open.values().filter(|incident| self.can_take(incident, since));
-        let needed = standing().filter(|incident| look.needs(link, incident.root));
-        let nearest = needed.min_by_key(|incident| (look.links_needing(incident.root).len(), incident.id));
-        nearest.map(|incident| incident.id).or_else(|| self.all_parents_failed(&look, link))
+        let scopes = look.scopes_of(link).chain([Scope::Link(link)]);
+        let needed = scopes.filter_map(|scope| roots.get(&scope)).flatten().filter_map(|id| self.open.get(id));
+        let standing = needed.filter(|incident| self.can_take(incident, since));
+        let nearest = standing.min_by_key(|incident| (look.links_needing(incident.root).len(), incident.id));
+        nearest.map(|incident| incident.id).or_else(|| self.all_parents_failed(&look, roots, link))
+    }
+
+    fn look_at<'a>(&'a self, seen: &Seen<'a>) -> Look<'a> {
+        Look { topology: &self.topology, snapshot: seen.snapshot, watches: &self.watches, proofs: seen.proofs }
     }
 
     fn can_take(&self, incident: &Incident, since: UnixMs) -> bool {
@@ -72,13 +98,13 @@ impl Incidents {
     }
 
     /// A link with several parents is explained when each has failed; the failure that completed it takes it in.
-    fn all_parents_failed(&self, look: &Look<'_>, link: LinkId) -> Option<IncidentId> {
+    fn all_parents_failed(&self, look: &Look<'_>, roots: &Roots, link: LinkId) -> Option<IncidentId> {
         let parents = &self.inventory.link(link).parents;
-        let failed = parents.iter().map(|parent| self.incident_of(look, *parent)).collect::<Option<Vec<_>>>()?;
+        let failed = parents.iter().map(|parent| self.incident_of(look, roots, *parent)).collect::<Option<Vec<_>>>()?;
         failed.into_iter().max_by_key(|incident| (incident.started_at, std::cmp::Reverse(incident.id))).map(|incident| incident.id)
     }
 
-    fn incident_of(&self, look: &Look<'_>, parent: Parent) -> Option<&Incident> {
+    fn incident_of(&self, look: &Look<'_>, roots: &Roots, parent: Parent) -> Option<&Incident> {
         let of_link = |link: LinkId| self.watches[link.index()].incident.and_then(|id| self.open.get(&id));
         let found = match parent {
             Parent::Link(link) => of_link(link),
@@ -89,16 +115,17 @@ impl Incidents {
             }
             Parent::Node(node) => {
                 let up = |id: &crate::inventory::NodeId| self.inventory.nodes[id.index()].parent;
-                let chain = std::iter::successors(Some(node), up).map(Scope::Node).collect::<Vec<_>>();
+                let chain = std::iter::successors(Some(node), up).map(Scope::Node);
                 let monitor = look.topology.monitor(scope_of(parent)).map(Scope::Site);
-                self.open.values().find(|incident| chain.contains(&incident.root) || monitor == Some(incident.root))
+                let ids = chain.chain(monitor).filter_map(|scope| roots.get(&scope)).flatten();
+                ids.filter_map(|id| self.open.get(id)).min_by_key(|incident| incident.id)
             }
         };
         found.filter(|incident| incident.root_restored_at.is_none() && incident.trouble != Trouble::Ours)
     }
 
-    fn blame_shared(&mut self, snapshot: &Snapshot, pending: &[LinkId], now: UnixMs) {
-        let look = Look::new(&self.topology, snapshot, &self.watches);
+    fn blame_shared(&mut self, seen: &Seen<'_>, pending: &[LinkId], now: UnixMs) {
+        let look = self.look_at(seen);
         let settings = &self.settings;
         let merging = self.open.values().filter(|incident| now.since(incident.opened_at) <= settings.merge);
         let recent = merging.flat_map(Incident::open_members).map(|(link, _)| link);
@@ -108,15 +135,15 @@ impl Incidents {
             return;
         }
         let found = look.shared_causes(&fresh.into_iter().collect::<Vec<_>>(), settings.together);
-        let ripe = |link: &LinkId| self.watches[link.index()].incident.is_some() || self.has_gathered(snapshot, *link, now);
+        let ripe = |link: &LinkId| self.watches[link.index()].incident.is_some() || self.has_gathered(seen.snapshot, *link, now);
         let ripe = found.into_iter().filter(|found| found.links.iter().any(ripe)).collect::<Vec<_>>();
         for found in ripe {
-            self.blame(snapshot, found, now);
+            self.blame(seen, found, now);
         }
     }
 
     /// Makes one incident of a shared cause, growing the oldest that is already part of it.
-    fn blame(&mut self, snapshot: &Snapshot, found: Found, now: UnixMs) {
+    fn blame(&mut self, seen: &Seen<'_>, found: Found, now: UnixMs) {
         let mut parts: BTreeMap<IncidentId, Vec<LinkId>> = BTreeMap::new();
         let mut joining = Vec::new();
         for link in &found.links {
@@ -142,7 +169,7 @@ impl Incidents {
         }
         joining.sort_unstable();
         self.join(id, &joining, now);
-        self.rank(snapshot, id);
+        self.rank(seen, id);
         if grown.is_some() {
             self.events.push(IncidentEvent::Attached { incident: id, links: joining });
         } else {
@@ -169,29 +196,30 @@ impl Incidents {
         }
     }
 
-    fn judge_alone(&mut self, snapshot: &Snapshot, link: LinkId, now: UnixMs) {
-        if let Some(incident) = self.explanation(snapshot, link) {
+    fn judge_alone(&mut self, seen: &Seen<'_>, roots: &mut Roots, link: LinkId, now: UnixMs) {
+        if let Some(incident) = self.explanation(seen, roots, link) {
             self.join(incident, &[link], now);
-            self.rank(snapshot, incident);
+            self.rank(seen, incident);
             self.events.push(IncidentEvent::Attached { incident, links: vec![link] });
             return;
         }
-        if let Some(why) = self.reason_to_wait(snapshot, link, now) {
+        if let Some(why) = self.reason_to_wait(seen, link, now) {
             self.hold(link, why);
             return;
         }
         let watch = self.watches[link.index()];
-        let root = self.own_root(snapshot, link);
+        let root = self.own_root(seen.snapshot, link);
         let trouble = watch.trouble.unwrap_or(Trouble::Down);
         let id = self.take_number();
+        roots.entry(root).or_default().push(id);
         self.open.insert(id, Incident::new(id, root, trouble, watch.since, now));
         self.join(id, &[link], now);
-        self.rank(snapshot, id);
+        self.rank(seen, id);
         self.events.push(IncidentEvent::Opened(id));
     }
 
-    fn reason_to_wait(&mut self, snapshot: &Snapshot, link: LinkId, now: UnixMs) -> Option<Hold> {
-        let look = Look::new(&self.topology, snapshot, &self.watches);
+    fn reason_to_wait(&mut self, seen: &Seen<'_>, link: LinkId, now: UnixMs) -> Option<Hold> {
+        let look = self.look_at(seen);
         match look.upstream(link) {
             Level::Maintenance => {
                 let scope = self.inventory.link(link).parents.first().map_or(Scope::Link(link), |parent| scope_of(*parent));
@@ -199,7 +227,7 @@ impl Incidents {
                 self.not_before.insert(link, now + self.settings.settle);
                 Some(Hold::ParentMaintenance(scope))
             }
-            _ if now < self.earliest(link) || !self.has_gathered(snapshot, link, now) => Some(Hold::Gathering),
+            _ if now < self.earliest(link) || !self.has_gathered(seen.snapshot, link, now) => Some(Hold::Gathering),
             Level::Works => None,
             Level::Fails | Level::Undecided => {
                 let waited = now.since(self.watches[link.index()].detected_at.max(self.earliest(link)));
@@ -243,8 +271,8 @@ impl Incidents {
         }
     }
 
-    fn rank(&mut self, snapshot: &Snapshot, id: IncidentId) {
-        let look = Look::new(&self.topology, snapshot, &self.watches);
+    fn rank(&mut self, seen: &Seen<'_>, id: IncidentId) {
+        let look = self.look_at(seen);
         let Some(incident) = self.open.get(&id) else { return };
         let ranked = causes::rank(&look, incident);
         if let Some(incident) = self.open.get_mut(&id) {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use rusta_wire::UnixMs;
 
@@ -26,23 +27,27 @@ pub(super) enum Level {
     Works,
 }
 
+/// What was read out of one snapshot so far: a storm asks the same thousands of times.
+///
+/// It depends on the troubles of the links, which stay the same throughout a look, not on their incidents.
+#[derive(Debug, Default)]
+pub(super) struct Proofs {
+    /// By link: when it was last proved to work, if it is not in trouble.
+    by_link: OnceCell<Vec<Option<UnixMs>>>,
+    /// By scope: those proofs of the links that need it, oldest first.
+    by_scope: RefCell<HashMap<Scope, Rc<[UnixMs]>>>,
+    cells: OnceCell<HashMap<i64, Vec<LinkId>>>,
+}
+
 /// Everything a judgement looks at.
 pub(super) struct Look<'a> {
     pub(super) topology: &'a Topology,
     pub(super) snapshot: &'a Snapshot,
     pub(super) watches: &'a [Watch],
-    /// By link: when it was last proved to work, if it is not in trouble.
-    proofs: OnceCell<Vec<Option<UnixMs>>>,
-    /// By scope: the newest of those proofs among the links that need it.
-    newest: RefCell<HashMap<Scope, Option<UnixMs>>>,
-    cells: OnceCell<HashMap<i64, Vec<LinkId>>>,
+    pub(super) proofs: &'a Proofs,
 }
 
-impl<'a> Look<'a> {
-    pub(super) fn new(topology: &'a Topology, snapshot: &'a Snapshot, watches: &'a [Watch]) -> Self {
-        Look { topology, snapshot, watches, proofs: OnceCell::new(), newest: RefCell::default(), cells: OnceCell::new() }
-    }
-
+impl Look<'_> {
     /// Tells whether a link was proved to work after `since`.
     pub(super) fn works(&self, link: LinkId, since: UnixMs) -> bool {
         self.proof(link).is_some_and(|at| at >= since)
@@ -54,7 +59,7 @@ impl<'a> Look<'a> {
             let counts = watch.trouble.is_none() && is_observable(self.snapshot.link(link));
             counts.then(|| proved_at(self.snapshot, link)).flatten()
         };
-        self.proofs.get_or_init(|| self.watches.iter().enumerate().map(proof_of).collect())[link.index()]
+        self.proofs.by_link.get_or_init(|| self.watches.iter().enumerate().map(proof_of).collect())[link.index()]
     }
 
     /// Lists the links that need `scope`; cells are known only from what modems said.
@@ -67,7 +72,7 @@ impl<'a> Look<'a> {
     }
 
     fn cells(&self) -> &HashMap<i64, Vec<LinkId>> {
-        self.cells.get_or_init(|| {
+        self.proofs.cells.get_or_init(|| {
             let mut cells: HashMap<i64, Vec<LinkId>> = HashMap::new();
             for (index, watch) in self.watches.iter().enumerate() {
                 if let Some(cell) = watch.cell {
@@ -149,12 +154,24 @@ impl<'a> Look<'a> {
     }
 
     fn newest_proof(&self, scope: Scope) -> Option<UnixMs> {
-        if let Some(known) = self.newest.borrow().get(&scope) {
-            return *known;
+        self.proofs_of(scope).last().copied()
+    }
+
+    /// Counts the links that need `scope` and were proved to work after `since`.
+    pub(super) fn working(&self, scope: Scope, since: UnixMs) -> usize {
+        let proofs = self.proofs_of(scope);
+        proofs.len() - proofs.partition_point(|at| *at < since)
+    }
+
+    fn proofs_of(&self, scope: Scope) -> Rc<[UnixMs]> {
+        if let Some(known) = self.proofs.by_scope.borrow().get(&scope) {
+            return known.clone();
         }
-        let newest = self.links_needing(scope).iter().filter_map(|link| self.proof(*link)).max();
-        self.newest.borrow_mut().insert(scope, newest);
-        newest
+        let mut proofs = self.links_needing(scope).iter().filter_map(|link| self.proof(*link)).collect::<Vec<_>>();
+        proofs.sort_unstable();
+        let proofs: Rc<[UnixMs]> = proofs.into();
+        self.proofs.by_scope.borrow_mut().insert(scope, proofs.clone());
+        proofs
     }
 }
 

@@ -44,7 +44,7 @@ pub use topology::{Scope, Topology, rung_of};
 
 use crate::engine::{AgentState, LinkState, Snapshot};
 use crate::inventory::{Inventory, LinkId};
-use look::{Level, Look};
+use look::{Level, Look, Proofs};
 use ours::{OwnSight, Sight};
 use watch::{Edge, Watch};
 
@@ -183,8 +183,9 @@ impl Incidents {
         let left = self.look(snapshot, now);
         self.let_go(left, now);
         self.watch_ourselves(snapshot, now, asleep_since);
-        self.review(snapshot, now);
-        self.judge(snapshot, now);
+        let proofs = Proofs::default();
+        self.review(snapshot, &proofs, now);
+        self.judge(snapshot, &proofs, now);
         self.close_empty(now);
         std::mem::take(&mut self.events)
     }
@@ -312,8 +313,8 @@ impl Incidents {
     }
 
     /// Asks of every shared cause whether it still stands; what hangs on a repaired one is let go after a while.
-    fn review(&mut self, snapshot: &Snapshot, now: UnixMs) {
-        let look = Look::new(&self.topology, snapshot, &self.watches);
+    fn review(&mut self, snapshot: &Snapshot, proofs: &Proofs, now: UnixMs) {
+        let look = Look { topology: &self.topology, snapshot, watches: &self.watches, proofs };
         let standing = self.open.values().map(|incident| (incident.id, stands(&look, incident))).collect::<Vec<_>>();
         let orphans = self.open.values().flat_map(|incident| orphans(&look, incident)).collect::<BTreeSet<_>>();
         for (id, stands) in standing {
