@@ -121,7 +121,7 @@ mod tests {
             let measured = until_answered();
             assert_eq!((measured.outcome, measured.value(Metric::NtpStratum)), (Outcome::Ok, Some(3)));
             let offset_us = measured.value(Metric::NtpOffsetUs).unwrap();
-            assert!(offset_us.abs() < 500_000, "{offset_us}");
+            assert!(offset_us.abs() < 100_000, "{offset_us}");
             assert_eq!(measured.bytes, 152);
         });
     }

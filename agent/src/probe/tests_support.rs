@@ -36,7 +36,10 @@ pub fn trusted_noon() -> WallTime {
 }
 
 pub fn prober_at(wall: WallTime, resolvers: Vec<SocketAddr>) -> Prober {
-    let system_us = Arc::new(|| nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap().tv_sec() * 1_000_000);
+    let system_us = Arc::new(|| {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap();
+        now.tv_sec() * 1_000_000 + now.tv_nsec() / 1_000
+    });
     Prober::new(Settings { resolvers, wall: Arc::new(move || wall), system_us })
 }
 
