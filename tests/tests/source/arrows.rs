@@ -59,7 +59,7 @@ fn names_of_group(group: &str) -> Vec<String> {
     names
 }
 
-/// Which top-level module uses which, without the crate's own root and its `app`, which tells the story of all of them.
+/// Which top-level module uses which, without the crate's own root.
 fn uses_of(program: &str) -> Uses {
     let root = repository().join(program).join("src");
     let mut files = Vec::new();
@@ -116,7 +116,10 @@ fn the_reader_of_use_lines_reads_them() {
 #[test]
 fn no_module_of_a_program_depends_on_itself_through_others() {
     for program in ["agent", "collector"] {
-        let cycle = find_cycle(&uses_of(program));
+        let mut uses = uses_of(program);
+        // `app` tells the story of all of them: the command line calls it, and it ends with the command line's words.
+        uses.remove("app");
+        let cycle = find_cycle(&uses);
         assert!(cycle.is_none(), "{program}: {}", cycle.unwrap_or_default().join(" -> "));
     }
 }
