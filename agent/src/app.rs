@@ -20,7 +20,6 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
 use crate::assignment::{Assignment, Verdict};
-use crate::cli::Failure;
 use crate::config::{Config, Watch};
 use crate::core::Core;
 use crate::identity::Identity;
@@ -29,6 +28,7 @@ use crate::shared::Shared;
 use crate::signals::{Signal, Signals};
 use crate::status;
 use crate::uplink::{Event, Uplink};
+use crate::usage::Failure;
 
 /// How long a stopping agent tries to get its last batch acknowledged; init systems kill after 10 s and more.
 const DRAIN: Duration = Duration::from_secs(5);

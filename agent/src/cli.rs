@@ -5,9 +5,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Faults};
+use crate::config::Config;
+use crate::usage::{EnrollArgs, Failure, ProbeArgs, StatusArgs};
 use crate::{app, enroll, privilege, probe_once, status};
 
 /// Probes the links of a village site, keeps what it saw, reports it over mTLS.
@@ -37,83 +38,6 @@ struct ConfigArg {
     /// The configuration file
     #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
     config: PathBuf,
-}
-
-/// The arguments of `probe`.
-#[derive(Debug, clap::Args)]
-pub struct ProbeArgs {
-    /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
-    pub config: PathBuf,
-    /// Run only this target
-    #[arg(long, value_name = "NAME")]
-    pub target: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-    /// The language of the table
-    #[arg(long, value_enum, default_value_t = Language::En)]
-    pub lang: Language,
-}
-
-/// The languages a technician reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Language {
-    /// Persian
-    Fa,
-    /// English
-    En,
-}
-
-/// The arguments of `enroll`.
-#[derive(Debug, clap::Args)]
-pub struct EnrollArgs {
-    /// The collector, as in https://collector.example:8443
-    #[arg(long, value_name = "URL")]
-    pub collector: String,
-    /// The one-time token of `rusta-collector agents token`; `-` reads it from stdin
-    #[arg(long, value_name = "TOKEN")]
-    pub token: String,
-    /// Where key and certificates go
-    #[arg(long, value_name = "DIR", default_value = "/etc/rusta/identity")]
-    pub dir: PathBuf,
-    /// The collector's CA certificate
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
-}
-
-/// The arguments of `status`.
-#[derive(Debug, clap::Args)]
-pub struct StatusArgs {
-    /// The configuration file that names the socket
-    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
-    pub config: PathBuf,
-    /// The socket itself
-    #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Why a command ends with another exit code than 0.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Wrong usage or configuration: exit 2.
-    #[error("{0}")]
-    Usage(String),
-    /// Something did not work: exit 1.
-    #[error("{0}")]
-    Failed(String),
-    /// What there was to say has been said: exit 1.
-    #[error("")]
-    Silent,
-}
-
-impl From<Faults> for Failure {
-    fn from(faults: Faults) -> Self {
-        Failure::Usage(faults.to_string())
-    }
 }
 
 /// Runs the program from the command line.

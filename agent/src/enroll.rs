@@ -13,7 +13,6 @@ use hyper::{Method, StatusCode};
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{EnrollArgs, Failure};
 use crate::clock::Clock;
 use crate::config::Url;
 use crate::files;
@@ -22,6 +21,7 @@ use crate::probe::Prober;
 use crate::socket::Way;
 use crate::tls;
 use crate::uplink::connection::Connection;
+use crate::usage::{EnrollArgs, Failure};
 
 #[derive(Serialize)]
 struct FirstRequest<'a> {

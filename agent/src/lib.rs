@@ -26,5 +26,6 @@ pub mod spool;
 pub mod status;
 pub mod tls;
 pub mod uplink;
+pub mod usage;
 
 pub use cli::main;

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::cli::{Failure, ProbeArgs};
 use crate::clock::Clock;
 use crate::config::{Config, Target, Watch};
 use crate::ladder::{Report, TargetLine};
 use crate::probe::{Measurement, Prober};
+use crate::usage::{Failure, ProbeArgs};
 
 /// Runs the targets at once and prints the ladder.
 ///

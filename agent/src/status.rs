@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
-use crate::cli::Failure;
 use crate::config::Watch;
 use crate::core::Core;
 use crate::schedule::Standing;
 use crate::shared::Shared;
+use crate::usage::Failure;
 use crate::{health, ladder};
 
 /// The state of the agent.

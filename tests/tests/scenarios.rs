@@ -3,6 +3,9 @@
 //! Each file of `scenarios/` is one story. Time passes in steps of five seconds near an event and thirty elsewhere, through
 //! the real notifier over a real state database, so that a restart in a story is a restart.
 
+// A fault in a test is a failed test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/world.rs"]

@@ -6,8 +6,8 @@ use rusta_wire::{Network, Outcome, ProbeKind, Rung, Verdict};
 use serde::{Serialize, Serializer};
 
 use super::{State, judge, lowest_broken};
-use crate::cli::Language;
 use crate::schedule::Standing;
+use crate::usage::Language;
 
 /// The result of one target.
 #[derive(Debug, Clone, Serialize)]

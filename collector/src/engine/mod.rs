@@ -34,7 +34,7 @@ pub use state::*;
 pub use told::{Subject, Told};
 
 #[cfg(test)]
-mod bench;
+mod bench_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

@@ -80,17 +80,17 @@ impl Gatherer {
         let digests = digests(&sightings, (from, until));
         let (mut seen_from, mut seen_until) = window;
         let (mut before, mut after) = (None, None);
-        if !times.iter().any(|at| *at < from) {
-            if let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.last().copied(), now)? {
-                (seen_from, before) = (UnixMs(last.0 - EDGE_MS), Some(Day::of(last)));
-                sightings.extend(earlier);
-            }
+        if !times.iter().any(|at| *at < from)
+            && let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.last().copied(), now)?
+        {
+            (seen_from, before) = (UnixMs(last.0 - EDGE_MS), Some(Day::of(last)));
+            sightings.extend(earlier);
         }
-        if !times.iter().any(|at| *at >= until) {
-            if let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.first().copied(), now)? {
-                (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
-                sightings.extend(later);
-            }
+        if !times.iter().any(|at| *at >= until)
+            && let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.first().copied(), now)?
+        {
+            (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
+            sightings.extend(later);
         }
         sightings.extend(self.seen_from_outside(site, window)?);
         Ok(Gathered { sightings, seen_from, seen_until, digests, before, after })

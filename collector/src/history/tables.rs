@@ -143,11 +143,14 @@ pub fn values(db: &Connection, metric: Metric, days: Range<Day>) -> Result<Vec<(
     Ok(merged)
 }
 
+/// Packets sent and received.
+pub type Packets = (u64, u64);
+
 /// Sums the packets sent and received by each link's anchors while it was not down.
 ///
 /// # Errors
 /// What the database says.
-pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, (u64, u64))>, StoreError> {
+pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, Packets)>, StoreError> {
     let mut statement = db.prepare_cached(
         "SELECT o.code, o.link, sum(p.sent), sum(p.received) FROM daily_packets p JOIN objects o ON o.id = p.object
          WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",

@@ -60,7 +60,7 @@ fn minutes(agent: &mut Agent, range: std::ops::Range<i64>, ok: impl Fn(i64) -> O
 
 #[test]
 fn the_day_begins_at_the_midnight_the_tests_count_from() {
-    assert_eq!(crate::day::Day::of(second(0)).end(), second(MIDNIGHT));
+    assert_eq!(Day::of(second(0)).end(), second(MIDNIGHT));
 }
 
 #[test]

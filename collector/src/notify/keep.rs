@@ -78,7 +78,7 @@ fn keep_incidents(tx: &Transaction<'_>, facts: &Facts<'_>, events: &[IncidentEve
         match event {
             IncidentEvent::Opened(id) => {
                 let members = facts.incidents.get(*id).map(|incident| incident.members.keys().copied().collect()).unwrap_or_default();
-                touched.entry(*id).or_insert_with(BTreeSet::new).extend::<BTreeSet<_>>(members);
+                touched.entry(*id).or_default().extend::<BTreeSet<_>>(members);
             }
             IncidentEvent::Attached { incident, links } => touched.entry(*incident).or_default().extend(links),
             IncidentEvent::Left { incident, links } => touched.entry(*incident).or_default().extend(links.iter().map(|(link, _)| *link)),

@@ -33,8 +33,6 @@ mod work;
 
 #[cfg(test)]
 mod channel_tests;
-#[cfg(test)]
-mod desk_tests;
 
 pub use case::{Case, CaseKey};
 pub use delivery::{Delivery, deliver_due};

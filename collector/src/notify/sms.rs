@@ -32,8 +32,8 @@ pub fn fit(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let ends = text.char_indices().filter(|(_, c)| c.is_whitespace()).map(|(place, _)| place);
-    let shortened = ends.map(|end| format!("{}…", text[..end].trim_end())).filter(|short| parts(short) <= most.max(1));
-    shortened.last().unwrap_or_else(|| cut(text, most))
+    let mut shortened = ends.map(|end| format!("{}…", text[..end].trim_end())).filter(|short| parts(short) <= most.max(1));
+    shortened.next_back().unwrap_or_else(|| cut(text, most))
 }
 
 /// Cuts inside a word, for a text whose first word is already too long.

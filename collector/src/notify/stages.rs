@@ -17,11 +17,11 @@ use crate::persian::{Lang, Moment};
 use crate::rules::{Facts, Rules, Severity, Subject};
 
 /// One stage.
-pub(super) type Stage = fn(&mut Ask<'_, '_>) -> Ruling;
+pub type Stage = fn(&mut Ask<'_, '_>) -> Ruling;
 
 /// Every stage, in order.
-pub const STAGES: &[(&str, fn(&mut Ask<'_, '_>) -> Ruling)] = &[
-    ("maintenance", maintenance as Stage),
+pub const STAGES: &[(&str, Stage)] = &[
+    ("maintenance", maintenance),
     ("root_cause", root_cause),
     ("flap", flap),
     ("group", group),
@@ -229,10 +229,10 @@ fn deliver(ask: &mut Ask<'_, '_>) -> Ruling {
 
 /// Brings the message up to the incident of this moment.
 fn refresh(ask: &mut Ask<'_, '_>) {
-    if let CaseKey::Incident(id) = ask.case.key {
-        if let Some(incident) = ask.facts.incidents.get(IncidentId(id)) {
-            ask.case.message = Message::of_incident(incident, ask.facts);
-        }
+    if let CaseKey::Incident(id) = ask.case.key
+        && let Some(incident) = ask.facts.incidents.get(IncidentId(id))
+    {
+        ask.case.message = Message::of_incident(incident, ask.facts);
     }
     let rules = rules_of(ask.case, ask.rules);
     ask.case.message = std::mem::take(&mut ask.case.message).with_titles(&rules);

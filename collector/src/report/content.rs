@@ -228,7 +228,7 @@ fn worst(facts: &Facts, region: &str) -> Table {
             ));
         }
     }
-    all.sort_by(|a, b| (b.0, b.1).cmp(&(a.0, a.1)));
+    all.sort_by_key(|row| std::cmp::Reverse((row.0, row.1)));
     let headings = vec![
         both("کد", "code"),
         both("روستا", "village"),

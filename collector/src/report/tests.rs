@@ -66,11 +66,11 @@ fn the_page_escapes_names_and_never_shows_an_unknown_as_a_number() {
 fn a_published_revision_stays_and_late_data_makes_the_next_with_the_changed_villages() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let freeze = |connected: u64, at: i64| store.write(|tx| revision::freeze(tx, &content(&facts(connected), "p"), UnixMs(at))).unwrap();
-    let first = freeze(0, 1);
+    let publish = |connected: u64, at: i64| store.write(|tx| freeze(tx, &content(&facts(connected), "p"), UnixMs(at))).unwrap();
+    let first = publish(0, 1);
     assert_eq!((first.revision, first.changed.len()), (1, 0));
-    assert_eq!(freeze(0, 2), first, "the same content is the same revision");
-    let second = freeze(2_592_000, 3);
+    assert_eq!(publish(0, 2), first, "the same content is the same revision");
+    let second = publish(2_592_000, 3);
     assert_eq!(second.revision, 2);
     assert_eq!(second.changed, [("v2".to_owned(), "not connected".to_owned(), "connected".to_owned())]);
     assert_ne!(first.digest, second.digest);

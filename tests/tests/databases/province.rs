@@ -12,8 +12,8 @@ use rusta_wire::{
     Series, SeriesIndex, SeriesTable, UnixMs,
 };
 
-/// Minutes of data, ending now.
-pub const MINUTES: i64 = 10;
+/// Minutes of data, ending now: more than two of the ten-minute buckets the panels are asked in, because a rate needs two.
+pub const MINUTES: i64 = 30;
 
 const SITES: u32 = 3;
 
@@ -127,7 +127,7 @@ fn record(site: u32, start: UnixMs) -> Record {
         id: BatchId { agent: AgentId(u64::from(site) + 1), boot: BootId(1), sequence: Sequence(0) },
         covers: 1,
         from: MonoMs(0),
-        until: MonoMs(600_000),
+        until: MonoMs(1_800_000),
         clock: Clock { unix: start, source: ClockSource::Collector, uncertainty_ms: 5 },
         reason: Reason::Interval,
         summary_s: 0,

@@ -74,9 +74,9 @@ pub enum Channel {
     /// PagerDuty Events v2 and what speaks it.
     Webhook(Webhook),
     /// Any HTTP gateway described by a preset.
-    Http(HttpChannel),
+    Http(Box<HttpChannel>),
     /// Mail.
-    Smtp(SmtpChannel),
+    Smtp(Box<SmtpChannel>),
     /// The spool folder of a GSM modem's daemon.
     Spool(SpoolChannel),
 }
@@ -91,12 +91,12 @@ impl Channel {
         match used.preset.as_str() {
             "alertmanager" => Alertmanager::new(&settings).map(Channel::Alertmanager),
             "webhook" => Webhook::new(&settings).map(Channel::Webhook),
-            "smtp" => SmtpChannel::new(&settings).map(Channel::Smtp),
+            "smtp" => SmtpChannel::new(&settings).map(|smtp| Channel::Smtp(Box::new(smtp))),
             "spool" => SpoolChannel::new(&settings).map(Channel::Spool),
             name => {
                 let preset = presets.iter().find(|preset| preset.name == name);
                 let preset = preset.ok_or_else(|| settings.incomplete(&format!("there is no preset `{name}`")))?;
-                HttpChannel::new(&settings, preset).map(Channel::Http)
+                HttpChannel::new(&settings, preset).map(|http| Channel::Http(Box::new(http)))
             }
         }
     }

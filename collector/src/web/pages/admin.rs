@@ -217,7 +217,7 @@ struct Upload {
 }
 
 enum Imported {
-    Checked(Difference),
+    Checked(Box<Difference>),
     Stored(u32),
 }
 
@@ -255,7 +255,7 @@ fn run_import(store: &crate::store::Store, form: &Upload, actor: &str, at: UnixM
     }
     let built = draft.build(0, effective_from).map_err(VersionError::Faults)?;
     let current = Versions::load(store)?.at(effective_from);
-    Ok(Imported::Checked(Difference::between(&current, &built.inventory)))
+    Ok(Imported::Checked(Box::new(Difference::between(&current, &built.inventory))))
 }
 
 fn fault_line(fault: &Fault, lang: Lang) -> (String, String, String) {

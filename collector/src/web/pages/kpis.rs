@@ -104,8 +104,7 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
 
 fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionId>, figure: Option<FigureView>) -> KpiLine {
     let goal = snapshot.inventory.goals.iter().find(|goal| goal.kpi == kpi.id && Some(goal.region) == region);
-    let declared =
-        snapshot.inventory.declared.iter().filter(|d| d.kpi == kpi.id && Some(d.region) == region && d.superseded_by.is_none()).next_back();
+    let declared = snapshot.inventory.declared.iter().rfind(|d| d.kpi == kpi.id && Some(d.region) == region && d.superseded_by.is_none());
     let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| in_unit(value, kpi.unit, p.lang));
     let value = figure.as_ref().and_then(|figure| figure.value);
     let (lo, hi) = figure.as_ref().map_or((None, None), |figure| (figure.lo, figure.hi));

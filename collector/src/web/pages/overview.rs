@@ -249,8 +249,7 @@ fn child_row(p: &Page, snapshot: &Snapshot, figures: &Figures, row: RegionRow) -
         (Tone::Bad, villages.disconnected),
         (Tone::Unknown, villages.unknown),
     ];
-    let spoken =
-        format!("{name}: {} {}، {} {}", p.int(&villages.connected), p.w.connected, p.int(&villages.disconnected), p.w.disconnected);
+    let spoken = format!("{name}: {} {}، {} {}", p.int(villages.connected), p.w.connected, p.int(villages.disconnected), p.w.disconnected);
     let figure = snapshot.inventory.region_by_code(&row.place.code).and_then(|id| figures.view(snapshot, id));
     ChildRow { bar: share_bar(&parts, &spoken), region: row, figure }
 }
@@ -271,7 +270,7 @@ fn tone_of(headline: &Option<FigureView>) -> &'static str {
 }
 
 fn state_tiles(p: &Page, counts: &Counts, silent: u32, region: Option<&str>) -> Vec<StateTile> {
-    let total = format!("{} {} {}", p.w.of_which, p.int(&counts.sites.total), p.w.site);
+    let total = format!("{} {} {}", p.w.of_which, p.int(counts.sites.total), p.w.site);
     let quiet = |tone, count| if count == 0 { Tone::Good } else { tone };
     vec![
         StateTile {
@@ -304,11 +303,11 @@ fn network_line(p: &Page, network: Network, counts: LinkCounts) -> NetworkLine {
     let spoken = format!(
         "{}: {} {}، {} {}، {} {}",
         network.label(p.lang),
-        p.int(&counts.working),
+        p.int(counts.working),
         p.w.up,
-        p.int(&counts.down),
+        p.int(counts.down),
         p.w.down,
-        p.int(&counts.unknown),
+        p.int(counts.unknown),
         p.w.unknown
     );
     NetworkLine { network, counts, bar: share_bar(&parts, &spoken) }

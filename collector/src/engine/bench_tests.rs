@@ -1,5 +1,5 @@
 //! A country's minute: run it with
-//! `cargo test --release -p rusta-collector --lib engine::bench -- --ignored --nocapture`.
+//! `cargo test --release -p rusta-collector --lib engine::bench_tests -- --ignored --nocapture`.
 
 use std::sync::Arc;
 use std::time::Instant;
