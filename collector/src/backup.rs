@@ -4,6 +4,8 @@
 //! transaction: first the state, then the summary of stored sequences, then the days of the log. So a cursor in the
 //! state never points past what the log in the same backup holds.
 
+pub mod command;
+
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -13,7 +15,6 @@ use anyhow::{Context, bail, ensure};
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
-use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::log;
 
@@ -29,51 +30,10 @@ CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, bytes INT
 CREATE TABLE chunks (file INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (file, part)) STRICT;
 ";
 
-/// Writes everything the collector keeps into one file, while it serves.
-#[derive(Debug, clap::Args)]
-pub struct Backup {
-    /// The file to write. It holds the authority's keys: keep it as safe as the data directory.
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
-}
-
-/// Makes a data directory from a backup. The directory must be empty or not there; the collector must not be running.
-#[derive(Debug, clap::Args)]
-pub struct Restore {
-    /// The backup.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-}
-
-impl Backup {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// A data directory that cannot be read, or a file that cannot be written; then no file is left.
-    pub fn run(&self, place: &Place) -> Result<(), Failure> {
-        let files = backup(&place.config()?.data_dir, &self.out)?;
-        println!("{files} files are in {}", self.out.display());
-        Ok(())
-    }
-}
-
-impl Restore {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// A directory that is not empty, or a backup that is damaged; then nothing is changed.
-    pub fn run(&self, place: &Place) -> Result<(), Failure> {
-        let data_dir = place.config()?.data_dir;
-        let files = restore(&self.file, &data_dir)?;
-        println!("{files} files are in {}", data_dir.display());
-        Ok(())
-    }
-}
-
 /// Backs a data directory up and returns how many files it had.
 ///
 /// # Errors
-/// See [`Backup::run`].
+/// A data directory that cannot be read, or a file that cannot be written; then no file is left.
 pub fn backup(data_dir: &Path, out: &Path) -> anyhow::Result<i64> {
     let state = data_dir.join("state.sqlite");
     ensure!(state.exists(), "there is no collector's data in {}", data_dir.display());
@@ -162,7 +122,7 @@ impl Target {
 /// Restores a backup into a data directory and returns how many files it had.
 ///
 /// # Errors
-/// See [`Restore::run`].
+/// A directory that is not empty, or a backup that is damaged; then nothing is changed.
 pub fn restore(file: &Path, data_dir: &Path) -> anyhow::Result<usize> {
     if data_dir.exists() && std::fs::read_dir(data_dir)?.next().is_some() {
         bail!("{} is not empty: move it away first", data_dir.display());

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app;
-use crate::backup::{Backup, Restore};
+use crate::backup::command::{Backup, Restore};
 use crate::config::{self, Config};
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
