@@ -20,33 +20,33 @@ coded_enum! {
 coded_enum! {
     /// A rung of the fault ladder; the number is its height, the lowest broken rung wins.
     Rung {
-        /// Our own collector [COL].
+        /// Our own collector (`COL`).
         Collector = 0, "collector";
-        /// Mains power, UPS, battery [PWR].
+        /// Mains power, UPS, battery (`PWR`).
         Power = 1, "power";
-        /// Router or agent [DEV].
+        /// Router or agent (`DEV`).
         Device = 2, "device";
-        /// Modem [MDM].
+        /// Modem (`MDM`).
         Modem = 3, "modem";
-        /// SIM or data plan [SIM].
+        /// SIM or data plan (`SIM`).
         Sim = 4, "sim";
-        /// Radio and BTS [RAD].
+        /// Radio and BTS (`RAD`).
         Radio = 5, "radio";
-        /// Bearer and APN [APN].
+        /// Bearer and APN (`APN`).
         Bearer = 6, "bearer";
-        /// APN gateway and tunnel [GWY].
+        /// APN gateway and tunnel (`GWY`).
         Gateway = 7, "gateway";
-        /// County PoP and last-mile government link [POP].
+        /// County PoP and last-mile government link (`POP`).
         Pop = 8, "pop";
-        /// Provincial core [COR].
+        /// Provincial core (`COR`).
         Core = 9, "core";
-        /// National information network [NIN].
+        /// National information network (`NIN`).
         Nin = 10, "nin";
-        /// International internet [INT].
+        /// International internet (`INT`).
         International = 11, "international";
-        /// Names and certificates: DNS, TLS, clock [NAM].
+        /// Names and certificates: DNS, TLS, clock (`NAM`).
         Naming = 12, "naming";
-        /// Service or exchange [SVC].
+        /// Service or exchange (`SVC`).
         Service = 13, "service";
     }
 }

@@ -1,6 +1,6 @@
 //! Persian, and the one other language: spelling, digits, direction, calendar and vocabulary.
 //!
-//! Owns how text from files and people is stored ([`normalise`]) and compared ([`fold`]), how numbers, dates and
+//! Owns how text from files and people is stored ([`normalise`]) and compared ([`fold()`]), how numbers, dates and
 //! left-to-right facts are shown, and every word a page prints ([`words`], [`Named`]). Pure: no clock, no I/O.
 //!
 //! Storage is UTC and ASCII digits; the calendar and the digits of a reader exist only in what is shown.
