@@ -7,7 +7,7 @@ use utoipa::IntoParams;
 
 use super::answer::{Asking, List};
 use super::{Caller, Problem};
-use crate::kpi::Weight;
+use crate::kpi::{Breakdown, Weight};
 use crate::persian::Period;
 use crate::view::FigureView;
 use crate::web::WebState;
@@ -29,6 +29,10 @@ pub(super) struct KpisQuery {
     /// `village` (default), `household` or `population`.
     #[serde(default)]
     weight: Option<String>,
+    /// Break down by `region` (the region's children), `band`, `operator`, `technology`, `site_kind`, `cause`, `service`,
+    /// `network`, `cohort`, `responsible` or `kpi`; figures without that breakdown are left out.
+    #[serde(default)]
+    by: Option<String>,
 }
 
 /// Lists figures with their bounds, numerator, denominator and definition.
@@ -45,7 +49,12 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
         let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
         found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))
     });
-    let question = Question { kpi: kpi.transpose()?, region: region.transpose()?, period, weight };
+    let kpi = kpi.transpose()?;
+    let by = query.by.as_deref().map(str::parse::<Breakdown>).transpose().map_err(|fault| Problem::invalid("by", fault))?;
+    if let (Some(kpi), Some(by)) = (kpi, by) {
+        kpi.check_breakdown(by).map_err(|fault| Problem::invalid("by", fault))?;
+    }
+    let question = Question { kpi, region: region.transpose()?, period, weight, by };
     let from = snapshot.clone();
     // A month of a large province takes tens of milliseconds to read; it must not hold up other answers.
     let items = tokio::task::spawn_blocking(move || figures(&web, &from, sight, &question)).await;

@@ -137,6 +137,13 @@ impl Add for StateSeconds {
     }
 }
 
+/// Cuts spans to a window, in whole seconds towards the past.
+pub(super) fn clipped<S: Counted>(spans: &[Span<S>], from: UnixMs, until: UnixMs) -> Vec<Span<S>> {
+    let whole = |at: UnixMs| UnixMs::from_seconds(at.seconds());
+    let cut = |span: &Span<S>| Span { from: span.from.max(whole(from)), until: span.until.min(whole(until)), ..*span };
+    spans.iter().map(cut).filter(|span| span.from < span.until).collect()
+}
+
 /// Sums the seconds of spans.
 pub(super) fn seconds_of<S: Counted>(spans: &[Span<S>]) -> StateSeconds {
     let mut seconds = StateSeconds::default();

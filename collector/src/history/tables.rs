@@ -10,8 +10,8 @@ use rusta_wire::{Metric, UnixMs};
 
 use super::outage::{Ended, Outage};
 use super::packed;
-use super::span::{StateSeconds, seconds_of};
-use super::timeline::{Rounds, SiteDay};
+use super::span::{StateSeconds, clipped, seconds_of};
+use super::timeline::{LinkDay, Rounds, SiteDay};
 use super::village::VillageDay;
 use super::{DailySeconds, Histogram, Object, ObjectKind, stitch};
 use crate::day::Day;
@@ -56,6 +56,36 @@ pub fn sums(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Result<Vec<(
          JOIN objects o ON o.id = s.object ORDER BY s.object",
     )?;
     let rows = statement.query_map(params![kind.code(), days.start.0, days.end.0], |row| Ok((object(kind, row, 0)?, seconds(row, 2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sums the state seconds of every link, site and village inside a window that cuts a day, from the day's spans.
+///
+/// # Errors
+/// What the database says.
+pub fn sums_within(db: &Connection, day: Day, from: UnixMs, until: UnixMs) -> Result<Vec<(Object, StateSeconds)>, StoreError> {
+    let mut sums = Vec::new();
+    for (code, bytes) in timelines_on(db, ObjectKind::Site, day)? {
+        let Some(site) = packed::unpack_site(&bytes) else { continue };
+        sums.push((Object::whole(ObjectKind::Site, &code), seconds_of(&clipped(&site.spans, from, until))));
+        let of_link = |link: &LinkDay| (Object::link(&code, &link.name), seconds_of(&clipped(&link.spans, from, until)));
+        sums.extend(site.links.iter().map(of_link));
+    }
+    for (code, bytes) in timelines_on(db, ObjectKind::Village, day)? {
+        let Some(village) = packed::unpack_village(&bytes) else { continue };
+        sums.push((Object::whole(ObjectKind::Village, &code), seconds_of(&clipped(&village.spans, from, until))));
+        let nin = village.nin.map(|spans| (Object::whole(ObjectKind::VillageNin, &code), seconds_of(&clipped(&spans, from, until))));
+        sums.extend(nin);
+    }
+    Ok(sums)
+}
+
+/// Reads the packed spans of every object of a kind on a day: from the objects, which are few, to the one row of each.
+fn timelines_on(db: &Connection, kind: ObjectKind, day: Day) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, t.spans FROM objects o CROSS JOIN timelines t ON t.object = o.id AND t.day = ?2 WHERE o.kind = ?1",
+    )?;
+    let rows = statement.query_map(params![kind.code(), day.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -248,3 +248,46 @@ fn a_round_is_dated_by_its_own_boot() {
     let mono = MonoMs(90_000);
     assert_eq!(BootTime { at: UnixMs(1_000), error_ms: 0 }.date(mono), UnixMs(91_000));
 }
+
+#[test]
+fn the_last_day_is_cut_out_of_two_timelines_to_the_second() {
+    let inventory = inventory(1);
+    let mut agent = Agent::village(1, "V0");
+    agent.boot.1 = -7_200;
+    let cut = |minute: i64| (-40..-20).contains(&minute) || (30..50).contains(&minute) || (1_000..1_010).contains(&minute);
+    let seen = minutes(&mut agent, -60..1_441, |minute| Some(!cut(minute)));
+    let (site, village) = (inventory.site_by_code("V0").unwrap(), inventory.villages().next().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let store = crate::store::Store::open(dir.path()).unwrap();
+    let (first, now) = (Day::of(second(0)), second(86_400));
+    store
+        .write(|tx| {
+            for day in [first, first.next()] {
+                let (from, until) = (day.start(), day.end().min(now));
+                let input = |from: UnixMs| from.seconds() - second(0).seconds();
+                let built = build(&inventory, &seen, input(from), input(until));
+                tables::write_site(tx, "V0", day, &built, until, tables::Digests { head: 0, tail: 0 })?;
+                let of_village = village_timeline(&inventory, &[(site, Some(&built))], from, until);
+                tables::write_village(tx, &inventory.region(village).code, day, &of_village, until)?;
+            }
+            Ok::<_, crate::store::StoreError>(())
+        })
+        .unwrap();
+    let versions = crate::inventory::Versions::new(vec![Arc::clone(&inventory)]);
+    let read = |period| store.read(|db| crate::kpi::load::facts(db, &versions, period, crate::kpi::View::AsWas, now)).unwrap();
+    let facts = read(crate::persian::Period::Last24h);
+    assert_eq!(facts.status, crate::kpi::Status::Live);
+    let section = &facts.sections[0];
+    let expected = StateSeconds { up: 86_400 - 1_800, down: 1_800, ..StateSeconds::default() };
+    assert_eq!(section.villages[village.index()].unwrap().state, expected);
+    assert_eq!(section.sites[site.index()], Some(expected));
+    assert_eq!(section.links[0].as_ref().unwrap().state, expected);
+    // The outage before the window touches no figure of it; the other two began inside.
+    let began = crate::kpi::by_id("outage_count").unwrap();
+    let count = |facts: &crate::kpi::Facts| {
+        crate::kpi::answer(began, facts, crate::kpi::Ask { region: Some("09"), ..Default::default() }).remove(0)
+    };
+    assert_eq!(count(&facts).numerator, 2.0);
+    let whole_first = read(crate::persian::Period::Day(crate::persian::JalaliDate::at(second(0))));
+    assert_eq!((count(&whole_first).numerator, whole_first.sections[0].sites[site.index()].unwrap().down), (2.0, 2 * 1_200));
+}

@@ -21,7 +21,7 @@ pub struct KpiArgs {
     /// Code of a region; all levels above the village if not given.
     #[arg(long, value_name = "CODE")]
     region: Option<String>,
-    /// now, 1405 (year), 1405-q3 (season), 1405-08 (month), 1405-08-30 (day) or 1405-08-30w (week).
+    /// now, 24h, 1405 (year), 1405-q3 (season), 1405-08 (month), 1405-08-30 (day) or 1405-08-30w (week).
     #[arg(long, default_value = "now")]
     period: String,
     /// village, household or population.
@@ -47,9 +47,11 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     let kpi = args.id.as_deref().map(|id| by_id(id).ok_or_else(|| Failure::Usage(unknown_kpi(id)))).transpose()?;
     let weight = args.weight.as_deref().map(str::parse::<Weight>).transpose().map_err(Failure::Usage)?;
     let by = args.by.as_deref().map(str::parse::<Breakdown>).transpose().map_err(Failure::Usage)?;
+    if let (Some(kpi), Some(by)) = (kpi, by) {
+        kpi.check_breakdown(by).map_err(Failure::Usage)?;
+    }
     match period {
         Period::Now => now(place, args),
-        Period::Last24h => Err(Failure::Usage("24h is answered by the pages; here ask for a day, such as 1405-08-30".to_owned())),
         _ => {
             let view = if args.as_is { View::AsIs } else { View::AsWas };
             let store = place.store()?;
@@ -60,9 +62,10 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
             {
                 return Err(Failure::Usage(format!("there is no region `{code}`")));
             }
-            let asked: Vec<&'static Kpi> = kpi.map_or_else(|| CATALOGUE.iter().collect(), |kpi| vec![kpi]);
+            let is_asked = |one: &&'static Kpi| kpi.map_or_else(|| by.is_none_or(|by| one.by.contains(&by)), |kpi| kpi.id == one.id);
+            let asked = CATALOGUE.iter().filter(is_asked);
             let ask = Ask { region: args.region.as_deref(), weight: weight.unwrap_or_default(), by };
-            let figures: Vec<Figure> = asked.iter().flat_map(|kpi| answer(kpi, &facts, ask)).collect();
+            let figures: Vec<Figure> = asked.flat_map(|kpi| answer(kpi, &facts, ask)).collect();
             print(&figures, &facts, args.json);
             Ok(())
         }
@@ -108,7 +111,7 @@ fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     let listen = place.config()?.http.listen;
     let unreachable = |error: std::io::Error| anyhow::anyhow!("the collector does not answer on {listen} ({error}); is it running?");
     let mut query = "period=now".to_owned();
-    for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight)] {
+    for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight), ("by", &args.by)] {
         if let Some(value) = value.as_ref().filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))) {
             query.push_str(&format!("&{key}={value}"));
         }
@@ -129,10 +132,11 @@ fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     for item in answer["items"].as_array().into_iter().flatten() {
         let region = &item["region"];
         println!(
-            "{} {} {}: {} [{} {}] {} of {}, {}",
+            "{} {} {}{}: {} [{} {}] {} of {}, {}",
             item["id"].as_str().unwrap_or_default(),
             region["code"].as_str().unwrap_or_default(),
             region["name_en"].as_str().unwrap_or_default(),
+            item["part"].as_str().map(|part| format!(" {part}")).unwrap_or_default(),
             item["value"],
             item["lo"],
             item["hi"],

@@ -158,18 +158,29 @@ pub(super) fn asked_regions(facts: &Facts, ask: Ask<'_>) -> Vec<String> {
     let mut codes: Vec<String> = Vec::new();
     for section in facts.sections.iter().rev() {
         let inventory = &section.inventory;
-        let wanted = |id: RegionId| match (ask.region, ask.by) {
-            (None, _) => true,
-            (Some(code), Some(Breakdown::Region)) => inventory.region(id).parent.is_some_and(|p| inventory.region(p).code == code),
-            (Some(code), _) => inventory.region(id).code == code,
-        };
-        let mut here: Vec<RegionId> = levels(inventory).filter(|id| wanted(*id)).collect();
-        // A village asked for by its code is answered too.
-        here.extend(ask.region.filter(|_| here.is_empty() && ask.by != Some(Breakdown::Region)).and_then(|c| inventory.region_by_code(c)));
+        let here = asked_on(inventory, ask);
         let known: std::collections::HashSet<String> = codes.iter().cloned().collect();
         codes.extend(here.into_iter().map(|id| inventory.region(id).code.clone()).filter(|code| !known.contains(code)));
     }
     codes
+}
+
+/// Lists the regions of one map to answer for: all levels, the one that is asked for, or its children.
+pub(super) fn asked_on(inventory: &Inventory, ask: Ask<'_>) -> Vec<RegionId> {
+    let wanted = |id: RegionId| match (ask.region, ask.by) {
+        (None, _) => true,
+        (Some(code), Some(Breakdown::Region)) => inventory.region(id).parent.is_some_and(|p| inventory.region(p).code == code),
+        (Some(code), _) => inventory.region(id).code == code,
+    };
+    let mut here: Vec<RegionId> = levels(inventory).filter(|id| wanted(*id)).collect();
+    if here.is_empty() {
+        // A village asked for by its code is answered too, and so are the villages of a rural district.
+        match ask.by {
+            Some(Breakdown::Region) => here.extend(inventory.villages().filter(|id| wanted(*id))),
+            _ => here.extend(ask.region.and_then(|code| inventory.region_by_code(code))),
+        }
+    }
+    here
 }
 
 fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(String, Option<String>), Tally>) {

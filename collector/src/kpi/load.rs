@@ -2,6 +2,8 @@
 //!
 //! A day belongs to the version in force when it began. Read `as_was`, each version's days make a section of their own;
 //! read `as_is`, all days are laid on today's map. What has no row was never measured and stays unknown, up to now.
+//!
+//! Whole days are read from their sums; a day the window cuts is read from its timeline, second by second.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 use rusta_wire::{Metric, UnixMs};
 
-use super::facts::{Affected, Facts, LinkFacts, OutageFact, Rounds, Section, ServiceFact};
+use super::facts::{Affected, Facts, LinkFacts, OutageFact, Rounds, Section, ServiceFact, VillageSeconds};
 use super::figure::Status;
 use crate::day::Day;
 use crate::history::{Ended, Histogram, Object, ObjectKind, StateSeconds, tables};
@@ -34,7 +36,7 @@ const SETTLES_AFTER_MS: i64 = 72 * 3_600_000;
 /// A county is new for this long.
 const YOUNG_MS: i64 = 36 * 30 * 86_400_000;
 
-/// Reads the facts of a period of whole days.
+/// Reads the facts of a period.
 ///
 /// # Errors
 /// What the database says.
@@ -51,13 +53,14 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
             View::AsWas => (&mut sections[at], None),
             View::AsIs => (&mut sections[0], Some(versions.lineage(&part.inventory, &today))),
         };
-        Reader { db, from: &part.inventory, lineage, section, days: part.days.clone(), window: part.window }.read()?;
+        let (days, cut) = whole_and_cut(part.days.clone(), part.window);
+        Reader { db, from: &part.inventory, lineage, section, days, cut, window: part.window }.read()?;
     }
     for at in 1..sections.len() {
         sections[at - 1].next = versions.lineage(&sections[at - 1].inventory, &sections[at].inventory);
     }
     sections.iter_mut().for_each(|section| section.young_counties = young_counties(versions, section));
-    let status = if now < window.until { Status::Live } else { Status::Provisional };
+    let status = if now <= window.until { Status::Live } else { Status::Provisional };
     Ok(Facts { period, window, status, sections, alerts: None })
 }
 
@@ -72,15 +75,33 @@ struct Part {
     window: Window,
 }
 
+/// Splits days into those a window holds whole and those it cuts, each with what of it is inside.
+fn whole_and_cut(days: Range<Day>, window: Window) -> (Range<Day>, Vec<(Day, Window)>) {
+    let inside = |day: Day| Window { from: day.start().max(window.from), until: day.end().min(window.until) };
+    let is_cut = |day: Day| inside(day) != Window { from: day.start(), until: day.end() };
+    let mut whole = days;
+    let mut cut = Vec::new();
+    if !whole.is_empty() && is_cut(whole.start) {
+        cut.push((whole.start, inside(whole.start)));
+        whole.start = whole.start.next();
+    }
+    if !whole.is_empty() && is_cut(whole.end.previous()) {
+        whole.end = whole.end.previous();
+        cut.push((whole.end, inside(whole.end)));
+    }
+    (whole, cut)
+}
+
 /// Cuts a window into runs of days with one version each.
 fn parts(versions: &Versions, window: Window) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     let (mut day, end) = (Day::of(window.from), Day::of(UnixMs(window.until.0 - 1)).next());
     while day < end {
         let inventory = versions.at(day.start());
+        let (from, until) = (day.start().max(window.from), day.end().min(window.until));
         match parts.last_mut().filter(|part| part.inventory.version == inventory.version) {
-            Some(part) => (part.days.end, part.window.until) = (day.next(), day.end()),
-            None => parts.push(Part { inventory, days: day..day.next(), window: Window { from: day.start(), until: day.end() } }),
+            Some(part) => (part.days.end, part.window.until) = (day.next(), until),
+            None => parts.push(Part { inventory, days: day..day.next(), window: Window { from, until } }),
         }
         day = day.next();
     }
@@ -115,32 +136,43 @@ struct Reader<'a> {
     /// Where its regions are on the section's map, if that is another.
     lineage: Option<Vec<Option<RegionId>>>,
     section: &'a mut Section,
+    /// Whole days.
     days: Range<Day>,
+    /// Days the window cuts, with what of each is inside.
+    cut: Vec<(Day, Window)>,
     window: Window,
 }
 
 impl Reader<'_> {
     fn read(mut self) -> Result<(), StoreError> {
-        for (object, seconds) in tables::sums(self.db, ObjectKind::Village, self.days.clone())? {
-            let place = self.village(&object.code).and_then(|id| self.section.villages[id.index()].as_mut());
-            place.into_iter().for_each(|village| learn(&mut village.state, seconds));
+        for kind in ObjectKind::ALL {
+            for (object, seconds) in tables::sums(self.db, *kind, self.days.clone())? {
+                self.learn(&object, seconds);
+            }
         }
-        for (object, seconds) in tables::sums(self.db, ObjectKind::VillageNin, self.days.clone())? {
-            let place = self.village(&object.code).and_then(|id| self.section.villages[id.index()].as_mut());
-            place.into_iter().for_each(|village| learn(&mut village.nin, seconds));
-        }
-        for (object, seconds) in tables::sums(self.db, ObjectKind::Site, self.days.clone())? {
-            let place = self.site(&object.code).and_then(|id| self.section.sites[id.index()].as_mut());
-            place.into_iter().for_each(|known| learn(known, seconds));
-        }
-        for (object, seconds) in tables::sums(self.db, ObjectKind::Link, self.days.clone())? {
-            if let Some(facts) = self.link_facts(&object) {
-                learn(&mut facts.state, seconds);
+        for (day, inside) in std::mem::take(&mut self.cut) {
+            for (object, seconds) in tables::sums_within(self.db, day, inside.from, inside.until)? {
+                self.learn(&object, seconds);
             }
         }
         self.rounds()?;
         self.services()?;
         self.outages()
+    }
+
+    /// Adds what was counted of an object and takes it off what was unknown.
+    fn learn(&mut self, object: &Object, counted: StateSeconds) {
+        let place = match object.kind {
+            ObjectKind::Link => self.link_facts(object).map(|facts| &mut facts.state),
+            ObjectKind::Site => self.site(&object.code).and_then(|id| self.section.sites[id.index()].as_mut()),
+            ObjectKind::Village => self.village_seconds(&object.code).map(|village| &mut village.state),
+            ObjectKind::VillageNin => self.village_seconds(&object.code).map(|village| &mut village.nin),
+        };
+        if let Some(known) = place {
+            let unknown = known.unknown.saturating_sub(counted.total()) + counted.unknown;
+            *known += StateSeconds { unknown: 0, ..counted };
+            known.unknown = unknown;
+        }
     }
 
     fn rounds(&mut self) -> Result<(), StoreError> {
@@ -216,6 +248,11 @@ impl Reader<'_> {
         }
     }
 
+    fn village_seconds(&mut self, code: &str) -> Option<&mut VillageSeconds> {
+        let id = self.village(code)?;
+        self.section.villages[id.index()].as_mut()
+    }
+
     fn site(&self, code: &str) -> Option<SiteId> {
         self.section.inventory.site_by_code(code)
     }
@@ -232,13 +269,6 @@ impl Reader<'_> {
     fn rounds_of(&mut self, object: &Object) -> Option<&mut Rounds> {
         Some(self.link_facts(object)?.rounds.get_or_insert_default())
     }
-}
-
-/// Adds what was counted and takes it off what was unknown.
-fn learn(known: &mut StateSeconds, counted: StateSeconds) {
-    let unknown = known.unknown.saturating_sub(counted.total()) + counted.unknown;
-    *known += StateSeconds { unknown: 0, ..counted };
-    known.unknown = unknown;
 }
 
 /// Keeps the facts of recently asked windows, so that the next question about one is answered from memory.
@@ -263,7 +293,7 @@ impl Book {
         Book { store, versions: Mutex::default(), pages: Mutex::default() }
     }
 
-    /// Returns the facts of a period of whole days, not older than a minute.
+    /// Returns the facts of a period, not older than a minute.
     ///
     /// # Errors
     /// What the database says.

@@ -94,6 +94,15 @@ impl Weight {
 }
 
 impl Kpi {
+    /// Checks that the definition can be broken down so.
+    ///
+    /// # Errors
+    /// What it can be broken down by.
+    pub fn check_breakdown(&self, by: Breakdown) -> Result<(), String> {
+        let known: Vec<&str> = self.by.iter().map(|by| by.as_str()).collect();
+        if self.by.contains(&by) { Ok(()) } else { Err(format!("{} has no breakdown by {by}; it has {}", self.id, known.join(", "))) }
+    }
+
     /// What most definitions share.
     pub(crate) const BASE: Kpi = Kpi {
         id: "",

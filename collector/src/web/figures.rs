@@ -3,7 +3,7 @@
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::inventory::RegionId;
-use crate::kpi::{self, Figure, Kpi, View, Weight, connected_share_now};
+use crate::kpi::{self, Ask, Breakdown, Figure, Kpi, View, Weight, connected_share_now};
 use crate::persian::Period;
 use crate::view::{FigureView, Sight, Time};
 
@@ -18,20 +18,34 @@ pub struct Question {
     pub period: Period,
     /// What one object counts for.
     pub weight: Weight,
+    /// A breakdown; figures that do not have it are left out.
+    pub by: Option<Breakdown>,
+}
+
+impl Question {
+    fn asks(&self, kpi: &Kpi) -> bool {
+        self.kpi.is_none_or(|wanted| wanted.id == kpi.id) && self.by.is_none_or(|by| kpi.by.contains(&by))
+    }
+
+    fn ask<'a>(&self, snapshot: &'a Snapshot) -> Ask<'a> {
+        let region = self.region.map(|id| snapshot.inventory.region(id).code.as_str());
+        Ask { region, weight: self.weight, by: self.by }
+    }
 }
 
 /// Computes the figures somebody may see.
 pub fn figures(web: &WebState, snapshot: &Snapshot, sight: Sight, question: &Question) -> Vec<FigureView> {
     let inventory = &snapshot.inventory;
-    let asked = |id: &str| question.kpi.is_none_or(|kpi| kpi.id == id);
     let all = match question.period {
-        Period::Now if asked(connected_share_now::KPI.id) => connected_share_now::figures(snapshot, question.weight, web.now_max_age),
-        Period::Now | Period::Last24h => Vec::new(),
+        Period::Now if question.asks(&connected_share_now::KPI) => {
+            connected_share_now::answer(snapshot, question.ask(snapshot), web.now_max_age)
+        }
+        Period::Now => Vec::new(),
         period => of_period(web, snapshot, period, question),
     };
     let located = all.into_iter().filter_map(|figure: Figure| inventory.region_by_code(&figure.region).map(|id| (id, figure)));
     located
-        .filter(|(id, _)| sight.sees_region(inventory, *id) && question.region.is_none_or(|wanted| wanted == *id))
+        .filter(|(id, _)| sight.sees_region(inventory, *id))
         .map(|(id, figure)| FigureView::of(inventory, id, &figure, Time(snapshot.at)))
         .collect()
 }
@@ -45,8 +59,6 @@ fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Que
             return Vec::new();
         }
     };
-    let region = question.region.map(|id| snapshot.inventory.region(id).code.as_str());
-    let ask = kpi::Ask { region, weight: question.weight, by: None };
-    let asked = kpi::CATALOGUE.iter().filter(|kpi| question.kpi.is_none_or(|wanted| wanted.id == kpi.id));
-    asked.flat_map(|kpi| kpi::answer(kpi, &facts, ask)).collect()
+    let asked = kpi::CATALOGUE.iter().filter(|kpi| question.asks(kpi));
+    asked.flat_map(|kpi| kpi::answer(kpi, &facts, question.ask(snapshot))).collect()
 }

@@ -1,11 +1,14 @@
 //! `connected_share_now`: the share of inhabited villages that are connected at this moment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::{Snapshot, VillageState, VillageView};
 use crate::persian::Period;
 
-use crate::kpi::{Breakdown, ByRegion, Figure, Kpi, Measure, Status, Tally, Weight, levels};
+use crate::kpi::compute::asked_on;
+use crate::kpi::parts::{Subject, part};
+use crate::kpi::{Ask, Breakdown, ByRegion, Figure, Kpi, Measure, Status, Tally, Weight};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -38,16 +41,35 @@ pub fn measure(snapshot: &Snapshot, max_age: Duration, village: &VillageView) ->
 
 /// Returns the figure of every region level above the village, province first.
 pub fn figures(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> Vec<Figure> {
+    answer(snapshot, Ask { weight, ..Ask::default() }, max_age)
+}
+
+/// Returns the figures asked for, with the breakdown if this one has it.
+pub fn answer(snapshot: &Snapshot, ask: Ask<'_>, max_age: Duration) -> Vec<Figure> {
     let inventory = &snapshot.inventory;
-    let mut sums = ByRegion::new(inventory);
+    let by = ask.by.filter(|by| KPI.by.contains(by) && *by != Breakdown::Region);
+    let mut parts: BTreeMap<Option<String>, ByRegion> = BTreeMap::new();
+    if by.is_none() {
+        parts.insert(None, ByRegion::new(inventory));
+    }
     for village in &snapshot.villages {
-        if let Some(weight) = weight.of(inventory.region(village.region)) {
+        if let Some(weight) = ask.weight.of(inventory.region(village.region)) {
+            let part = by.map(|by| part(inventory, Subject::Village(village.region), by));
+            let sums = parts.entry(part).or_insert_with(|| ByRegion::new(inventory));
             sums.add(village.region, &measure(snapshot, max_age, village).weighted(weight));
         }
     }
-    let sums = sums.roll_up(inventory);
-    let figure = |region| KPI.figure(&inventory.region(region).code, Period::Now, weight, Status::Live, &sums.get(region));
-    levels(inventory).map(figure).collect()
+    let regions = asked_on(inventory, ask);
+    let mut figures = Vec::new();
+    for (part, sums) in parts {
+        let sums = sums.roll_up(inventory);
+        for region in regions.iter().filter(|region| part.is_none() || sums.get(**region).objects > 0) {
+            let mut figure = KPI.figure(&inventory.region(*region).code, Period::Now, ask.weight, Status::Live, &sums.get(*region));
+            figure.part = by.zip(part.clone());
+            figures.push(figure);
+        }
+    }
+    figures
 }
 
 #[cfg(test)]
@@ -113,5 +135,32 @@ mod tests {
         let states = [("v1", VillageState::Connected, 0), ("v2", VillageState::Connected, 0), ("v3", VillageState::Disconnected, 0)];
         let figures = figures(&snapshot(&states), Weight::Household, MAX_AGE);
         assert_eq!(of(&figures, "c1").value, Some(0.4));
+    }
+
+    #[test]
+    fn parts_of_a_breakdown_add_up_to_the_whole_and_children_to_their_parent() {
+        let all = [
+            ("v1", VillageState::Connected, 0),
+            ("v2", VillageState::Partial, 0),
+            ("v3", VillageState::Disconnected, 0),
+            ("v4", VillageState::Unknown, 0),
+        ];
+        let snapshot = snapshot(&all);
+        let ask = |region, by| answer(&snapshot, Ask { region: Some(region), by, ..Ask::default() }, MAX_AGE);
+        let whole = &ask("p", None)[0];
+        let bands = ask("p", Some(Breakdown::Band));
+        let names: Vec<&str> = bands.iter().map(|f| f.part.as_ref().unwrap().1.as_str()).collect();
+        assert_eq!(names, ["10-15", "20-30", "31-70", "5-9"]);
+        let children = ask("p", Some(Breakdown::Region));
+        assert_eq!(children.iter().map(|f| f.region.as_str()).collect::<Vec<_>>(), ["c1", "c2", "c3"]);
+        let villages = ask("c1", Some(Breakdown::Region));
+        assert_eq!(villages.iter().map(|f| f.region.as_str()).collect::<Vec<_>>(), ["v1", "v2", "v3"]);
+        for parts in [bands, children] {
+            let sum = |of: fn(&Figure) -> f64| parts.iter().map(of).sum::<f64>();
+            assert_eq!(
+                (sum(|f| f.numerator), sum(|f| f.denominator), sum(|f| f.unknown)),
+                (whole.numerator, whole.denominator, whole.unknown)
+            );
+        }
     }
 }
