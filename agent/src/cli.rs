@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::usage::{EnrollArgs, Failure, ProbeArgs, StatusArgs};
-use crate::{app, enroll, privilege, probe_once, status};
+use crate::{app, diagnostics, enroll, privilege, probe_once, status};
 
 /// Probes the links of a village site, keeps what it saw, reports it over mTLS.
 #[derive(Debug, Parser)]
@@ -67,7 +67,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Check(args) => check(&args),
         Command::Run(args) => {
-            log_to_stderr();
+            diagnostics::to_stderr();
             let config = Config::load(&args.config)?;
             privilege::drop_the_rest();
             on_this_thread(app::run(&args.config, config))
@@ -89,13 +89,6 @@ fn on_this_thread(story: impl Future<Output = Result<(), Failure>>) -> Result<()
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::Failed(format!("runtime: {error}")))?;
     tokio::task::LocalSet::new().block_on(&runtime, story)
-}
-
-/// Diagnostics go to stderr, one line each, without colour and time: init systems add their own.
-fn log_to_stderr() {
-    let verbose = std::env::var_os("RUSTA_LOG").is_some_and(|level| level == "debug");
-    let level = if verbose { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr).with_ansi(false).without_time().with_target(false).init();
 }
 
 fn check(args: &ConfigArg) -> Result<(), Failure> {

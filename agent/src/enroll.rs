@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
 use crate::config::Url;
 use crate::files;
 use crate::identity::{self, Identity};
+use crate::key::DeviceKey;
 use crate::probe::Prober;
 use crate::socket::Way;
 use crate::tls;
@@ -86,25 +86,17 @@ fn read_token(argument: &str) -> Result<String, Failure> {
 /// Makes or finds the waiting key and a request signed with it.
 fn pending_request(dir: &Path) -> Result<(String, String), String> {
     let file = identity::pending_key(dir);
-    let kept = std::fs::read_to_string(&file).ok().and_then(|pem| KeyPair::from_pem(&pem).ok());
+    let kept = std::fs::read_to_string(&file).ok().and_then(|pem| DeviceKey::from_pem(&pem).ok());
     let key = match kept {
         Some(key) => key,
         None => {
-            let key = KeyPair::generate().map_err(|error| error.to_string())?;
+            let key = DeviceKey::generate()?;
             std::fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
-            files::replace(&file, key.serialize_pem().as_bytes(), 0o600).map_err(|error| format!("{}: {error}", file.display()))?;
+            files::replace(&file, key.pem().as_bytes(), 0o600).map_err(|error| format!("{}: {error}", file.display()))?;
             key
         }
     };
-    Ok((key.serialize_pem(), request(&key)?))
-}
-
-/// The collector decides every name in the certificate; the request carries the key and nothing else.
-fn request(key: &KeyPair) -> Result<String, String> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    let request = params.serialize_request(key).map_err(|error| error.to_string())?;
-    request.pem().map_err(|error| error.to_string())
+    Ok((key.pem(), key.request_pem()?))
 }
 
 /// Makes the body of a renewal with the present key.
@@ -113,8 +105,8 @@ fn request(key: &KeyPair) -> Result<String, String> {
 /// The key cannot be read.
 pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
     let pem = identity::key_pem(dir).map_err(|error| error.to_string())?;
-    let key = KeyPair::from_pem(&pem).map_err(|error| error.to_string())?;
-    serde_json::to_vec(&RenewalRequest { csr_pem: &request(&key)? }).map_err(|error| error.to_string())
+    let csr_pem = DeviceKey::from_pem(&pem)?.request_pem()?;
+    serde_json::to_vec(&RenewalRequest { csr_pem: &csr_pem }).map_err(|error| error.to_string())
 }
 
 /// Takes in the answer to a renewal and returns the identity it brought.

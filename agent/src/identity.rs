@@ -11,6 +11,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::files;
+use crate::packet::certificate::Certificate;
 
 const KEY: &str = "agent.key";
 const CERTIFICATE: &str = "agent.crt";
@@ -132,9 +133,8 @@ fn content(path: &Path, fault: &str) -> IdentityError {
 }
 
 fn describe(certificate: &CertificateDer<'_>) -> Result<(AgentId, UnixMs, UnixMs), String> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| "the certificate cannot be read".to_string())?;
-    let name = parsed.subject().iter_common_name().next().and_then(|cn| cn.as_str().ok()).unwrap_or_default();
+    let read = Certificate::read(certificate).map_err(|_| "the certificate cannot be read".to_string())?;
+    let name = read.common_name.unwrap_or_default();
     let agent = name.parse::<AgentId>().map_err(|_| format!("common name `{name}` is no agent id"))?;
-    let validity = parsed.validity();
-    Ok((agent, UnixMs::from_seconds(validity.not_before.timestamp()), UnixMs::from_seconds(validity.not_after.timestamp())))
+    Ok((agent, UnixMs::from_seconds(read.not_before_s), UnixMs::from_seconds(read.not_after_s)))
 }

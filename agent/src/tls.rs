@@ -6,18 +6,17 @@
 //! as always: a wrong authority is refused whatever the clock says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusta_wire::UnixMs;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, ring};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::client::Resumption;
+use rustls::{ClientConfig, Error, RootCertStore};
+use rustls_pki_types::CertificateDer;
 
 use crate::clock::Clock;
 use crate::identity::Identity;
+use crate::packet::certificate::Certificate;
 use crate::probe::WallTime;
+use crate::verify::{Judge, Verdict, Verifier, provider, public_authorities, trusting};
 
 /// Sessions kept for resumption: one for each collector URL is enough.
 const SESSIONS: usize = 4;
@@ -52,94 +51,44 @@ fn client_config(
     authorities: Vec<CertificateDer<'static>>,
     clock: Arc<Clock>,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let mut roots = RootCertStore::empty();
-    if authorities.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
+    let mut roots = if authorities.is_empty() { public_authorities() } else { RootCertStore::empty() };
     for authority in authorities {
         roots.add(authority)?;
     }
-    let verifier = AtBestTime::new(roots, clock, provider.clone())?;
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
-    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier)))
+    let usual = trusting(roots).map_err(|error| Error::General(format!("no usable authority: {error}")))?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
+    Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { usual, judge: AtBestTime { clock } })))
 }
 
-/// The usual verifier, told another time.
+/// Judges at the best time known.
 #[derive(Debug)]
 struct AtBestTime {
-    usual: Arc<WebPkiServerVerifier>,
     clock: Arc<Clock>,
 }
 
-impl AtBestTime {
-    fn new(roots: RootCertStore, clock: Arc<Clock>, provider: Arc<CryptoProvider>) -> Result<Self, Error> {
-        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| Error::General(format!("no usable authority: {error}")))?;
-        Ok(AtBestTime { usual, clock })
-    }
-}
-
-impl ServerCertVerifier for AtBestTime {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        _system_clock: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let begins = std::iter::once(end_entity).chain(intermediates).filter_map(|c| validity(c)).map(|(begin, _)| begin).max();
-        let at = judging_time(self.clock.wall(), begins);
-        let verified = self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, at)?;
-        if let Some((_, end)) = validity(end_entity) {
-            self.clock.limit(UnixMs::from_seconds(end));
+impl Judge for AtBestTime {
+    fn judge(&self, end_entity: &[u8], intermediates: &[CertificateDer<'_>], verify_at: &dyn Fn(i64) -> Verdict) -> Verdict {
+        let shown = std::iter::once(end_entity).chain(intermediates.iter().map(|c| &**c));
+        let begins = shown.filter_map(|der| Certificate::read(der).ok()).map(|c| c.not_before_s).max();
+        let verified = verify_at(judging_time(self.clock.wall(), begins))?;
+        if let Ok(certificate) = Certificate::read(end_entity) {
+            self.clock.limit(UnixMs::from_seconds(certificate.not_after_s));
         }
         Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
     }
 }
 
 /// Chooses the time certificates are judged at: a trusted clock's; otherwise the latest of what has certainly passed, the
 /// system clock, and the beginning of the certificates shown.
-fn judging_time(wall: WallTime, begins: Option<i64>) -> UnixTime {
-    let at = if wall.trusted { wall.system_s } else { wall.system_s.max(wall.floor_s).max(begins.unwrap_or(0)) };
-    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(at).unwrap_or(0)))
-}
-
-/// Reads a certificate's validity in seconds since 1970.
-fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
-    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    Some((parsed.validity().not_before.timestamp(), parsed.validity().not_after.timestamp()))
+fn judging_time(wall: WallTime, begins: Option<i64>) -> i64 {
+    if wall.trusted { wall.system_s } else { wall.system_s.max(wall.floor_s).max(begins.unwrap_or(0)) }
 }
 
 /// Returns a number nobody can foresee, for spreads and backoff.
 pub fn random_u64() -> u64 {
     let mut bytes = [0; 8];
     // A generator that fails leaves zeros: a spread of nothing, which is legal.
-    let _ = ring::default_provider().secure_random.fill(&mut bytes);
+    let _ = provider().secure_random.fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }
 
@@ -154,7 +103,7 @@ mod tests {
     }
 
     fn judged(wall: WallTime) -> i64 {
-        i64::try_from(judging_time(wall, Some(BEGIN)).as_secs()).unwrap()
+        judging_time(wall, Some(BEGIN))
     }
 
     #[test]

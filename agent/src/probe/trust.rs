@@ -13,16 +13,13 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use rusta_wire::Outcome;
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -31,17 +28,13 @@ use super::WallTime;
 use super::round::Round;
 use super::stream::{Counted, Phases, add};
 use super::text::Host;
-use crate::packet::certificate::{Validity, validity};
+use crate::packet::certificate::Certificate;
+use crate::verify::{Judge, Verdict, Verifier, provider, public_authorities, trusting};
 
 /// The authorities a probe trusts.
 #[derive(Debug, Clone)]
 pub(super) struct Trust {
     verifier: Arc<WebPkiServerVerifier>,
-}
-
-fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(ring::default_provider())).clone()
 }
 
 impl Trust {
@@ -50,19 +43,21 @@ impl Trust {
     /// # Errors
     /// A file that cannot be read or holds no certificate.
     pub fn new(ca: Option<&Path>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        match ca {
-            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-            Some(file) => {
-                let unreadable = |e: &dyn std::fmt::Display| format!("`ca` {}: {e}", file.display());
-                for certificate in CertificateDer::pem_file_iter(file).map_err(|e| unreadable(&e))? {
-                    roots.add(certificate.map_err(|e| unreadable(&e))?).map_err(|e| unreadable(&e))?;
-                }
-            }
-        }
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider()).build();
-        Ok(Trust { verifier: verifier.map_err(|e| format!("`ca` holds no usable certificate: {e}"))? })
+        let roots = match ca {
+            None => public_authorities(),
+            Some(file) => authorities_in(file).map_err(|fault| format!("`ca` {}: {fault}", file.display()))?,
+        };
+        let verifier = trusting(roots).map_err(|error| format!("`ca` holds no usable certificate: {error}"))?;
+        Ok(Trust { verifier })
     }
+}
+
+fn authorities_in(file: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
+        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    }
+    Ok(roots)
 }
 
 /// What a handshake taught about the server's certificate.
@@ -73,10 +68,9 @@ pub(super) struct Seen {
     is_clock_fault: bool,
 }
 
-/// Verifies one handshake and remembers what it saw.
+/// Judges one handshake and remembers what it saw.
 #[derive(Debug)]
 struct Witness {
-    verifier: Arc<WebPkiServerVerifier>,
     wall: WallTime,
     seen: Mutex<Seen>,
 }
@@ -89,62 +83,28 @@ impl Witness {
     }
 }
 
-fn unix(seconds: i64) -> UnixTime {
-    UnixTime::since_unix_epoch(Duration::from_secs(seconds.max(0).unsigned_abs()))
-}
-
 fn is_about_time(error: &Error) -> bool {
     use CertificateError as C;
     matches!(error, Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. } | C::NotValidYet | C::NotValidYetContext { .. }))
 }
 
-impl ServerCertVerifier for Witness {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+impl Judge for Witness {
+    fn judge(&self, end_entity: &[u8], _intermediates: &[CertificateDer<'_>], verify_at: &dyn Fn(i64) -> Verdict) -> Verdict {
         let WallTime { system_s, floor_s, trusted } = self.wall;
         let best_s = system_s.max(floor_s);
-        let verify_at = |at_s: i64| self.verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, unix(at_s));
-        let valid = validity(end_entity);
-        if let Ok(Validity { not_after_s, .. }) = valid {
+        let certificate = Certificate::read(end_entity);
+        if let Ok(Certificate { not_after_s, .. }) = certificate {
             self.note(|seen| seen.left_s = Some(not_after_s - best_s));
         }
         let verdict = verify_at(best_s);
-        if let (Err(error), Ok(valid), false) = (&verdict, valid, trusted) {
+        if let (Err(error), Ok(certificate), false) = (&verdict, certificate, trusted) {
             // Some moment that may be the true one makes the chain good, so the clock is to blame.
-            let candidate_s = valid.not_before_s.max(floor_s);
-            if is_about_time(error) && candidate_s <= valid.not_after_s && verify_at(candidate_s).is_ok() {
+            let candidate_s = certificate.not_before_s.max(floor_s);
+            if is_about_time(error) && candidate_s <= certificate.not_after_s && verify_at(candidate_s).is_ok() {
                 self.note(|seen| *seen = Seen { left_s: None, is_clock_fault: true });
             }
         }
         verdict
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }
 
@@ -167,13 +127,14 @@ impl Round<'_> {
         seen: &mut Seen,
     ) -> Result<TlsStream<Counted<'a>>, Outcome> {
         let wall = (self.prober.settings.wall)();
-        let witness = Arc::new(Witness { verifier: trust.verifier.clone(), wall, seen: Mutex::default() });
+        let witness = Witness { wall, seen: Mutex::default() };
+        let verifier = Arc::new(Verifier { usual: trust.verifier.clone(), judge: witness });
         let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|_| Outcome::SystemError)?.dangerous().with_custom_certificate_verifier(witness.clone());
+        let builder = builder.map_err(|_| Outcome::SystemError)?.dangerous().with_custom_certificate_verifier(verifier.clone());
         let connector = TlsConnector::from(Arc::new(builder.with_no_client_auth()));
         let started = Instant::now();
         let shaken = self.by_deadline(connector.connect(server_name(name)?, stream)).await;
-        *seen = witness.seen.lock().map(|s| *s).unwrap_or_default();
+        *seen = verifier.judge.seen.lock().map(|s| *s).unwrap_or_default();
         let shaken = shaken?;
         add(&mut phases.tls, started);
         shaken.map_err(|error| if seen.is_clock_fault { Outcome::ClockFault } else { self.tls_outcome(&error) })

@@ -159,5 +159,5 @@ fn answer(bytes: &[u8]) {
 }
 
 fn certificate_der(bytes: &[u8]) {
-    let _ = certificate::validity(bytes);
+    let _ = certificate::Certificate::read(bytes);
 }
