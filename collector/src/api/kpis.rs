@@ -9,7 +9,7 @@ use super::answer::{Asking, List};
 use super::{Caller, Problem};
 use crate::kpi::{Breakdown, Weight};
 use crate::persian::Period;
-use crate::view::FigureView;
+use crate::view::{DefinitionView, FigureView};
 use crate::web::WebState;
 use crate::web::figures::{Question, figures};
 
@@ -17,7 +17,7 @@ use crate::web::figures::{Question, figures};
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct KpisQuery {
-    /// Id of the KPI; all of them if not given.
+    /// Id of the KPI, also with a version, such as `sla_pass_share@1`; all of them if not given.
     #[serde(default)]
     id: Option<String>,
     /// Code of a region; every region level above the village if not given.
@@ -44,19 +44,32 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
     let sight = caller.visitor.sight(&snapshot);
     let period: Period = query.period.as_deref().unwrap_or("now").parse().map_err(|fault: String| Problem::invalid("period", fault))?;
     let weight: Weight = query.weight.as_deref().unwrap_or("village").parse().map_err(|fault: String| Problem::invalid("weight", fault))?;
-    let kpi = query.id.as_deref().map(|id| crate::kpi::by_id(id).ok_or_else(|| Problem::invalid("id", format!("there is no KPI `{id}`"))));
+    let named = query.id.as_deref().map(crate::kpi::named).transpose().map_err(|fault| Problem::invalid("id", fault))?;
+    let (kpi, version) = named.map_or((None, None), |(kpi, version)| (Some(kpi), version));
+    if let (Some(kpi), Some(version)) = (kpi, version) {
+        let definitions = web.book.definitions().map_err(|_| Problem::unavailable())?;
+        definitions.check(kpi, version).map_err(|fault| Problem::invalid("id", fault))?;
+    }
     let region = query.region.as_deref().map(|code| {
         let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
         found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))
     });
-    let kpi = kpi.transpose()?;
     let by = query.by.as_deref().map(str::parse::<Breakdown>).transpose().map_err(|fault| Problem::invalid("by", fault))?;
     if let (Some(kpi), Some(by)) = (kpi, by) {
         kpi.check_breakdown(by).map_err(|fault| Problem::invalid("by", fault))?;
     }
-    let question = Question { kpi, region: region.transpose()?, period, weight, by };
+    let question = Question { kpi, region: region.transpose()?, period, weight, by, version };
     let from = snapshot.clone();
     // A month of a large province takes tens of milliseconds to read; it must not hold up other answers.
     let items = tokio::task::spawn_blocking(move || figures(&web, &from, sight, &question)).await;
     items.map(|items| caller.answer(&List { items, next: None })).map_err(|_| Problem::unavailable())
+}
+
+/// Lists every version of every definition, with the terms it stands on.
+#[utoipa::path(get, path = "/api/v1/kpis/definitions", tag = "kpis",
+    responses((status = 200, body = List<DefinitionView>), (status = 304), (status = 401, body = Problem), (status = 503, body = Problem)))]
+pub(super) async fn definitions(State(web): State<WebState>, caller: Caller) -> Result<Response, Problem> {
+    let definitions = web.book.definitions().map_err(|_| Problem::unavailable())?;
+    let items = definitions.all().iter().map(DefinitionView::from).collect();
+    Ok(caller.answer(&List { items, next: None }))
 }

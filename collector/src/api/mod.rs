@@ -48,6 +48,7 @@ impl utoipa::Modify for BearerTokens {
 pub fn routes() -> Router<WebState> {
     let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(kpis::list))
+        .routes(routes!(kpis::definitions))
         .routes(routes!(regions::list))
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))

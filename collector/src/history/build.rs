@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::gather::{BuildError, Gathered, Gatherer};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
-use super::{LOOK_AHEAD_MS, Object, ObjectKind, packed, tables};
+use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, tables};
 use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
@@ -116,7 +116,11 @@ impl Builder {
         self.gatherer.refresh();
         let count = due.len();
         let ready = due.into_iter().map(|dirty| self.build(dirty, now)).collect::<Result<Vec<_>, _>>()?;
-        self.store.write(|tx| keep(tx, &ready, is_over))?;
+        let oldest = Day(Day::of(now).0 - SLOT_DAYS);
+        self.store.write(|tx| {
+            tables::forget_slots(tx, oldest)?;
+            keep(tx, &ready, is_over)
+        })?;
         Ok(count)
     }
 
@@ -186,7 +190,9 @@ fn keep(tx: &Transaction<'_>, built: &[(Dirty, Option<Ready>)], is_over: bool) -
     for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;
-        tables::write_site(tx, site, day, &ready.day, ready.until, ready.gathered.digests)?;
+        let built =
+            tables::Built { day: &ready.day, until: ready.until, digests: ready.gathered.digests, reports: &ready.gathered.reports };
+        tables::write_site(tx, site, day, &built)?;
     }
     // Villages after all sites: several sites of one village may be among them.
     let mut written = BTreeSet::new();

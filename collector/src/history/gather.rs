@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rusta_wire::{Batch, UnixMs};
 
+use super::reports::{self, Arrived, DayReports};
 use super::sighting::{Sighting, in_order};
 use super::tables::Digests;
 use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
@@ -27,6 +28,8 @@ pub(super) struct Gathered {
     pub(super) seen_from: UnixMs,
     pub(super) seen_until: UnixMs,
     pub(super) digests: Digests,
+    /// What its agents reported of the day.
+    pub(super) reports: DayReports,
     /// The day on which a site that was silent before the lead-in was heard last.
     pub(super) before: Option<Day>,
     /// The day on which a site that is silent after the look-ahead is heard again.
@@ -42,6 +45,13 @@ pub enum BuildError {
     /// The state database cannot be read or written.
     #[error("state")]
     Store(#[from] StoreError),
+}
+
+/// What was read, and when each of it arrived.
+#[derive(Default)]
+struct Read {
+    sightings: Vec<Sighting>,
+    received: Vec<UnixMs>,
 }
 
 /// What one vantage saw in one window, by the site it looked at.
@@ -75,7 +85,10 @@ impl Gatherer {
     pub(super) fn gather(&mut self, site: &str, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<Gathered, BuildError> {
         let dating = self.dating(site)?;
         let window = (UnixMs(from.0 - LEAD_IN_MS), UnixMs(until.0 + LOOK_AHEAD_MS));
-        let mut sightings = self.read(&dating, site, window)?;
+        let Read { mut sightings, received } = self.read(&dating, site, window)?;
+        let arrived = sightings.iter().zip(&received);
+        let arrived = arrived.map(|(one, at)| Arrived { boot: one.boot, batch: &one.batch, received_at: *at });
+        let reports = reports::count(arrived, (from, until));
         let times = times(&sightings, window);
         let digests = digests(&sightings, (from, until));
         let (mut seen_from, mut seen_until) = window;
@@ -93,7 +106,7 @@ impl Gatherer {
             sightings.extend(later);
         }
         sightings.extend(self.seen_from_outside(site, window)?);
-        Ok(Gathered { sightings, seen_from, seen_until, digests, before, after })
+        Ok(Gathered { sightings, seen_from, seen_until, digests, reports, before, after })
     }
 
     /// Looks for the nearest samples of a silent site, a day at a time.
@@ -110,11 +123,11 @@ impl Gatherer {
             if window.0 > now {
                 break;
             }
-            let found = self.read(dating, site, window)?;
+            let found = self.read(dating, site, window)?.sightings;
             if let Some(at) = nearest(&times(&found, window)) {
                 // What lies around it may reach over the step's bound.
                 let edge = (UnixMs(at.0 - EDGE_MS), UnixMs(at.0 + EDGE_MS));
-                return Ok(Some((self.read(dating, site, edge)?, at)));
+                return Ok(Some((self.read(dating, site, edge)?.sightings, at)));
             }
         }
         Ok(None)
@@ -125,12 +138,12 @@ impl Gatherer {
     }
 
     /// Reads what a site's own agents saw in a window; batches that reach over its bounds come whole.
-    fn read(&self, dating: &Dating, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
+    fn read(&self, dating: &Dating, site: &str, window: (UnixMs, UnixMs)) -> Result<Read, BuildError> {
         let ranges = dating.ranges(site, window.0, window.1);
+        let mut found = Read::default();
         if ranges.is_empty() {
-            return Ok(Vec::new());
+            return Ok(found);
         }
-        let mut sightings = Vec::new();
         for stored in self.log.site_range(site, &ranges)? {
             let Dated::At { offset_ms, error_ms } = dating.date(&stored.head, stored.received_at) else { continue };
             let boot = BootTime { at: UnixMs(offset_ms), error_ms };
@@ -138,11 +151,15 @@ impl Gatherer {
                 continue;
             }
             match stored.batch() {
-                Ok(batch) => sightings.push(Sighting { boot, batch: Arc::new(batch), table: Arc::clone(&stored.table), vantage: false }),
+                Ok(batch) => {
+                    let (batch, table) = (Arc::new(batch), Arc::clone(&stored.table));
+                    found.sightings.push(Sighting { boot, batch, table, vantage: false });
+                    found.received.push(stored.received_at);
+                }
                 Err(error) => tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out"),
             }
         }
-        Ok(sightings)
+        Ok(found)
     }
 
     fn seen_from_outside(&mut self, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
@@ -157,7 +174,7 @@ impl Gatherer {
             let place = match known {
                 Some(place) => place,
                 None => {
-                    let seen = self.read(&self.dating(&vantage)?, &vantage, window)?;
+                    let seen = self.read(&self.dating(&vantage)?, &vantage, window)?.sightings;
                     self.from_outside.truncate(VANTAGES - 1);
                     self.from_outside.insert(0, FromOutside { vantage, window, by_site: by_site(&seen) });
                     0

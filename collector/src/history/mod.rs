@@ -13,6 +13,15 @@
 //!
 //! Bounds are cut to whole seconds towards the past, so the seconds of a day always add up to the day.
 //!
+//! Sizes are of a site that pings three anchors five times and reads its modem every minute, measured by the test
+//! `the_layers_stay_as_small_as_they_are_said_to_be`: 8,000 such sites fill 30 GB of log and 33 GB of slots.
+//!
+//! | layer | kept | size, per site and day |
+//! |---|---|---|
+//! | raw batches ([`crate::log`]) | `log.retention_days`, 62 by default | 61 kB |
+//! | five minutes ([`Slots`]) | [`SLOT_DAYS`] | 10 kB |
+//! | daily seconds, outages, distributions, timelines | for ever | 0.7 kB |
+//!
 //! KPIs read [`DailySeconds`], [`Outage`] and [`Histogram`]s through [`tables`]; a day without a row was never measured
 //! and counts as unknown.
 
@@ -20,15 +29,20 @@ mod build;
 mod gather;
 mod histogram;
 mod outage;
+mod overlay;
 mod packed;
+mod reports;
 mod sighting;
+mod slots;
 mod span;
 mod stitch;
 pub mod tables;
 mod timeline;
+mod values;
 mod village;
 
 use crate::day::Day;
+use crate::engine::VillagePolicy;
 pub use crate::engine::{LEAD_IN_MS, LOOK_AHEAD_MS};
 use crate::inventory::word_enum;
 
@@ -36,13 +50,19 @@ pub use build::{Builder, Parts};
 pub use gather::BuildError;
 pub use histogram::Histogram;
 pub use outage::{Ended, Outage};
+pub use reports::{DayReports, Reports};
 pub use sighting::{Sighted, Sighting};
+pub use slots::Slots;
 pub use span::{Span, StateSeconds};
-pub use timeline::{LinkDay, Rounds, SiteDay, SiteInput, timeline};
+pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};
+pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values};
 pub use village::{VillageDay, village_timeline};
 
 /// How far the nearest samples of a silent site are looked for. Agents keep seven days.
 pub const REACH_DAYS: i32 = 8;
+
+/// Days the five-minute layer is kept: a year of charts, and the month of the year before it is compared with.
+pub const SLOT_DAYS: i32 = 400;
 
 word_enum! {
     /// What seconds are counted of.
@@ -55,10 +75,27 @@ word_enum! {
         Village = "village",
         /// Whether the national network's anchors are reached from a village.
         VillageNin = "village_nin",
+        /// A village under the policy `mobile_public`; only where that differs from `either`.
+        VillageMobile = "village_mobile_public",
+        /// A village under the policy `dehyari_uplink`; only where that differs from `either`.
+        VillageDehyari = "village_dehyari_uplink",
+        /// What was measured of a link inside work announced too late for the contract: part of the link's own seconds.
+        LinkShortNotice = "link_short_notice",
+        /// The same of a site.
+        SiteShortNotice = "site_short_notice",
     }
 }
 
 impl ObjectKind {
+    /// Returns what a village's seconds under a policy are called.
+    pub const fn of_policy(policy: VillagePolicy) -> Self {
+        match policy {
+            VillagePolicy::Either => ObjectKind::Village,
+            VillagePolicy::MobilePublic => ObjectKind::VillageMobile,
+            VillagePolicy::DehyariUplink => ObjectKind::VillageDehyari,
+        }
+    }
+
     /// Returns the number that stands for this in the database. It never changes meaning.
     pub const fn code(self) -> i64 {
         self as i64 + 1

@@ -6,7 +6,7 @@ use rusta_wire::{Rung, UnixMs};
 use super::span::Span;
 use super::timeline::{LinkDay, SiteDay};
 use super::village::VillageDay;
-use crate::engine::{Cause, LinkState, SiteState, VillageState};
+use crate::engine::{Cause, LinkState, SiteState, VillagePolicy, VillageState};
 
 /// A state with a stable number.
 pub(super) trait Numbered: Copy + 'static {
@@ -37,8 +37,12 @@ struct DayMessage {
     nin: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
     links: Vec<LinkMessage>,
+    /// What was measured under late-announced work: for each stretch start, then as above.
+    #[prost(sint64, repeated, tag = "4")]
+    short_notice: Vec<i64>,
 }
 
+/// A link of a site, or a policy of a village.
 #[derive(Clone, PartialEq, Message)]
 struct LinkMessage {
     #[prost(string, tag = "1")]
@@ -47,6 +51,8 @@ struct LinkMessage {
     spans: Vec<i64>,
     #[prost(message, repeated, tag = "3")]
     evidence: Vec<EvidenceMessage>,
+    #[prost(sint64, repeated, tag = "4")]
+    short_notice: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -62,33 +68,47 @@ pub(super) fn pack_site(day: &SiteDay) -> Vec<u8> {
     let evidence = |link: &LinkDay| {
         link.evidence.iter().map(|(from, proofs)| EvidenceMessage { from_s: from.seconds(), proofs: proofs.clone() }).collect()
     };
-    let link = |link: &LinkDay| LinkMessage { name: link.name.clone(), spans: pack(&link.spans), evidence: evidence(link) };
+    let link = |link: &LinkDay| LinkMessage {
+        name: link.name.clone(),
+        spans: pack(&link.spans),
+        evidence: evidence(link),
+        short_notice: pack_apart(&link.short_notice),
+    };
     let nin = day.nin.as_deref().map(pack).unwrap_or_default();
-    DayMessage { whole: pack(&day.spans), nin, links: day.links.iter().map(link).collect() }.encode_to_vec()
+    let short_notice = pack_apart(&day.short_notice);
+    DayMessage { whole: pack(&day.spans), nin, links: day.links.iter().map(link).collect(), short_notice }.encode_to_vec()
 }
 
 /// Packs a village's day.
 pub(super) fn pack_village(day: &VillageDay) -> Vec<u8> {
-    DayMessage { whole: pack(&day.spans), nin: day.nin.as_deref().map(pack).unwrap_or_default(), links: Vec::new() }.encode_to_vec()
+    let of_policy = |(policy, spans): &(VillagePolicy, Vec<Span<VillageState>>)| LinkMessage {
+        name: policy.as_str().to_owned(),
+        spans: pack(spans),
+        ..LinkMessage::default()
+    };
+    let (whole, nin) = (pack(&day.spans), day.nin.as_deref().map(pack).unwrap_or_default());
+    DayMessage { whole, nin, links: day.by_policy.iter().map(of_policy).collect(), short_notice: Vec::new() }.encode_to_vec()
 }
 
-/// Reads the spans of a site's day; values and rounds stay empty, they have tables of their own.
+/// Reads the spans of a site's day; what its rounds measured stays empty, that has tables of its own.
 pub(super) fn unpack_site(bytes: &[u8]) -> Option<SiteDay> {
     let message = DayMessage::decode(bytes).ok()?;
     let link = |link: LinkMessage| {
         Some(LinkDay {
             spans: unpack(&link.spans)?,
             evidence: link.evidence.into_iter().map(|one| (UnixMs::from_seconds(one.from_s), one.proofs)).collect(),
+            short_notice: unpack_apart(&link.short_notice)?,
             name: link.name,
-            packets: (0, 0),
-            histograms: Default::default(),
+            slots: Default::default(),
+            plan: None,
         })
     };
     Some(SiteDay {
         links: message.links.into_iter().map(link).collect::<Option<_>>()?,
         spans: unpack(&message.whole)?,
         nin: if message.nin.is_empty() { None } else { Some(unpack(&message.nin)?) },
-        rounds: Default::default(),
+        short_notice: unpack_apart(&message.short_notice)?,
+        service_slots: Default::default(),
     })
 }
 
@@ -96,7 +116,19 @@ pub(super) fn unpack_site(bytes: &[u8]) -> Option<SiteDay> {
 pub(super) fn unpack_village(bytes: &[u8]) -> Option<VillageDay> {
     let message = DayMessage::decode(bytes).ok()?;
     let nin = if message.nin.is_empty() { None } else { Some(unpack(&message.nin)?) };
-    Some(VillageDay { spans: unpack(&message.whole)?, nin })
+    let of_policy = |link: LinkMessage| Some((link.name.parse().ok()?, unpack(&link.spans)?));
+    let by_policy = message.links.into_iter().map(of_policy).collect::<Option<_>>()?;
+    Some(VillageDay { spans: unpack(&message.whole)?, nin, by_policy })
+}
+
+/// Packs spans that do not touch: each with its own start.
+fn pack_apart<S: Numbered>(spans: &[Span<S>]) -> Vec<i64> {
+    spans.iter().flat_map(|span| pack(std::slice::from_ref(span))).collect()
+}
+
+fn unpack_apart<S: Numbered>(numbers: &[i64]) -> Option<Vec<Span<S>>> {
+    let spans: Option<Vec<Vec<Span<S>>>> = numbers.chunks(5).map(unpack).collect();
+    Some(spans?.concat())
 }
 
 fn pack<S: Numbered>(spans: &[Span<S>]) -> Vec<i64> {

@@ -53,6 +53,8 @@ pub(super) trait Counted: Copy + PartialEq {
     fn add_to(self, seconds: &mut StateSeconds, count: u64);
     /// Tells whether this is an outage.
     fn is_down(self) -> bool;
+    /// Tells whether this was measured: up, degraded, down, or looked for and unknown; not maintenance, not closed.
+    fn is_measured(self) -> bool;
     /// Tells whether this ends an outage by measurement.
     fn is_carried(self) -> bool;
 }
@@ -65,6 +67,9 @@ macro_rules! counted {
             }
             fn is_down(self) -> bool {
                 matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Down)
+            }
+            fn is_measured(self) -> bool {
+                !matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Maintenance | Class::NotInService)
             }
             fn is_carried(self) -> bool {
                 matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Up | Class::Degraded)
@@ -87,6 +92,18 @@ impl StateSeconds {
     /// Returns `Tk`, the seconds something was measured to be up, degraded or down.
     pub fn known(&self) -> u64 {
         self.up + self.degraded + self.down
+    }
+
+    /// Returns the seconds without those of a part of them.
+    pub fn without(self, part: StateSeconds) -> StateSeconds {
+        StateSeconds {
+            up: self.up.saturating_sub(part.up),
+            degraded: self.degraded.saturating_sub(part.degraded),
+            down: self.down.saturating_sub(part.down),
+            unknown: self.unknown.saturating_sub(part.unknown),
+            maintenance: self.maintenance.saturating_sub(part.maintenance),
+            not_in_service: self.not_in_service.saturating_sub(part.not_in_service),
+        }
     }
 
     /// Returns the seconds it carried traffic.

@@ -10,12 +10,16 @@ use rusta_wire::{Metric, UnixMs};
 
 use super::outage::{Ended, Outage};
 use super::packed;
-use super::span::{StateSeconds, clipped, seconds_of};
-use super::timeline::{LinkDay, Rounds, SiteDay};
+use super::reports::{DayReports, Reports};
+use super::slots::{self, Slots};
+use super::span::{Counted, Span, StateSeconds, clipped, seconds_of};
+use super::timeline::{LinkDay, SiteDay};
+use super::values::{PlanUse, Rounds, Values};
 use super::village::VillageDay;
 use super::{DailySeconds, Histogram, Object, ObjectKind, stitch};
 use crate::day::Day;
 use crate::engine::told::cause_of;
+use crate::engine::{VillagePolicy, VillageState};
 use crate::store::StoreError;
 
 /// A site's day as it was built: states of each link, the site, and its reach of the national network.
@@ -59,23 +63,106 @@ pub fn sums(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Result<Vec<(
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Sums the state seconds of every link, site and village inside a window that cuts a day, from the day's spans.
+/// Sums the state seconds of every object inside a window that cuts a day, from the day's spans.
 ///
 /// # Errors
 /// What the database says.
 pub fn sums_within(db: &Connection, day: Day, from: UnixMs, until: UnixMs) -> Result<Vec<(Object, StateSeconds)>, StoreError> {
+    fn inside<S: Counted>(spans: &[Span<S>], from: UnixMs, until: UnixMs) -> StateSeconds {
+        seconds_of(&clipped(spans, from, until))
+    }
     let mut sums = Vec::new();
     for (code, bytes) in timelines_on(db, ObjectKind::Site, day)? {
         let Some(site) = packed::unpack_site(&bytes) else { continue };
-        sums.push((Object::whole(ObjectKind::Site, &code), seconds_of(&clipped(&site.spans, from, until))));
-        let of_link = |link: &LinkDay| (Object::link(&code, &link.name), seconds_of(&clipped(&link.spans, from, until)));
-        sums.extend(site.links.iter().map(of_link));
+        sums.push((Object::whole(ObjectKind::Site, &code), inside(&site.spans, from, until)));
+        sums.push((Object::whole(ObjectKind::SiteShortNotice, &code), inside(&site.short_notice, from, until)));
+        for link in &site.links {
+            let of = Object::link(&code, &link.name);
+            sums.push((Object { kind: ObjectKind::LinkShortNotice, ..of.clone() }, inside(&link.short_notice, from, until)));
+            sums.push((of, inside(&link.spans, from, until)));
+        }
     }
     for (code, bytes) in timelines_on(db, ObjectKind::Village, day)? {
         let Some(village) = packed::unpack_village(&bytes) else { continue };
-        sums.push((Object::whole(ObjectKind::Village, &code), seconds_of(&clipped(&village.spans, from, until))));
-        let nin = village.nin.map(|spans| (Object::whole(ObjectKind::VillageNin, &code), seconds_of(&clipped(&spans, from, until))));
-        sums.extend(nin);
+        sums.push((Object::whole(ObjectKind::Village, &code), inside(&village.spans, from, until)));
+        sums.extend(village.nin.map(|spans| (Object::whole(ObjectKind::VillageNin, &code), inside(&spans, from, until))));
+        let of_policy = |(policy, spans): &(VillagePolicy, Vec<Span<VillageState>>)| {
+            (Object::whole(ObjectKind::of_policy(*policy), &code), inside(spans, from, until))
+        };
+        sums.extend(village.by_policy.iter().map(of_policy));
+    }
+    Ok(sums)
+}
+
+/// Reads a site's day in slots of five minutes; `None` if it was never measured, or longer ago than [`super::SLOT_DAYS`].
+///
+/// # Errors
+/// What the database says.
+pub fn slots(db: &Connection, site: &str, day: Day) -> Result<Option<Slots>, StoreError> {
+    let Some(id) = known_id(db, &Object::whole(ObjectKind::Site, site))? else { return Ok(None) };
+    let mut statement = db.prepare_cached("SELECT bytes FROM slots WHERE day = ?1 AND object = ?2")?;
+    let bytes: Option<Vec<u8>> = statement.query_row(params![day.0, id], |row| row.get(0)).optional()?;
+    Ok(bytes.and_then(|bytes| slots::unpack(&bytes)))
+}
+
+/// Reads every site's slots of a day.
+///
+/// # Errors
+/// What the database says.
+pub fn slots_on(db: &Connection, day: Day, mut each: impl FnMut(&str, Slots)) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached("SELECT o.code, s.bytes FROM slots s JOIN objects o ON o.id = s.object WHERE s.day = ?1")?;
+    let mut rows = statement.query([day.0])?;
+    while let Some(row) = rows.next()? {
+        let code: String = row.get(0)?;
+        if let Some(slots) = slots::unpack(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?) {
+            each(&code, slots);
+        }
+    }
+    Ok(())
+}
+
+/// Reads the newest plan reading of each link over days.
+///
+/// # Errors
+/// What the database says.
+pub fn plans(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, PlanUse)>, StoreError> {
+    // Of a bare column beside max(), SQLite takes the row that has the greatest.
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, o.link, max(p.at), p.used_kib, p.own_kib, p.limit_kib FROM daily_plans p JOIN objects o ON o.id = p.object
+         WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",
+    )?;
+    let rows = statement.query_map(params![days.start.0, days.end.0], |row| {
+        let plan = PlanUse { at: UnixMs(row.get(2)?), used_kib: count(row, 3)?, own_kib: count(row, 4)?, limit_kib: count(row, 5)? };
+        Ok((object(ObjectKind::Link, row, 0)?, plan))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sums what the agents of each site reported over days, with the longest reporting interval seen, in seconds; 0 if none.
+///
+/// # Errors
+/// What the database says.
+pub fn reports(db: &Connection, days: Range<Day>) -> Result<Vec<(String, u32, Reports)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, r.interval_s, r.covered_s, r.on_time_s, r.lag_s, r.skew_ms FROM daily_reports r JOIN objects o ON o.id = r.object
+         WHERE r.day >= ?1 AND r.day < ?2 ORDER BY r.object",
+    )?;
+    let mut rows = statement.query(params![days.start.0, days.end.0])?;
+    let mut sums: Vec<(String, u32, Reports)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (code, interval_s): (String, u32) = (row.get(0)?, row.get(1)?);
+        let histogram = |column| -> Result<Histogram, StoreError> {
+            Ok(Histogram::decode(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?).unwrap_or_default())
+        };
+        let (lag_s, skew_ms) = (histogram(4)?, histogram(5)?);
+        let one = Reports { covered_ms: count(row, 2)? * 1000, on_time_ms: count(row, 3)? * 1000, lag_s, skew_ms };
+        match sums.last_mut().filter(|(last, ..)| *last == code) {
+            Some((_, longest, sum)) => {
+                *longest = interval_s.max(*longest);
+                sum.add(&one);
+            }
+            None => sums.push((code, interval_s, one)),
+        }
     }
     Ok(sums)
 }
@@ -173,20 +260,19 @@ pub fn values(db: &Connection, metric: Metric, days: Range<Day>) -> Result<Vec<(
     Ok(merged)
 }
 
-/// Packets sent and received.
-pub type Packets = (u64, u64);
-
-/// Sums the packets sent and received by each link's anchors while it was not down.
+/// Sums the packets and judged slots of each link over days.
 ///
 /// # Errors
 /// What the database says.
-pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, Packets)>, StoreError> {
+pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, Values)>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, sum(p.sent), sum(p.received) FROM daily_packets p JOIN objects o ON o.id = p.object
-         WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",
+        "SELECT o.code, o.link, sum(p.sent), sum(p.received), sum(p.slots), sum(p.good_slots) FROM daily_packets p
+         JOIN objects o ON o.id = p.object WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",
     )?;
-    let rows = statement
-        .query_map(params![days.start.0, days.end.0], |row| Ok((object(ObjectKind::Link, row, 0)?, (count(row, 2)?, count(row, 3)?))))?;
+    let rows = statement.query_map(params![days.start.0, days.end.0], |row| {
+        let (packets, quality) = ((count(row, 2)?, count(row, 3)?), (count(row, 4)?, count(row, 5)?));
+        Ok((object(ObjectKind::Link, row, 0)?, Values { packets, quality, ..Values::default() }))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -202,14 +288,14 @@ pub fn rounds(db: &Connection, days: Range<Day>) -> Result<BTreeMap<(String, Str
     let mut rows = statement.query(params![days.start.0, days.end.0])?;
     let mut sums = BTreeMap::<(String, String), Rounds>::new();
     while let Some(row) = rows.next()? {
-        let sum = sums.entry((row.get(0)?, row.get(1)?)).or_default();
-        sum.attempts += count(row, 2)?;
-        sum.successes += count(row, 3)?;
-        sum.attempts_while_up += count(row, 4)?;
-        sum.successes_while_up += count(row, 5)?;
-        if let Some(latency) = Histogram::decode(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?) {
-            sum.latency_us.merge(&latency);
-        }
+        let latency = Histogram::decode(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?);
+        sums.entry((row.get(0)?, row.get(1)?)).or_default().add(&Rounds {
+            attempts: count(row, 2)?,
+            successes: count(row, 3)?,
+            attempts_while_up: count(row, 4)?,
+            successes_while_up: count(row, 5)?,
+            latency_us: latency.unwrap_or_default(),
+        });
     }
     Ok(sums)
 }
@@ -228,58 +314,93 @@ pub(super) fn digests(db: &Connection, site: &str, day: Day) -> Result<Option<Di
     Ok(statement.query_row(params![id, day.0], |row| Ok(Digests { head: row.get(0)?, tail: row.get(1)? })).optional()?)
 }
 
+/// A site's day to be written.
+#[derive(Clone, Copy)]
+pub(super) struct Built<'a> {
+    pub(super) day: &'a SiteDay,
+    pub(super) until: UnixMs,
+    pub(super) digests: Digests,
+    pub(super) reports: &'a DayReports,
+}
+
 /// Writes a site's day over what stood there before.
-pub(super) fn write_site(
-    tx: &Transaction<'_>,
-    site: &str,
-    day: Day,
-    built: &SiteDay,
-    until: UnixMs,
-    digests: Digests,
-) -> Result<(), StoreError> {
+pub(super) fn write_site(tx: &Transaction<'_>, site: &str, day: Day, built: &Built<'_>) -> Result<(), StoreError> {
     let whole = object_id(tx, &Object::whole(ObjectKind::Site, site))?;
     clear_links(tx, site, day)?;
-    for link in &built.links {
-        let of = Object::link(site, &link.name);
-        let id = object_id(tx, &of)?;
-        write_seconds(tx, &of, id, day, seconds_of(&link.spans))?;
-        let (sent, received) = link.packets;
-        if sent > 0 {
-            let mut statement = tx.prepare_cached("INSERT INTO daily_packets (day, object, sent, received) VALUES (?1, ?2, ?3, ?4)")?;
-            statement.execute(params![day.0, id, sent.cast_signed(), received.cast_signed()])?;
-        }
-        let mut statement = tx.prepare_cached("INSERT INTO daily_values (day, object, metric, buckets) VALUES (?1, ?2, ?3, ?4)")?;
-        for (metric, histogram) in &link.histograms {
-            statement.execute(params![day.0, id, metric.code(), histogram.encode()])?;
-        }
+    for link in &built.day.links {
+        write_link(tx, site, day, link)?;
     }
-    write_rounds(tx, whole, day, &built.rounds)?;
-    write_seconds(tx, &Object::whole(ObjectKind::Site, site), whole, day, seconds_of(&built.spans))?;
-    write_spans(tx, whole, day, until, digests, &packed::pack_site(built))?;
-    for link in &built.links {
+    write_rounds(tx, whole, day, &built.day.rounds())?;
+    write_reports(tx, whole, day, built.reports)?;
+    write_slots(tx, whole, day, &slots::pack(built.day, &built.reports.slots))?;
+    write_seconds(tx, &Object::whole(ObjectKind::Site, site), day, seconds_of(&built.day.spans))?;
+    write_short_notice(tx, &Object::whole(ObjectKind::SiteShortNotice, site), day, &built.day.short_notice)?;
+    write_spans(tx, whole, day, built.until, built.digests, &packed::pack_site(built.day))?;
+    for link in &built.day.links {
         let id = object_id(tx, &Object::link(site, &link.name))?;
         stitch::outages(tx, id, day, |neighbour| stitch::link_spans(tx, whole, neighbour, &link.name))?;
     }
     stitch::outages(tx, whole, day, |neighbour| stitch::site_spans(tx, whole, neighbour))
 }
 
+fn write_link(tx: &Transaction<'_>, site: &str, day: Day, link: &LinkDay) -> Result<(), StoreError> {
+    let of = Object::link(site, &link.name);
+    write_seconds(tx, &of, day, seconds_of(&link.spans))?;
+    write_short_notice(tx, &Object { kind: ObjectKind::LinkShortNotice, ..of.clone() }, day, &link.short_notice)?;
+    let (id, values) = (object_id(tx, &of)?, link.values());
+    let ((sent, received), (judged, good)) = (values.packets, values.quality);
+    if sent > 0 || judged > 0 {
+        let counts = [sent, received, judged, good].map(u64::cast_signed);
+        let sql = "INSERT INTO daily_packets (day, object, sent, received, slots, good_slots) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        tx.prepare_cached(sql)?.execute(params![day.0, id, counts[0], counts[1], counts[2], counts[3]])?;
+    }
+    let mut statement = tx.prepare_cached("INSERT INTO daily_values (day, object, metric, buckets) VALUES (?1, ?2, ?3, ?4)")?;
+    for (metric, histogram) in &values.histograms {
+        statement.execute(params![day.0, id, metric.code(), histogram.encode()])?;
+    }
+    if let Some(plan) = link.plan {
+        let kib = [plan.used_kib, plan.own_kib, plan.limit_kib].map(u64::cast_signed);
+        let sql = "INSERT INTO daily_plans (day, object, at, used_kib, own_kib, limit_kib) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        tx.prepare_cached(sql)?.execute(params![day.0, id, plan.at.0, kib[0], kib[1], kib[2]])?;
+    }
+    Ok(())
+}
+
 /// Writes a village's day over what stood there before.
 pub(super) fn write_village(tx: &Transaction<'_>, village: &str, day: Day, built: &VillageDay, until: UnixMs) -> Result<(), StoreError> {
     let of = Object::whole(ObjectKind::Village, village);
     let id = object_id(tx, &of)?;
-    write_seconds(tx, &of, id, day, seconds_of(&built.spans))?;
+    write_seconds(tx, &of, day, seconds_of(&built.spans))?;
     let nin = Object::whole(ObjectKind::VillageNin, village);
-    if let Some(spans) = &built.nin {
-        let id = object_id(tx, &nin)?;
-        write_seconds(tx, &nin, id, day, seconds_of(spans))?;
-    } else if let Some(id) = known_id(tx, &nin)? {
-        tx.execute("DELETE FROM daily_seconds WHERE kind = ?1 AND day = ?2 AND object = ?3", params![nin.kind.code(), day.0, id])?;
+    match &built.nin {
+        Some(spans) => write_seconds(tx, &nin, day, seconds_of(spans))?,
+        None => clear_seconds(tx, &nin, day)?,
+    }
+    for policy in [VillagePolicy::MobilePublic, VillagePolicy::DehyariUplink] {
+        let of = Object::whole(ObjectKind::of_policy(policy), village);
+        match built.by_policy.iter().find(|(known, _)| *known == policy) {
+            Some((_, spans)) => write_seconds(tx, &of, day, seconds_of(spans))?,
+            None => clear_seconds(tx, &of, day)?,
+        }
     }
     write_spans(tx, id, day, until, Digests { head: 0, tail: 0 }, &packed::pack_village(built))?;
     stitch::outages(tx, id, day, |neighbour| stitch::village_spans(tx, id, neighbour))
 }
 
-fn write_seconds(tx: &Transaction<'_>, of: &Object, id: i64, day: Day, seconds: StateSeconds) -> Result<(), StoreError> {
+fn write_short_notice<S: Counted>(tx: &Transaction<'_>, of: &Object, day: Day, spans: &[Span<S>]) -> Result<(), StoreError> {
+    if spans.is_empty() { clear_seconds(tx, of, day) } else { write_seconds(tx, of, day, seconds_of(spans)) }
+}
+
+fn clear_seconds(tx: &Transaction<'_>, of: &Object, day: Day) -> Result<(), StoreError> {
+    if let Some(id) = known_id(tx, of)? {
+        let sql = "DELETE FROM daily_seconds WHERE kind = ?1 AND day = ?2 AND object = ?3";
+        tx.prepare_cached(sql)?.execute(params![of.kind.code(), day.0, id])?;
+    }
+    Ok(())
+}
+
+fn write_seconds(tx: &Transaction<'_>, of: &Object, day: Day, seconds: StateSeconds) -> Result<(), StoreError> {
+    let id = object_id(tx, of)?;
     let mut statement = tx.prepare_cached(
         "INSERT OR REPLACE INTO daily_seconds (kind, day, object, up, degraded, down, unknown, maintenance, not_in_service)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -304,6 +425,28 @@ fn write_rounds(tx: &Transaction<'_>, site: i64, day: Day, rounds: &BTreeMap<Str
     Ok(())
 }
 
+fn write_reports(tx: &Transaction<'_>, site: i64, day: Day, reports: &DayReports) -> Result<(), StoreError> {
+    let mut sum = Reports::default();
+    reports.slots.values().for_each(|slot| sum.add(slot));
+    let seconds = [sum.covered_ms, sum.on_time_ms].map(|ms| (ms / 1000).cast_signed());
+    let sql = "INSERT OR REPLACE INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let row = params![day.0, site, reports.interval_s, seconds[0], seconds[1], sum.lag_s.encode(), sum.skew_ms.encode()];
+    tx.prepare_cached(sql)?.execute(row)?;
+    Ok(())
+}
+
+fn write_slots(tx: &Transaction<'_>, site: i64, day: Day, bytes: &[u8]) -> Result<(), StoreError> {
+    tx.prepare_cached("INSERT OR REPLACE INTO slots (day, object, bytes) VALUES (?1, ?2, ?3)")?.execute(params![day.0, site, bytes])?;
+    Ok(())
+}
+
+/// Takes out the five-minute layer of days before `oldest`.
+pub(super) fn forget_slots(tx: &Transaction<'_>, oldest: Day) -> Result<(), StoreError> {
+    tx.prepare_cached("DELETE FROM slots WHERE day < ?1")?.execute([oldest.0])?;
+    Ok(())
+}
+
 fn write_spans(tx: &Transaction<'_>, id: i64, day: Day, until: UnixMs, digests: Digests, bytes: &[u8]) -> Result<(), StoreError> {
     let mut statement = tx
         .prepare_cached("INSERT OR REPLACE INTO timelines (object, day, built_until, head, tail, spans) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -314,11 +457,14 @@ fn write_spans(tx: &Transaction<'_>, id: i64, day: Day, until: UnixMs, digests: 
 /// Takes out what a day said of a site's links: the registry may list others by now.
 fn clear_links(tx: &Transaction<'_>, site: &str, day: Day) -> Result<(), StoreError> {
     const OF_SITE: &str = "object IN (SELECT id FROM objects WHERE kind = ?2 AND code = ?3)";
+    for kind in [ObjectKind::Link, ObjectKind::LinkShortNotice] {
+        let sql = format!("DELETE FROM daily_seconds WHERE kind = ?2 AND day = ?1 AND {OF_SITE}");
+        tx.prepare_cached(&sql)?.execute(params![day.0, kind.code(), site])?;
+    }
     let kind = ObjectKind::Link.code();
-    tx.prepare_cached(&format!("DELETE FROM daily_seconds WHERE kind = ?2 AND day = ?1 AND {OF_SITE}"))?
-        .execute(params![day.0, kind, site])?;
-    tx.prepare_cached(&format!("DELETE FROM daily_packets WHERE day = ?1 AND {OF_SITE}"))?.execute(params![day.0, kind, site])?;
-    tx.prepare_cached(&format!("DELETE FROM daily_values WHERE day = ?1 AND {OF_SITE}"))?.execute(params![day.0, kind, site])?;
+    for table in ["daily_packets", "daily_values", "daily_plans"] {
+        tx.prepare_cached(&format!("DELETE FROM {table} WHERE day = ?1 AND {OF_SITE}"))?.execute(params![day.0, kind, site])?;
+    }
     Ok(())
 }
 

@@ -84,8 +84,8 @@ fn a_day_counted_by_hand() {
     assert_eq!((seconds.down, seconds.unknown, seconds.total()), (20 * 60, 30 + 29 * 60, 4 * 3600));
     assert_eq!(span::seconds_of(&day.spans), seconds);
     // 190 rounds of two targets answered three of three; the 20 that failed were down and do not count as loss.
-    assert_eq!(day.links[0].packets, (190 * 2 * 3, 190 * 2 * 3));
-    assert_eq!(day.links[0].histograms[&Metric::RttUsP50].count(), 190 * 2);
+    assert_eq!(day.links[0].values().packets, (190 * 2 * 3, 190 * 2 * 3));
+    assert_eq!(day.links[0].values().histograms[&Metric::RttUsP50].count(), 190 * 2);
     let evidence = &day.links[0].evidence[&second(3570)];
     assert_eq!(evidence[0], format!("{}/core@{}", AgentId(1), second(3570)));
     assert_eq!(evidence.len(), 2);
@@ -210,7 +210,7 @@ fn services_are_counted_apart_while_the_link_is_up() {
     let mut agent = Agent::new(1, "V0", vec![series("apn0", "gateway", Rung::Gateway, ""), service]);
     let seen = minutes(&mut agent, 1..61, |m| Some(!(20..40).contains(&m)));
     let day = build(&inventory, &seen, 0, 3_600);
-    let rounds = &day.rounds["portal"];
+    let rounds = &day.rounds()["portal"];
     assert_eq!((rounds.attempts, rounds.successes), (60, 40));
     assert_eq!((rounds.attempts_while_up, rounds.successes_while_up), (40, 40));
     assert_eq!(rounds.latency_us.count(), 40);
@@ -266,7 +266,8 @@ fn the_last_day_is_cut_out_of_two_timelines_to_the_second() {
                 let (from, until) = (day.start(), day.end().min(now));
                 let input = |from: UnixMs| from.seconds() - second(0).seconds();
                 let built = build(&inventory, &seen, input(from), input(until));
-                tables::write_site(tx, "V0", day, &built, until, tables::Digests { head: 0, tail: 0 })?;
+                let (digests, reports) = (tables::Digests { head: 0, tail: 0 }, DayReports::default());
+                tables::write_site(tx, "V0", day, &tables::Built { day: &built, until, digests, reports: &reports })?;
                 let of_village = village_timeline(&inventory, &[(site, Some(&built))], from, until);
                 tables::write_village(tx, &inventory.region(village).code, day, &of_village, until)?;
             }
@@ -290,4 +291,117 @@ fn the_last_day_is_cut_out_of_two_timelines_to_the_second() {
     assert_eq!(count(&facts).numerator, 2.0);
     let whole_first = read(crate::persian::Period::Day(crate::persian::JalaliDate::at(second(0))));
     assert_eq!((count(&whole_first).numerator, whole_first.sections[0].sites[site.index()].unwrap().down), (2.0, 2 * 1_200));
+}
+
+/// What devices say while nothing answers, and the rung it proves.
+#[test]
+fn every_cause_a_device_tells_is_told_from_replayed_samples() {
+    let inventory = inventory(1);
+    let cases: [(&[(Metric, i64)], Rung); 11] = [
+        (&[(Metric::UpsSource, 5), (Metric::UpsOnBatteryS, 120)], Rung::Power),
+        (&[(Metric::ModemPresent, 0)], Rung::Modem),
+        (&[(Metric::SimState, 0)], Rung::Sim),
+        (&[(Metric::SimState, 1), (Metric::Registration, 3)], Rung::Sim),
+        (&[(Metric::PlanUsedKib, 4_096), (Metric::PlanLimitKib, 4_096)], Rung::Sim),
+        (&[(Metric::Registration, 2)], Rung::Radio),
+        (&[(Metric::Rat, 0)], Rung::Radio),
+        (&[(Metric::RsrpDbm, -125), (Metric::BearerUp, 1)], Rung::Radio),
+        (&[(Metric::Registration, 1), (Metric::BearerUp, 0)], Rung::Bearer),
+        // The bearer holds and its first hop is gone: the operator's gateway.
+        (&[(Metric::Registration, 1), (Metric::BearerUp, 1)], Rung::Gateway),
+        // A device that says nothing leaves the lowest rung that was looked at.
+        (&[(Metric::UptimeS, 9_000)], Rung::Gateway),
+    ];
+    for (gauges, rung) in cases {
+        let device = rusta_wire::Series {
+            probe: ProbeKind::Modem,
+            metrics: gauges.iter().map(|(metric, _)| *metric).collect(),
+            ..series("apn0", "device", Rung::Radio, "")
+        };
+        let targets = vec![series("apn0", "gateway", Rung::Gateway, ""), series("apn0", "core", Rung::Core, ""), device];
+        let mut agent = Agent::new(1, "V0", targets);
+        let said = |batch: Batch, values: &dyn Fn(i64) -> Option<i64>| {
+            let mut batch = batch;
+            for sample in batch.samples.iter_mut().filter(|sample| sample.series == SeriesIndex(2)) {
+                (sample.outcome, sample.values) = (Outcome::Ok, gauges.iter().map(|(_, value)| values(*value)).collect());
+            }
+            Arc::new(batch)
+        };
+        let mut seen = minutes(&mut agent, 1..30, |_| Some(true));
+        seen.iter_mut().for_each(|one| one.batch = said(Batch::clone(&one.batch), &|_| None));
+        let mut broken = minutes(&mut agent, 30..60, |_| Some(false));
+        broken.iter_mut().for_each(|one| one.batch = said(Batch::clone(&one.batch), &Some));
+        seen.extend(broken);
+        let day = build(&inventory, &seen, 0, 3_500);
+        let last = day.links[0].spans.last().unwrap();
+        assert_eq!((last.state, last.cause.map(|cause| cause.rung)), (LinkState::Down, Some(rung)), "{gauges:?}");
+    }
+}
+
+#[test]
+fn an_interface_that_is_gone_is_the_device_and_on_mobile_access_the_modem() {
+    for (access, rung) in [(crate::inventory::Access::Fibre, Rung::Device), (crate::inventory::Access::Lte, Rung::Modem)] {
+        let mut inventory = Inventory::clone(&inventory(1));
+        inventory.links[0].access = Some(access);
+        let mut agent = Agent::village(1, "V0");
+        let mut seen = minutes(&mut agent, 1..60, |minute| Some(minute < 30));
+        for one in seen.iter_mut().skip(29) {
+            let mut batch = Batch::clone(&one.batch);
+            batch.samples.iter_mut().for_each(|sample| (sample.outcome, sample.values) = (Outcome::LinkGone, vec![None; 3]));
+            one.batch = Arc::new(batch);
+        }
+        let day = build(&inventory, &seen, 0, 3_500);
+        let last = day.links[0].spans.last().unwrap();
+        assert_eq!((last.state, last.cause.map(|cause| cause.rung)), (LinkState::Down, Some(rung)), "{access}");
+    }
+}
+
+#[test]
+fn closing_hours_are_not_in_service_for_the_site_and_work_is_kept_apart_by_when_it_was_announced() {
+    let mut inventory = Inventory::clone(&inventory(1));
+    let window = |id: &str, from: i64, until: i64, announced: i64| crate::inventory::MaintenanceWindow {
+        id: id.to_owned(),
+        reason: String::new(),
+        span: (second(from), second(until)),
+        repeat: crate::inventory::Repeat::Never,
+        announced_at: second(announced),
+        covers: vec![crate::inventory::Covered::Site(inventory.site_by_code("V0").unwrap())],
+    };
+    // The tests' day begins at 12:03:20; a site open from 12:10 to 13:10 is closed for the first 400 s and after 4,000 s.
+    inventory.maintenance = vec![window("planned", 1_000, 1_600, -90_000), window("sudden", 2_000, 2_600, 1_000)];
+    inventory.sites[0].calendar = "noon".to_owned();
+    let hours = [Some((12 * 60 + 10, 13 * 60 + 10)); 7];
+    inventory.calendars.services = vec![crate::inventory::ServiceCalendar { name: "noon".to_owned(), week: hours, holidays: Vec::new() }];
+    let mut agent = Agent::village(1, "V0");
+    // Down from 2,370 s to 2,670 s: 230 s of it inside the sudden work.
+    let seen = minutes(&mut agent, 1..120, |minute| Some(!(40..45).contains(&minute)));
+    let day = build(&inventory, &seen, 0, 7_200);
+    let link = span::seconds_of(&day.links[0].spans);
+    assert_eq!((link.maintenance, link.down, link.not_in_service, link.total()), (600, 300, 0, 7_200), "a link works around the clock");
+    let late = span::seconds_of(&day.links[0].short_notice);
+    assert_eq!((late.down, late.up, late.total()), (230, 370, 600));
+    let site = span::seconds_of(&day.spans);
+    assert_eq!((site.not_in_service, site.maintenance, site.down, site.unknown), (400 + 3_200, 600, 300, 0));
+    assert_eq!(span::seconds_of(&day.short_notice), late);
+    let back = packed::unpack_site(&packed::pack_site(&day)).unwrap();
+    assert_eq!((&back.short_notice, &back.links[0].short_notice), (&day.short_notice, &day.links[0].short_notice));
+    let village = village_timeline(&inventory, &[(inventory.site_by_code("V0").unwrap(), Some(&day))], second(0), second(7_200));
+    let of_village = span::seconds_of(&village.spans);
+    assert_eq!((of_village.unknown, of_village.down), (30, 600 + 300), "a village is connected while its public point is, open or not");
+}
+
+#[test]
+fn slots_add_up_to_their_day_and_come_back_as_they_were() {
+    let inventory = inventory(1);
+    let service = rusta_wire::Series { probe: ProbeKind::Http, ..series("apn0", "portal", Rung::Service, "") };
+    let mut agent = Agent::new(1, "V0", vec![series("apn0", "gateway", Rung::Gateway, ""), service]);
+    let seen = minutes(&mut agent, 1..61, |m| Some(!(20..40).contains(&m)));
+    let day = build(&inventory, &seen, 0, 3_600);
+    assert_eq!(day.links[0].slots.len(), 12);
+    // Three packets a minute make fifteen in a slot; the cut makes five slots bad, the first and last of them in part.
+    assert_eq!(day.links[0].values().quality, (12, 7));
+    let reports = Reports { covered_ms: 60_000, on_time_ms: 0, ..Reports::default() };
+    let back = slots::unpack(&slots::pack(&day, &[(3, reports.clone())].into())).unwrap();
+    assert_eq!((&back.links["apn0"], &back.services, &back.reports[&3]), (&day.links[0].slots, &day.service_slots, &reports));
+    assert_eq!(slots::unpack(b"nonsense"), None);
 }

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusta_wire::{AgentId, BootId, Metric, Rung, Series, UnixMs, Verdict};
+use rusta_wire::{AgentId, BootId, Rung, Series, UnixMs};
 
-use super::histogram::Histogram;
+use super::overlay;
 use super::sighting::{Sighted, Sighting, boot_reason, in_order, last_words};
 use super::span::{Span, append, at, edges};
+use super::values::{self, Place, PlanUse, Rounds, Values};
 use crate::config::Thresholds;
 use crate::engine::machine::{Anchors, Boot, Fact, LinkKind, Machine, Slot, Target};
 use crate::engine::roll_up::{Path, site_state};
@@ -44,25 +45,21 @@ pub struct LinkDay {
     pub spans: Vec<Span<LinkState>>,
     /// What proves each stretch of down, by its start.
     pub evidence: BTreeMap<UnixMs, Vec<String>>,
-    /// Packets of its anchors sent and received while it was not down.
-    pub packets: (u64, u64),
-    /// Values of the day.
-    pub histograms: BTreeMap<Metric, Histogram>,
+    /// What was measured inside work that was announced too late for the contract.
+    pub short_notice: Vec<Span<LinkState>>,
+    /// What its rounds measured, by slot.
+    pub slots: BTreeMap<Place, Values>,
+    /// Its data plan at the last reading.
+    pub plan: Option<PlanUse>,
 }
 
-/// Rounds of one service target.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rounds {
-    /// Rounds that said anything.
-    pub attempts: u64,
-    /// Of those, successes.
-    pub successes: u64,
-    /// Rounds made while the target's link carried traffic.
-    pub attempts_while_up: u64,
-    /// Of those, successes.
-    pub successes_while_up: u64,
-    /// Microseconds all phases of a success took.
-    pub latency_us: Histogram,
+impl LinkDay {
+    /// Sums what its rounds measured over the day.
+    pub fn values(&self) -> Values {
+        let mut sum = Values::default();
+        self.slots.values().for_each(|slot| sum.add(slot));
+        sum
+    }
 }
 
 /// One site's day.
@@ -74,8 +71,21 @@ pub struct SiteDay {
     pub spans: Vec<Span<SiteState>>,
     /// Whether the national network was reached; `None` if no target tells.
     pub nin: Option<Vec<Span<LinkState>>>,
-    /// Rounds of service targets, by the target's name.
-    pub rounds: BTreeMap<String, Rounds>,
+    /// What was measured while late-announced work left it with nothing else.
+    pub short_notice: Vec<Span<SiteState>>,
+    /// Rounds of service targets, by slot and the target's name.
+    pub service_slots: BTreeMap<Place, BTreeMap<String, Rounds>>,
+}
+
+impl SiteDay {
+    /// Sums the rounds of service targets over the day.
+    pub fn rounds(&self) -> BTreeMap<String, Rounds> {
+        let mut sums = BTreeMap::<String, Rounds>::new();
+        for (target, rounds) in self.service_slots.values().flatten() {
+            sums.entry(target.clone()).or_default().add(rounds);
+        }
+        sums
+    }
 }
 
 /// Builds a site's day.
@@ -86,7 +96,27 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     run.play(&all, input);
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
-    SiteDay { spans: site_spans(&links, input), rounds: rounds(&all, &links, input), links, nin }
+    let measured: Vec<&[Span<LinkState>]> = links.iter().map(|link| link.spans.as_slice()).collect();
+    let spans = overlay::lay(site_spans(&measured, input), &overlay::closed(input), SiteState::NotInService);
+    let held = |name: &str, time| {
+        let link = links.iter().find(|link| link.name == name);
+        link.and_then(|link| at(&link.spans, time)).map(|span| span.state)
+    };
+    let service_slots = values::of_services(&all, held, (input.from, input.until));
+    SiteDay { short_notice: short_notice(&links, &spans, input), spans, service_slots, links, nin }
+}
+
+/// Finds what was measured of the site while all that was left of it was under work announced too late.
+fn short_notice(links: &[LinkDay], spans: &[Span<SiteState>], input: &SiteInput<'_>) -> Vec<Span<SiteState>> {
+    if links.iter().all(|link| link.short_notice.is_empty()) {
+        return Vec::new();
+    }
+    let stretches = |link: &LinkDay| link.short_notice.iter().map(|span| (span.from, span.until)).collect::<Vec<_>>();
+    let lay = |link: &LinkDay| overlay::lay(link.spans.clone(), &stretches(link), LinkState::Maintenance);
+    let planned: Vec<Vec<Span<LinkState>>> = links.iter().map(lay).collect();
+    let planned = site_spans(&planned.iter().map(Vec::as_slice).collect::<Vec<_>>(), input);
+    let under: Vec<_> = planned.iter().filter(|span| span.state == SiteState::Maintenance).map(|span| (span.from, span.until)).collect();
+    overlay::measured_under(spans, &under)
 }
 
 /// A machine with the places of its targets.
@@ -222,17 +252,17 @@ fn link_day(driver: &Driver, all: &[Sighted<'_>], input: &SiteInput<'_>) -> Link
     let own = |sighted: &&Sighted<'_>| !sighted.vantage && link_of(sighted.series, false, input) == Some(link);
     let own: Vec<&Sighted<'_>> = all.iter().filter(own).collect();
     let anchors = Anchors::Of(input.inventory.link(link).network);
-    let (packets, histograms) = values(&own, anchors, &measured, input);
+    let (slots, plan) = values::of_link(&own, anchors, &measured, (input.from, input.until));
+    let evidence =
+        measured.iter().filter(|span| span.state == LinkState::Down).map(|span| (span.from, evidence(span, &own, anchors))).collect();
+    let spans = overlay::lay(measured, &overlay::announced(link, input, true), LinkState::Maintenance);
     LinkDay {
         name: input.inventory.link(link).name.clone(),
-        evidence: measured
-            .iter()
-            .filter(|span| span.state == LinkState::Down)
-            .map(|span| (span.from, evidence(span, &own, anchors)))
-            .collect(),
-        spans: with_maintenance(measured, link, input),
-        packets,
-        histograms,
+        short_notice: overlay::measured_under(&spans, &overlay::announced(link, input, false)),
+        evidence,
+        spans,
+        slots,
+        plan,
     }
 }
 
@@ -252,41 +282,13 @@ fn evidence(span: &Span<LinkState>, own: &[&Sighted<'_>], anchors: Anchors) -> V
     boot.into_iter().chain(failures).take(EVIDENCE).collect()
 }
 
-/// Lays announced windows over what was measured.
-fn with_maintenance(measured: Vec<Span<LinkState>>, link: LinkId, input: &SiteInput<'_>) -> Vec<Span<LinkState>> {
-    let covering = input.inventory.maintenance.iter().filter(|window| input.inventory.is_covered(window, link));
-    let windows: Vec<(UnixMs, UnixMs)> = covering
-        .flat_map(|window| {
-            let occurrences = window.spans(window.span.0, input.until).into_iter();
-            occurrences.filter(|(from, until)| window.is_announced_for(*from) && *until > input.from)
-        })
-        .map(|(from, until)| (whole_second(from), whole_second(until)))
-        .collect();
-    if windows.is_empty() {
-        return measured;
-    }
-    let cuts = windows.iter().flat_map(|(from, until)| [*from, *until]).filter(|cut| input.from < *cut && *cut < input.until);
-    let mut bounds = edges([measured.as_slice()].into_iter(), whole_second(input.from), whole_second(input.until));
-    bounds.extend(cuts);
-    bounds.sort_unstable();
-    bounds.dedup();
-    let mut spans = Vec::new();
-    for pair in bounds.windows(2) {
-        let Some(held) = at(&measured, pair[0]) else { continue };
-        let is_covered = windows.iter().any(|(from, until)| *from <= pair[0] && pair[0] < *until);
-        let (state, cause) = if is_covered { (LinkState::Maintenance, None) } else { (held.state, held.cause) };
-        append(&mut spans, Span { from: pair[0], until: pair[1], state, cause });
-    }
-    spans
-}
-
-fn site_spans(links: &[LinkDay], input: &SiteInput<'_>) -> Vec<Span<SiteState>> {
+fn site_spans(links: &[&[Span<LinkState>]], input: &SiteInput<'_>) -> Vec<Span<SiteState>> {
     let registered: Vec<_> = input.inventory.links_of(input.site).map(|id| input.inventory.link(id)).collect();
-    let bounds = edges(links.iter().map(|link| link.spans.as_slice()), whole_second(input.from), whole_second(input.until));
+    let bounds = edges(links.iter().copied(), whole_second(input.from), whole_second(input.until));
     let mut spans = Vec::new();
     for pair in bounds.windows(2) {
         let held: Vec<(Role, Option<&Span<LinkState>>)> =
-            registered.iter().zip(links).map(|(link, day)| (link.role, at(&day.spans, pair[0]))).collect();
+            registered.iter().zip(links).map(|(link, spans)| (link.role, at(spans, pair[0]))).collect();
         let paths: Vec<Path> = registered
             .iter()
             .zip(&held)
@@ -307,78 +309,4 @@ fn site_spans(links: &[LinkDay], input: &SiteInput<'_>) -> Vec<Span<SiteState>> 
 fn first_cause(held: &[(Role, Option<&Span<LinkState>>)]) -> Option<Cause> {
     let of = |role| held.iter().filter(move |(of, _)| *of == role).find_map(|(_, span)| span.and_then(|span| span.cause));
     of(Role::Primary).or_else(|| of(Role::Backup))
-}
-
-/// Gauges counted from anchors' rounds.
-const OF_ANCHORS: &[Metric] = &[Metric::RttUsP50, Metric::PdvUsP95, Metric::IpdvUsMean];
-
-/// Gauges counted from devices and tests, with the range outside of which a reading is a fault of the reader (TS 36.133;
-/// tenths of a decibel for RSRQ and SINR).
-const OF_DEVICES: &[(Metric, i64, i64)] = &[
-    (Metric::RsrpDbm, -140, -44),
-    (Metric::RsrqCb, -340, 30),
-    (Metric::SinrCb, -200, 300),
-    (Metric::Rat, 0, 5),
-    (Metric::DownloadBps, 0, i64::MAX),
-    (Metric::UploadBps, 0, i64::MAX),
-];
-
-type Values = ((u64, u64), BTreeMap<Metric, Histogram>);
-
-/// Sums packets and counts values of the window.
-fn values(own: &[&Sighted<'_>], anchors: Anchors, spans: &[Span<LinkState>], input: &SiteInput<'_>) -> Values {
-    let (mut packets, mut histograms) = ((0, 0), BTreeMap::<Metric, Histogram>::new());
-    for sighted in own.iter().filter(|sighted| input.from <= sighted.at && sighted.at < input.until) {
-        let value = |metric| sighted.series.value(sighted.sample, metric);
-        if anchors.include(sighted.series.rung) && sight::proves_reach(sighted.series) {
-            let down = at(spans, sighted.at).is_some_and(|span| span.state == LinkState::Down);
-            if let (Some(sent), Some(received), false) = (value(Metric::Sent), value(Metric::Received), down) {
-                packets.0 += u64::try_from(sent).unwrap_or(0);
-                packets.1 += u64::try_from(received).unwrap_or(0);
-            }
-            OF_ANCHORS.iter().for_each(|metric| value(*metric).into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v)));
-        }
-        for (metric, low, high) in OF_DEVICES {
-            let valid = value(*metric).filter(|value| (low..=high).contains(&value));
-            valid.into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v));
-        }
-    }
-    (packets, histograms)
-}
-
-/// Counts rounds of service targets.
-fn rounds(all: &[Sighted<'_>], links: &[LinkDay], input: &SiteInput<'_>) -> BTreeMap<String, Rounds> {
-    let mut out = BTreeMap::<String, Rounds>::new();
-    let own = all.iter().filter(|sighted| !sighted.vantage && input.from <= sighted.at && sighted.at < input.until);
-    for sighted in own.filter(|sighted| sighted.series.rung == Rung::Service) {
-        let round = sight::round(sighted.series, sighted.sample, sighted.at, Slot(0));
-        let (attempts, failures) = match (round.rounds, sighted.sample.outcome.verdict()) {
-            ((rounds, failed), _) if rounds > 1 => (rounds, failed.min(rounds)),
-            (_, Verdict::NoEvidence) => continue,
-            (_, verdict) => (1, u32::from(verdict == Verdict::Failure)),
-        };
-        let (attempts, successes) = (u64::from(attempts), u64::from(attempts - failures));
-        let link = links.iter().find(|link| link.name == sighted.series.link);
-        let held = link.and_then(|link| at(&link.spans, sighted.at)).map(|span| span.state);
-        let rounds = out.entry(sighted.series.target.clone()).or_default();
-        (rounds.attempts, rounds.successes) = (rounds.attempts + attempts, rounds.successes + successes);
-        if matches!(held, Some(LinkState::Up | LinkState::Degraded)) {
-            rounds.attempts_while_up += attempts;
-            rounds.successes_while_up += successes;
-        }
-        if successes > 0
-            && let Some(total) = total_us(sighted)
-        {
-            rounds.latency_us.add(total);
-        }
-    }
-    out
-}
-
-/// Sums the phases of a transaction; `None` if none was measured.
-fn total_us(sighted: &Sighted<'_>) -> Option<i64> {
-    const PHASES: &[Metric] =
-        &[Metric::ResolveUs, Metric::ConnectUs, Metric::TlsUs, Metric::FirstByteUs, Metric::TransferUs, Metric::QueryUs, Metric::RttUsP50];
-    let phases = PHASES.iter().filter_map(|metric| sighted.series.value(sighted.sample, *metric));
-    phases.fold(None, |total, phase| Some(total.unwrap_or(0) + phase))
 }

@@ -5,7 +5,7 @@ use rusta_wire::UnixMs;
 use super::span::{Span, append, at, edges};
 use super::timeline::SiteDay;
 use crate::engine::roll_up::{Path, village_state};
-use crate::engine::{Cause, LinkState, VillageState};
+use crate::engine::{Cause, LinkState, VillagePolicy, VillageState};
 use crate::inventory::{Inventory, SiteId};
 
 /// One village's day.
@@ -15,30 +15,52 @@ pub struct VillageDay {
     pub spans: Vec<Span<VillageState>>,
     /// Whether the national network was reached from any of its sites; `None` if no target tells.
     pub nin: Option<Vec<Span<LinkState>>>,
+    /// Its states under the narrower policies, where they differ from `either`: some of its sites are in, some are not.
+    pub by_policy: Vec<(VillagePolicy, Vec<Span<VillageState>>)>,
 }
 
+type Sites<'a> = [(SiteId, Option<&'a SiteDay>)];
+
 /// Builds a village's day from those of its in-policy sites; a site without a day was not measured.
-pub fn village_timeline(inventory: &Inventory, sites: &[(SiteId, Option<&SiteDay>)], from: UnixMs, until: UnixMs) -> VillageDay {
-    let days = || sites.iter().filter_map(|(_, day)| *day);
-    let lists = days().flat_map(|day| day.links.iter().map(|link| link.spans.as_slice()));
-    let nin_lists: Vec<&[Span<LinkState>]> = days().filter_map(|day| day.nin.as_deref()).collect();
-    let bounds = edges(lists.chain(nin_lists.iter().copied()), from, until);
-    let (mut spans, mut nin_spans) = (Vec::new(), Vec::new());
-    for pair in bounds.windows(2) {
-        let nin = nin_state(&nin_lists, pair[0]);
-        let (paths, cause) = paths_at(inventory, sites, pair[0]);
-        let state = village_state(&paths, nin == Some(LinkState::Down));
-        let cause = cause.filter(|_| state == VillageState::Disconnected);
-        append(&mut spans, Span { from: pair[0], until: pair[1], state, cause });
-        if let Some(state) = nin {
-            append(&mut nin_spans, Span { from: pair[0], until: pair[1], state, cause: None });
+pub fn village_timeline(inventory: &Inventory, sites: &Sites<'_>, from: UnixMs, until: UnixMs) -> VillageDay {
+    let nin_lists: Vec<&[Span<LinkState>]> = sites.iter().filter_map(|(_, day)| (*day)?.nin.as_deref()).collect();
+    let mut nin = Vec::new();
+    for pair in edges(nin_lists.iter().copied(), from, until).windows(2) {
+        if let Some(state) = nin_state(&nin_lists, pair[0]) {
+            append(&mut nin, Span { from: pair[0], until: pair[1], state, cause: None });
         }
     }
-    VillageDay { spans, nin: (!nin_lists.is_empty()).then_some(nin_spans) }
+    let nin = (!nin_lists.is_empty()).then_some(nin);
+    let narrower = [VillagePolicy::MobilePublic, VillagePolicy::DehyariUplink].into_iter().filter_map(|policy| {
+        let inside: Vec<_> = sites.iter().filter(|(site, _)| policy.includes(inventory.site(*site).kind)).copied().collect();
+        let differs = !inside.is_empty() && inside.len() < sites.len();
+        differs.then(|| (policy, states(inventory, &inside, nin.as_deref(), from, until)))
+    });
+    let by_policy = narrower.collect();
+    VillageDay { spans: states(inventory, sites, nin.as_deref(), from, until), nin, by_policy }
+}
+
+fn states(
+    inventory: &Inventory,
+    sites: &Sites<'_>,
+    nin: Option<&[Span<LinkState>]>,
+    from: UnixMs,
+    until: UnixMs,
+) -> Vec<Span<VillageState>> {
+    let lists = sites.iter().filter_map(|(_, day)| *day).flat_map(|day| day.links.iter().map(|link| link.spans.as_slice()));
+    let mut spans = Vec::new();
+    for pair in edges(lists.chain(nin), from, until).windows(2) {
+        let nin_lost = nin.and_then(|nin| at(nin, pair[0])).is_some_and(|span| span.state == LinkState::Down);
+        let (paths, cause) = paths_at(inventory, sites, pair[0]);
+        let state = village_state(&paths, nin_lost);
+        let cause = cause.filter(|_| state == VillageState::Disconnected);
+        append(&mut spans, Span { from: pair[0], until: pair[1], state, cause });
+    }
+    spans
 }
 
 /// Returns the state of every in-policy link at a time, and the first cause among them.
-fn paths_at(inventory: &Inventory, sites: &[(SiteId, Option<&SiteDay>)], time: UnixMs) -> (Vec<Path>, Option<Cause>) {
+fn paths_at(inventory: &Inventory, sites: &Sites<'_>, time: UnixMs) -> (Vec<Path>, Option<Cause>) {
     let mut cause = None;
     let mut paths = Vec::new();
     for (site, day) in sites {

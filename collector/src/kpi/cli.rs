@@ -3,19 +3,22 @@
 use std::io::{Read, Write};
 
 use super::load::{self, View};
-use super::{Ask, Breakdown, CATALOGUE, Facts, Figure, Kpi, Weight, answer, by_id};
+use super::{Ask, Breakdown, CATALOGUE, Decree, DefineError, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define, named};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{Inventory, Versions};
 use crate::persian::Period;
-use crate::view::{FigureView, Time};
+use crate::view::{DefinitionView, FigureView, Time};
 
 /// Print figures.
 ///
 /// `--period now` asks the running collector; any other period reads the state database.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct KpiArgs {
-    /// One KPI; all of them if not given.
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// One KPI, also in one version, such as availability or sla_pass_share@1; all of them if not given.
     #[arg(long)]
     id: Option<String>,
     /// Code of a region; all levels above the village if not given.
@@ -41,10 +44,84 @@ pub struct KpiArgs {
     json: bool,
 }
 
+/// What can be done with definitions.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// List every version of the definitions, with the terms each stands on.
+    Definitions {
+        /// One KPI; all of them if not given.
+        #[arg(long)]
+        id: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enter a decree that changes a definition; earlier versions stay printable as ID@VERSION.
+    ///
+    /// rusta-collector kpi define villages_connected_month --set connected=0.95 --set policy=dehyari_uplink
+    ///   --from 1405-10-01 --decree "1405/231"
+    Define {
+        /// The KPI.
+        id: String,
+        /// A term and its value; `kpi definitions` lists the terms a KPI stands on.
+        #[arg(long, value_name = "TERM=VALUE", required = true)]
+        set: Vec<String>,
+        /// From when on it holds.
+        #[arg(long, value_name = "DATE")]
+        from: String,
+        /// The decree's number or title.
+        #[arg(long)]
+        decree: String,
+    },
+}
+
 /// Runs the command.
 pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
+    match &args.command {
+        None => ask(place, args),
+        Some(Command::Definitions { id, json }) => definitions(place, id.as_deref(), *json),
+        Some(Command::Define { id, set, from, decree }) => {
+            let (kpi, _) = named(id).map_err(Failure::Usage)?;
+            let set = set.iter().map(|text| term(text)).collect::<Result<Vec<_>, _>>().map_err(Failure::Usage)?;
+            let effective_from =
+                crate::inventory::dates::moment(from).map_err(|expected| Failure::Usage(format!("--from is {expected}")))?;
+            let decree = Decree { kpi, set: &set, effective_from, decree, by: ("cli", clock::now()) };
+            let version = define(&place.store()?, &decree).map_err(|error| match error {
+                DefineError::Wrong(text) => Failure::Usage(text),
+                DefineError::Store(error) => error.into(),
+            })?;
+            println!("{}@{version} holds from {from}", kpi.id);
+            Ok(())
+        }
+    }
+}
+
+fn term(text: &str) -> Result<(Term, String), String> {
+    let (term, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not TERM=VALUE, such as connected=0.95"))?;
+    Ok((term.parse()?, value.to_owned()))
+}
+
+fn definitions(place: &Place, id: Option<&str>, json: bool) -> Result<(), Failure> {
+    let kpi = id.map(named).transpose().map_err(Failure::Usage)?.map(|(kpi, _)| kpi);
+    let all = place.store()?.read(|db| Definitions::load(db))?.all();
+    let asked = all.iter().filter(|one| kpi.is_none_or(|kpi| kpi.id == one.kpi.id));
+    if json {
+        let items: Vec<DefinitionView> = asked.map(DefinitionView::from).collect();
+        println!("{}", serde_json::json!({ "items": items, "next": null }));
+        return Ok(());
+    }
+    for one in asked {
+        let terms: Vec<String> = one.kpi.stands_on.iter().map(|term| format!("{term}={}", one.terms.get(*term))).collect();
+        let since = one.effective_from.map(|at| format!(" from {}, {}", crate::day::Day::of(at), one.decree)).unwrap_or_default();
+        println!("{}@{}{since}: {} {}", one.kpi.id, one.version, one.kpi.formula.1, terms.join(" "));
+    }
+    Ok(())
+}
+
+fn ask(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     let period: Period = args.period.parse().map_err(Failure::Usage)?;
-    let kpi = args.id.as_deref().map(|id| by_id(id).ok_or_else(|| Failure::Usage(unknown_kpi(id)))).transpose()?;
+    let (kpi, version) = args.id.as_deref().map(named).transpose().map_err(Failure::Usage)?.unzip();
+    let version = version.flatten();
     let weight = args.weight.as_deref().map(str::parse::<Weight>).transpose().map_err(Failure::Usage)?;
     let by = args.by.as_deref().map(str::parse::<Breakdown>).transpose().map_err(Failure::Usage)?;
     if let (Some(kpi), Some(by)) = (kpi, by) {
@@ -57,6 +134,9 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
             let store = place.store()?;
             let versions = Versions::load(&store)?;
             let facts = store.read(|db| load::facts(db, &versions, period, view, clock::now()))?;
+            if let (Some(kpi), Some(version)) = (kpi, version) {
+                facts.definitions.check(kpi, version).map_err(Failure::Usage)?;
+            }
             if let Some(code) =
                 args.region.as_deref().filter(|code| facts.sections.iter().all(|s| s.inventory.region_by_code(code).is_none()))
             {
@@ -64,17 +144,12 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
             }
             let is_asked = |one: &&'static Kpi| kpi.map_or_else(|| by.is_none_or(|by| one.by.contains(&by)), |kpi| kpi.id == one.id);
             let asked = CATALOGUE.iter().filter(is_asked);
-            let ask = Ask { region: args.region.as_deref(), weight: weight.unwrap_or_default(), by };
+            let ask = Ask { region: args.region.as_deref(), weight: weight.unwrap_or_default(), by, version };
             let figures: Vec<Figure> = asked.flat_map(|kpi| answer(kpi, &facts, ask)).collect();
             print(&figures, &facts, args.json);
             Ok(())
         }
     }
-}
-
-fn unknown_kpi(id: &str) -> String {
-    let near = crate::inventory::nearest(id, CATALOGUE.iter().map(|k| k.id)).map(|n| format!("; did you mean `{n}`?")).unwrap_or_default();
-    format!("there is no KPI `{id}`{near}")
 }
 
 fn print(figures: &[Figure], facts: &Facts, json: bool) {
@@ -112,7 +187,9 @@ fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     let unreachable = |error: std::io::Error| anyhow::anyhow!("the collector does not answer on {listen} ({error}); is it running?");
     let mut query = "period=now".to_owned();
     for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight), ("by", &args.by)] {
-        if let Some(value) = value.as_ref().filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))) {
+        if let Some(value) =
+            value.as_ref().filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@')))
+        {
             query.push_str(&format!("&{key}={value}"));
         }
     }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::facts::{Affected, Facts, LinkFacts, OutageFact, Section, ServiceFact, VillageSeconds};
+use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Section, ServiceFact, VillageSeconds};
 use super::figure::{Breakdown, Figure, Weight};
 use super::parts::{Subject, UNATTRIBUTED, part};
 use super::regions::{ByRegion, levels};
 use super::tally::Tally;
+use super::terms::Terms;
 use super::{Kpi, Measure};
+use crate::engine::VillagePolicy;
 use crate::history::StateSeconds;
 use crate::inventory::{Inventory, Link, LinkId, Region, RegionId, Site, SiteId};
 
@@ -21,6 +23,8 @@ pub struct Ask<'a> {
     pub weight: Weight,
     /// A breakdown. By region means the region's children.
     pub by: Option<Breakdown>,
+    /// A version of the definition; the one in force when the window began if not given.
+    pub version: Option<u32>,
 }
 
 /// A village in a section.
@@ -32,12 +36,30 @@ pub struct VillageFact<'a> {
     pub id: RegionId,
     /// How it spent the window.
     pub seconds: VillageSeconds,
+    /// What the definition stands on.
+    pub terms: &'a Terms,
 }
 
 impl<'a> VillageFact<'a> {
     /// Returns the village's record.
     pub fn region(&self) -> &'a Region {
         self.section.inventory.region(self.id)
+    }
+
+    /// Returns how it spent the window under the definition's policy.
+    pub fn state(&self) -> StateSeconds {
+        let inventory = &self.section.inventory;
+        let paths = inventory.sites_of(self.id).iter().map(|site| inventory.site(*site).kind);
+        let paths: Vec<_> = paths.filter(|kind| VillagePolicy::Either.includes(*kind)).collect();
+        let inside = paths.iter().filter(|kind| self.terms.policy.includes(**kind)).count();
+        let whole = self.seconds.state;
+        match self.terms.policy {
+            _ if inside == paths.len() => whole,
+            _ if inside == 0 => StateSeconds { unknown: whole.total(), ..StateSeconds::default() },
+            VillagePolicy::Either => whole,
+            VillagePolicy::MobilePublic => self.seconds.mobile_public,
+            VillagePolicy::DehyariUplink => self.seconds.dehyari_uplink,
+        }
     }
 
     /// Lists what is known of the links of its sites.
@@ -58,6 +80,12 @@ pub struct SiteFact<'a> {
     pub id: SiteId,
     /// How it spent the window.
     pub seconds: StateSeconds,
+    /// What of it was measured inside work announced too late for the contract.
+    pub short_notice: StateSeconds,
+    /// What its agents reported; `None` if it has none.
+    pub reports: Option<&'a Reports>,
+    /// What the definition stands on.
+    pub terms: &'a Terms,
 }
 
 impl<'a> SiteFact<'a> {
@@ -102,7 +130,7 @@ pub struct OutageIn<'a> {
 }
 
 /// Computes the figures of a KPI, with the weight and breakdown asked for if it has them; a figure of now has none here.
-pub fn answer(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+pub fn answer(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     if matches!(kpi.measures.first(), Some(Measure::Now(_))) {
         return Vec::new();
     }
@@ -111,7 +139,9 @@ pub fn answer(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
 }
 
 /// Computes the figures of a KPI.
-pub fn compute(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+pub fn compute(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+    let Some(kpi) = facts.definitions.version(kpi, facts.window.from, ask.version) else { return Vec::new() };
+    let (kpi, ask) = (&kpi, Ask { version: None, ..ask });
     if let Some(Measure::Derived(derive)) = kpi.measures.first() {
         return derive(kpi, facts, ask);
     }
@@ -127,7 +157,7 @@ pub fn compute(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
             figures.push(kpi.figure(&code, facts.period, ask.weight, facts.status, &tally));
             continue;
         }
-        for (part, tally) in parts_of(&sums, &code, ask.by) {
+        for (part, tally) in parts_of(&sums, &code) {
             let mut figure = kpi.figure(&code, facts.period, ask.weight, facts.status, &tally);
             figure.part = ask.by.map(|by| (by, part));
             figures.push(figure);
@@ -136,16 +166,16 @@ pub fn compute(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     figures
 }
 
-/// Lists the parts of a region in order. What was watched belongs to every part of a breakdown by cause, and the
-/// outages nobody could explain are a part even when there are none.
-fn parts_of(sums: &HashMap<(String, Option<String>), Tally>, code: &str, by: Option<Breakdown>) -> Vec<(String, Tally)> {
+/// Lists the parts of a region in order. What was watched belongs to every part of a breakdown of outages by cause or by
+/// who has to mend it, and the outages nobody could explain are a part even when there are none.
+fn parts_of(sums: &HashMap<(String, Option<String>), Tally>, code: &str) -> Vec<(String, Tally)> {
     let here = sums.iter().filter(|((region, _), _)| region == code);
     let mut parts: Vec<(String, Tally)> = here.filter_map(|((_, part), tally)| Some((part.clone()?, tally.clone()))).collect();
     let Some(watched) = sums.get(&(code.to_owned(), None)) else {
         parts.sort_by(|a, b| a.0.cmp(&b.0));
         return parts;
     };
-    if by == Some(Breakdown::Cause) && parts.iter().all(|(part, _)| part != UNATTRIBUTED) {
+    if parts.iter().all(|(part, _)| part != UNATTRIBUTED) {
         parts.push((UNATTRIBUTED.to_owned(), Tally::default()));
     }
     parts.iter_mut().for_each(|(_, tally)| tally.add(watched));
@@ -204,7 +234,7 @@ fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(Strin
         }
     };
     for measure in kpi.measures {
-        each(*measure, section, ask.weight, &mut add);
+        each(*measure, section, ask.weight, &kpi.terms, &mut add);
     }
     for (part, by_region) in parts {
         let by_region = by_region.roll_up(inventory);
@@ -214,14 +244,14 @@ fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(Strin
     }
 }
 
-fn each(measure: Measure, section: &Section, weight: Weight, add: &mut impl FnMut(RegionId, Subject<'_>, Tally)) {
+fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add: &mut impl FnMut(RegionId, Subject<'_>, Tally)) {
     let inventory = &section.inventory;
     let weigh = |village: RegionId, tally: Tally| weight.of(inventory.region(village)).map(|w| tally.weighted(w));
     match measure {
         Measure::Village(measure) => {
             let known = (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
             for (id, seconds) in known {
-                if let Some(tally) = measure(&VillageFact { section, id, seconds }).and_then(|tally| weigh(id, tally)) {
+                if let Some(tally) = measure(&VillageFact { section, id, seconds, terms }).and_then(|tally| weigh(id, tally)) {
                     add(id, Subject::Village(id), tally);
                 }
             }
@@ -229,7 +259,9 @@ fn each(measure: Measure, section: &Section, weight: Weight, add: &mut impl FnMu
         Measure::Site(measure) => {
             let known = (0..).map(SiteId).zip(&section.sites).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
             for (id, seconds) in known {
-                if let Some(tally) = measure(&SiteFact { section, id, seconds }) {
+                let reports = section.reports.as_ref().and_then(|reports| reports.get(id.index())?.as_ref());
+                let short_notice = section.short_notice[id.index()];
+                if let Some(tally) = measure(&SiteFact { section, id, seconds, short_notice, reports, terms }) {
                     add(inventory.site(id).region, Subject::Site(id), tally);
                 }
             }

@@ -9,11 +9,15 @@
 //! parts' days after. Figures that judge an object over the whole window ([`Facts::whole`]) move what is known about an
 //! object to the last section it exists in, so that each object is counted once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusta_wire::{Rung, UnixMs};
 
+use super::Kpi;
+use super::definitions::Definitions;
 use super::figure::Status;
+pub use crate::history::PlanUse;
 use crate::history::{Histogram, StateSeconds};
 use crate::inventory::{Inventory, LinkId, RegionId, SiteId};
 use crate::persian::{Period, Window};
@@ -31,6 +35,18 @@ pub struct AlertLoad {
     pub suppressed: u64,
 }
 
+impl std::ops::Add for AlertLoad {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        AlertLoad {
+            pages: self.pages + other.pages,
+            quick: self.quick + other.quick,
+            actionable: self.actionable + other.actionable,
+            suppressed: self.suppressed + other.suppressed,
+        }
+    }
+}
+
 /// Everything known about a window.
 #[derive(Debug, Clone)]
 pub struct Facts {
@@ -42,8 +58,10 @@ pub struct Facts {
     pub status: Status,
     /// Parts of the window with one map each, in order.
     pub sections: Vec<Section>,
-    /// Alerting; `None` while nobody keeps it.
-    pub alerts: Option<AlertLoad>,
+    /// Alerting, by who has to mend what was called about; `None` while nobody keeps it.
+    pub alerts: Option<BTreeMap<String, AlertLoad>>,
+    /// Versions of definitions.
+    pub definitions: Definitions,
 }
 
 /// A part of the window under one inventory version.
@@ -59,6 +77,8 @@ pub struct Section {
     pub villages: Vec<Option<VillageSeconds>>,
     /// By [`SiteId`].
     pub sites: Vec<Option<StateSeconds>>,
+    /// By [`SiteId`]: what of it was measured inside work announced too late for the contract.
+    pub short_notice: Vec<StateSeconds>,
     /// By [`LinkId`].
     pub links: Vec<Option<LinkFacts>>,
     /// Outages that overlap the window.
@@ -67,8 +87,6 @@ pub struct Section {
     pub services: Option<Vec<ServiceFact>>,
     /// Reports of agents, by [`SiteId`]; `None` while nobody collects them.
     pub reports: Option<Vec<Option<Reports>>>,
-    /// Seconds of office sites inside their working calendar, by [`SiteId`]; `None` while nobody collects them.
-    pub working: Option<Vec<Option<StateSeconds>>>,
     /// Counties younger than 36 months.
     pub young_counties: Vec<RegionId>,
     /// For each region, where it is in the next section; empty in the last one.
@@ -82,6 +100,10 @@ pub struct VillageSeconds {
     pub state: StateSeconds,
     /// The national network reached or not.
     pub nin: StateSeconds,
+    /// Its states under the policy `mobile_public`; unknown unless that differs from `either`.
+    pub mobile_public: StateSeconds,
+    /// Its states under the policy `dehyari_uplink`; unknown unless that differs from `either`.
+    pub dehyari_uplink: StateSeconds,
 }
 
 /// How a link spent the window, and what its rounds measured.
@@ -89,6 +111,8 @@ pub struct VillageSeconds {
 pub struct LinkFacts {
     /// Its states.
     pub state: StateSeconds,
+    /// What of them was measured inside work announced too late for the contract.
+    pub short_notice: StateSeconds,
     /// What its rounds measured; `None` if there were none.
     pub rounds: Option<Box<Rounds>>,
 }
@@ -104,6 +128,8 @@ pub struct Rounds {
     pub rtt_us: Histogram,
     /// Delay variation, microseconds.
     pub pdv_us: Histogram,
+    /// Mean difference of consecutive round-trip times, microseconds.
+    pub ipdv_us: Histogram,
     /// Modem samples by radio generation, 0 to 5.
     pub generation: Histogram,
     /// RSRP, dBm.
@@ -120,19 +146,6 @@ pub struct Rounds {
     pub good_slots: u64,
     /// The data plan at the newest sample.
     pub plan: Option<PlanUse>,
-}
-
-/// What a data plan had used when it was last read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PlanUse {
-    /// When it was read.
-    pub at: UnixMs,
-    /// Bytes the interface moved in this billing cycle, KiB.
-    pub used_kib: u64,
-    /// Of those, the agent's own, KiB.
-    pub own_kib: u64,
-    /// The plan's size, KiB.
-    pub limit_kib: u64,
 }
 
 /// An outage of one link, site or village.
@@ -174,19 +187,36 @@ pub struct ServiceFact {
     pub ok: u64,
     /// Attempts made while the site's anchors answered.
     pub attempts_up: u64,
+    /// Of those, good ones.
+    pub ok_up: u64,
     /// Response times of good attempts, microseconds.
     pub latency_us: Histogram,
 }
 
-/// Reports of one agent.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// Reports of a site's agents.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reports {
-    /// Expected from its schedule.
+    /// Expected from the reporting interval.
     pub expected: u64,
     /// Received, late ones included.
     pub received: u64,
     /// Received within ten minutes.
     pub on_time: u64,
+    /// From a report's end to its arrival, seconds.
+    pub lag_s: Histogram,
+    /// The agent's clock minus true time, milliseconds.
+    pub skew_ms: Histogram,
+}
+
+impl Reports {
+    /// Adds another part of the window.
+    pub fn add(&mut self, other: &Reports) {
+        self.expected += other.expected;
+        self.received += other.received;
+        self.on_time += other.on_time;
+        self.lag_s.merge(&other.lag_s);
+        self.skew_ms.merge(&other.skew_ms);
+    }
 }
 
 impl Rounds {
@@ -196,6 +226,7 @@ impl Rounds {
         self.lost += later.lost;
         self.rtt_us.merge(&later.rtt_us);
         self.pdv_us.merge(&later.pdv_us);
+        self.ipdv_us.merge(&later.ipdv_us);
         self.generation.merge(&later.generation);
         self.rsrp_dbm.merge(&later.rsrp_dbm);
         self.sinr_cb.merge(&later.sinr_cb);
@@ -213,15 +244,16 @@ impl Section {
         let seconds = u64::try_from(window.until.seconds() - window.from.seconds()).unwrap_or(0);
         let unknown = StateSeconds { unknown: seconds, ..StateSeconds::default() };
         let mut villages = vec![None; inventory.regions.len()];
-        inventory.villages().for_each(|v| villages[v.index()] = Some(VillageSeconds { state: unknown, nin: unknown }));
+        let village = VillageSeconds { state: unknown, nin: unknown, mobile_public: unknown, dehyari_uplink: unknown };
+        inventory.villages().for_each(|v| villages[v.index()] = Some(village));
         Section {
             villages,
             sites: vec![Some(unknown); inventory.sites.len()],
-            links: vec![Some(LinkFacts { state: unknown, rounds: None }); inventory.links.len()],
+            short_notice: vec![StateSeconds::default(); inventory.sites.len()],
+            links: vec![Some(LinkFacts { state: unknown, ..LinkFacts::default() }); inventory.links.len()],
             outages: Vec::new(),
             services: None,
             reports: None,
-            working: None,
             young_counties: Vec::new(),
             next: Vec::new(),
             share: 1.0,
@@ -232,6 +264,11 @@ impl Section {
 }
 
 impl Facts {
+    /// Returns a KPI as the version in force when the window began defines it.
+    pub fn in_force(&self, kpi: &Kpi) -> Kpi {
+        self.definitions.version(kpi, self.window.from, None).unwrap_or(*kpi)
+    }
+
     /// Returns the same facts with each object's knowledge moved to the last section it exists in.
     pub fn whole(&self) -> Facts {
         let mut whole = self.clone();
@@ -255,13 +292,18 @@ fn move_on(from: &mut Section, to: &mut Section) {
         if let (Some(seconds), Some(place)) = (*village, place) {
             place.state += seconds.state;
             place.nin += seconds.nin;
+            place.mobile_public += seconds.mobile_public;
+            place.dehyari_uplink += seconds.dehyari_uplink;
             *village = None;
         }
     }
     for (at, seconds) in from.sites.iter_mut().enumerate() {
-        let place = to.inventory.site_by_code(&from.inventory.sites[at].code).and_then(|id| to.sites[id.index()].as_mut());
-        if let (Some(known), Some(place)) = (*seconds, place) {
+        let id = to.inventory.site_by_code(&from.inventory.sites[at].code);
+        if let (Some(id), Some(known)) = (id, *seconds)
+            && let Some(place) = to.sites[id.index()].as_mut()
+        {
             *place += known;
+            to.short_notice[id.index()] += std::mem::take(&mut from.short_notice[at]);
             *seconds = None;
         }
     }
@@ -282,6 +324,7 @@ impl LinkFacts {
     /// Adds a later part of the window.
     pub fn add(&mut self, later: &LinkFacts) {
         self.state += later.state;
+        self.short_notice += later.short_notice;
         match (&mut self.rounds, &later.rounds) {
             (Some(rounds), Some(later)) => rounds.add(later),
             (None, Some(later)) => self.rounds = Some(later.clone()),

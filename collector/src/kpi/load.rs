@@ -5,17 +5,19 @@
 //!
 //! Whole days are read from their sums; a day the window cuts is read from its timeline, second by second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 use rusta_wire::{Metric, UnixMs};
 
-use super::facts::{Affected, Facts, LinkFacts, OutageFact, Rounds, Section, ServiceFact, VillageSeconds};
+use super::alerts;
+use super::definitions::Definitions;
+use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Rounds, Section, ServiceFact, VillageSeconds};
 use super::figure::Status;
 use crate::day::Day;
-use crate::history::{Ended, Histogram, Object, ObjectKind, StateSeconds, tables};
+use crate::history::{self, Ended, Histogram, Object, ObjectKind, Place, SLOT_MS, StateSeconds, Values, tables};
 use crate::inventory::assignment::SERVICE_PREFIX;
 use crate::inventory::{Inventory, LinkId, RegionId, RegionKind, SiteId, Versions};
 use crate::persian::{Period, Window};
@@ -54,14 +56,14 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
             View::AsIs => (&mut sections[0], Some(versions.lineage(&part.inventory, &today))),
         };
         let (days, cut) = whole_and_cut(part.days.clone(), part.window);
-        Reader { db, from: &part.inventory, lineage, section, days, cut, window: part.window }.read()?;
+        Reader { db, from: &part.inventory, lineage, section, days, cut, window: part.window, reported: HashMap::new() }.read()?;
     }
     for at in 1..sections.len() {
         sections[at - 1].next = versions.lineage(&sections[at - 1].inventory, &sections[at].inventory);
     }
     sections.iter_mut().for_each(|section| section.young_counties = young_counties(versions, section));
     let status = if now <= window.until { Status::Live } else { Status::Provisional };
-    Ok(Facts { period, window, status, sections, alerts: None })
+    Ok(Facts { period, window, status, sections, alerts: alerts::load(db, window)?, definitions: Definitions::load(db)? })
 }
 
 /// Tells whether late data for a window may still come.
@@ -129,6 +131,36 @@ fn young_counties(versions: &Versions, section: &Section) -> Vec<RegionId> {
 /// Where a metric's values are kept.
 type PlaceOf = fn(&mut Rounds) -> &mut Histogram;
 
+/// Which metrics' values are read, and where they go.
+const KEPT: &[(Metric, PlaceOf)] = &[
+    (Metric::RttUsP50, |r| &mut r.rtt_us),
+    (Metric::PdvUsP95, |r| &mut r.pdv_us),
+    (Metric::IpdvUsMean, |r| &mut r.ipdv_us),
+    (Metric::Rat, |r| &mut r.generation),
+    (Metric::RsrpDbm, |r| &mut r.rsrp_dbm),
+    (Metric::SinrCb, |r| &mut r.sinr_cb),
+    (Metric::DownloadBps, |r| &mut r.download_bps),
+    (Metric::UploadBps, |r| &mut r.upload_bps),
+];
+
+/// The agent's reporting interval if nothing else is configured.
+const USUAL_INTERVAL_S: u32 = 60;
+
+fn learn_values(rounds: &mut Rounds, values: &Values) {
+    let (sent, received) = values.packets;
+    rounds.sent += sent;
+    rounds.lost += sent.saturating_sub(received);
+    rounds.slots += values.quality.0;
+    rounds.good_slots += values.quality.1;
+}
+
+fn learn_slot(rounds: &mut Rounds, values: &Values) {
+    learn_values(rounds, values);
+    for (metric, place) in KEPT {
+        values.histograms.get(metric).into_iter().for_each(|histogram| place(rounds).merge(histogram));
+    }
+}
+
 struct Reader<'a> {
     db: &'a Connection,
     /// The map the rows speak of.
@@ -141,6 +173,8 @@ struct Reader<'a> {
     /// Days the window cuts, with what of each is inside.
     cut: Vec<(Day, Window)>,
     window: Window,
+    /// By site: the reporting interval, in seconds, and what was reported.
+    reported: HashMap<String, (u32, history::Reports)>,
 }
 
 impl Reader<'_> {
@@ -150,13 +184,15 @@ impl Reader<'_> {
                 self.learn(&object, seconds);
             }
         }
-        for (day, inside) in std::mem::take(&mut self.cut) {
+        for (day, inside) in self.cut.clone() {
             for (object, seconds) in tables::sums_within(self.db, day, inside.from, inside.until)? {
                 self.learn(&object, seconds);
             }
         }
         self.rounds()?;
         self.services()?;
+        self.slots()?;
+        self.reports()?;
         self.outages()
     }
 
@@ -167,6 +203,15 @@ impl Reader<'_> {
             ObjectKind::Site => self.site(&object.code).and_then(|id| self.section.sites[id.index()].as_mut()),
             ObjectKind::Village => self.village_seconds(&object.code).map(|village| &mut village.state),
             ObjectKind::VillageNin => self.village_seconds(&object.code).map(|village| &mut village.nin),
+            ObjectKind::VillageMobile => self.village_seconds(&object.code).map(|village| &mut village.mobile_public),
+            ObjectKind::VillageDehyari => self.village_seconds(&object.code).map(|village| &mut village.dehyari_uplink),
+            // A part of what was counted already: nothing unknown becomes known by it.
+            ObjectKind::LinkShortNotice => {
+                return self.link_facts(object).into_iter().for_each(|facts| facts.short_notice += counted);
+            }
+            ObjectKind::SiteShortNotice => {
+                return self.site(&object.code).into_iter().for_each(|id| self.section.short_notice[id.index()] += counted);
+            }
         };
         if let Some(known) = place {
             let unknown = known.unknown.saturating_sub(counted.total()) + counted.unknown;
@@ -176,26 +221,19 @@ impl Reader<'_> {
     }
 
     fn rounds(&mut self) -> Result<(), StoreError> {
-        for (object, (sent, received)) in tables::packets(self.db, self.days.clone())? {
-            if let Some(rounds) = self.rounds_of(&object) {
-                rounds.sent += sent;
-                rounds.lost += sent.saturating_sub(received);
+        for (object, values) in tables::packets(self.db, self.days.clone())? {
+            self.rounds_of(&object).into_iter().for_each(|rounds| learn_values(rounds, &values));
+        }
+        for (metric, place) in KEPT {
+            for (object, values) in tables::values(self.db, *metric, self.days.clone())? {
+                self.rounds_of(&object).into_iter().for_each(|rounds| place(rounds).merge(&values));
             }
         }
-        let kept: [(Metric, PlaceOf); 7] = [
-            (Metric::RttUsP50, |r| &mut r.rtt_us),
-            (Metric::PdvUsP95, |r| &mut r.pdv_us),
-            (Metric::Rat, |r| &mut r.generation),
-            (Metric::RsrpDbm, |r| &mut r.rsrp_dbm),
-            (Metric::SinrCb, |r| &mut r.sinr_cb),
-            (Metric::DownloadBps, |r| &mut r.download_bps),
-            (Metric::UploadBps, |r| &mut r.upload_bps),
-        ];
-        for (metric, place) in kept {
-            for (object, values) in tables::values(self.db, metric, self.days.clone())? {
-                if let Some(rounds) = self.rounds_of(&object) {
-                    place(rounds).merge(&values);
-                }
+        let days = self.all_days();
+        for (object, plan) in tables::plans(self.db, days)? {
+            let is_inside = self.window.from <= plan.at && plan.at < self.window.until;
+            if let Some(rounds) = self.rounds_of(&object).filter(|_| is_inside) {
+                rounds.plan = Some(plan);
             }
         }
         Ok(())
@@ -203,17 +241,97 @@ impl Reader<'_> {
 
     fn services(&mut self) -> Result<(), StoreError> {
         for ((site, target), rounds) in tables::rounds(self.db, self.days.clone())? {
-            let (Some(site), Some(service)) = (self.site(&site), target.strip_prefix(SERVICE_PREFIX)) else { continue };
-            self.section.services.get_or_insert_with(Vec::new).push(ServiceFact {
-                service: service.to_owned(),
-                site,
-                attempts: rounds.attempts,
-                ok: rounds.successes,
-                attempts_up: rounds.attempts_while_up,
-                latency_us: rounds.latency_us,
-            });
+            self.learn_service(&site, &target, rounds);
         }
         Ok(())
+    }
+
+    fn learn_service(&mut self, site: &str, target: &str, rounds: history::Rounds) {
+        let (Some(site), Some(service)) = (self.site(site), target.strip_prefix(SERVICE_PREFIX)) else { return };
+        self.section.services.get_or_insert_with(Vec::new).push(ServiceFact {
+            service: service.to_owned(),
+            site,
+            attempts: rounds.attempts,
+            ok: rounds.successes,
+            attempts_up: rounds.attempts_while_up,
+            ok_up: rounds.successes_while_up,
+            latency_us: rounds.latency_us,
+        });
+    }
+
+    /// Reads what was measured inside the cut days from their slots: a slot belongs to the window its start lies in.
+    fn slots(&mut self) -> Result<(), StoreError> {
+        let db = self.db;
+        for (day, inside) in self.cut.clone() {
+            let is_inside = |place: &Place| {
+                let at = day.start().0 + i64::from(*place) * SLOT_MS;
+                inside.from.0 <= at && at < inside.until.0
+            };
+            tables::slots_on(db, day, |site, slots| {
+                for (name, slots) in &slots.links {
+                    if let Some(rounds) = self.rounds_of(&Object::link(site, name)) {
+                        let values = slots.iter().filter(|(place, _)| is_inside(place));
+                        values.for_each(|(_, values)| learn_slot(rounds, values));
+                    }
+                }
+                let mut services = std::collections::BTreeMap::<&String, history::Rounds>::new();
+                for (target, rounds) in slots.services.iter().filter(|(place, _)| is_inside(place)).flat_map(|(_, by)| by) {
+                    services.entry(target).or_default().add(rounds);
+                }
+                services.into_iter().for_each(|(target, rounds)| self.learn_service(site, target, rounds));
+                let mut reports = history::Reports::default();
+                slots.reports.iter().filter(|(place, _)| is_inside(place)).for_each(|(_, one)| reports.add(one));
+                self.reported.entry(site.to_owned()).or_default().1.add(&reports);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Compares what agents reported with what the schedule of each asks for in this part of the window.
+    fn reports(&mut self) -> Result<(), StoreError> {
+        for (site, interval_s, _) in tables::reports(self.db, self.all_days())? {
+            self.reported.entry(site).or_default().0 = interval_s;
+        }
+        for (site, _, reports) in tables::reports(self.db, self.days.clone())? {
+            self.reported.entry(site).or_default().1.add(&reports);
+        }
+        let mut statement = self.db.prepare_cached("SELECT site_code, enrolled_at, revoked_at FROM agents")?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, UnixMs(row.get(1)?), row.get::<_, Option<i64>>(2)?.map(UnixMs))))?;
+        let until = self.window.until.min(self.section.window.until);
+        let mut asked_s: HashMap<String, u64> = HashMap::new();
+        for row in rows {
+            let (site, enrolled, revoked) = row?;
+            let to = revoked.map_or(until, |at| at.min(until));
+            let seconds = u64::try_from((to.0 - enrolled.max(self.window.from).0) / 1000).unwrap_or(0);
+            *asked_s.entry(site).or_default() += seconds;
+        }
+        let sites: Vec<String> = asked_s.keys().chain(self.reported.keys()).cloned().collect::<HashSet<_>>().into_iter().collect();
+        for code in sites {
+            let Some(id) = self.site(&code) else { continue };
+            let (interval_s, reported) = self.reported.remove(&code).unwrap_or_default();
+            let interval_s = u64::from(if interval_s > 0 { interval_s } else { USUAL_INTERVAL_S });
+            let received = reported.covered_ms / 1000 / interval_s;
+            let known = Reports {
+                // A report that arrived was expected, whatever the registry of agents says of its time.
+                expected: (asked_s.get(&code).copied().unwrap_or(0) / interval_s).max(received),
+                received,
+                on_time: reported.on_time_ms / 1000 / interval_s,
+                lag_s: reported.lag_s,
+                skew_ms: reported.skew_ms,
+            };
+            let count = self.section.inventory.sites.len();
+            let all = self.section.reports.get_or_insert_with(|| vec![None; count]);
+            all[id.index()].get_or_insert_default().add(&known);
+        }
+        Ok(())
+    }
+
+    /// Returns every day that touches the window, whole or cut.
+    fn all_days(&self) -> Range<Day> {
+        let first = self.cut.iter().map(|(day, _)| *day).chain([self.days.start]).min().unwrap_or(self.days.start);
+        let last = self.cut.iter().map(|(day, _)| day.next()).chain([self.days.end]).max().unwrap_or(self.days.end);
+        first..last
     }
 
     fn outages(&mut self) -> Result<(), StoreError> {
@@ -278,8 +396,8 @@ pub struct Book {
     pages: Mutex<HashMap<Page, Arc<Facts>>>,
 }
 
-/// A window, the map it is read on, what the registry knows, and the minute it was read in.
-type Page = (Period, View, u32, i64);
+/// A window, the map it is read on, what the registry knows and the definitions are, and the minute it was read in.
+type Page = (Period, View, (u32, usize), i64);
 
 /// A year of months, read both ways, and the weeks somebody clicks through.
 const PAGES: usize = 32;
@@ -299,7 +417,7 @@ impl Book {
     /// What the database says.
     pub fn facts(&self, period: Period, view: View, now: UnixMs) -> Result<Arc<Facts>, BookError> {
         let versions = self.versions()?;
-        let page = (period, view, versions.count(), now.seconds().div_euclid(60));
+        let page = (period, view, (versions.count(), self.definitions()?.count()), now.seconds().div_euclid(60));
         if let Some(facts) = lock(&self.pages).get(&page) {
             return Ok(Arc::clone(facts));
         }
@@ -311,6 +429,14 @@ impl Book {
         }
         pages.insert(page, Arc::clone(&facts));
         Ok(facts)
+    }
+
+    /// Returns every version of every definition.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn definitions(&self) -> Result<Definitions, BookError> {
+        Ok(self.store.read(|db| Definitions::load(db))?)
     }
 
     fn versions(&self) -> Result<Versions, BookError> {

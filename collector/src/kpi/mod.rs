@@ -7,30 +7,49 @@
 //! A KPI says what one object adds ([`Measure`]); summing, weighting, bounds, breakdowns and the rule on unknown data
 //! are the same for all. Nothing here reads a clock, a disk or a socket.
 
+mod alerts;
 pub mod catalogue;
 pub mod cli;
 mod compute;
+mod definitions;
 pub mod facts;
 mod figure;
 pub mod load;
 mod parts;
 mod regions;
 mod tally;
+mod terms;
 
 use std::time::Duration;
 
 pub use catalogue::{CATALOGUE, by_id, connected_share_now};
 pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
+pub use definitions::{Decree, DefineError, Definition, Definitions, define};
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
 pub use load::{Book, View};
 pub use parts::{band, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
+pub use terms::{Term, Terms};
 
 use crate::engine::{Snapshot, VillageView};
 use crate::inventory::Region;
 use crate::persian::Period;
+
+/// Finds a KPI by its id, or by its id and a version, such as `availability@2`.
+///
+/// # Errors
+/// What is wrong with the name, and what it may have meant.
+pub fn named(text: &str) -> Result<(&'static Kpi, Option<u32>), String> {
+    let (id, version) = text.split_once('@').map_or((text, None), |(id, version)| (id, Some(version)));
+    let kpi = by_id(id).ok_or_else(|| {
+        let near = crate::inventory::nearest(id, CATALOGUE.iter().map(|k| k.id)).map(|n| format!("; did you mean `{n}`?"));
+        format!("there is no KPI `{id}`{}", near.unwrap_or_default())
+    })?;
+    let version = version.map(|text| text.parse().map_err(|_| format!("`{text}` is no version of {id}: a number from 1"))).transpose()?;
+    Ok((kpi, version))
+}
 
 /// A definition: what a figure means, in words and as a function.
 #[derive(Debug, Clone, Copy)]
@@ -49,8 +68,12 @@ pub struct Kpi {
     pub weights: &'static [Weight],
     /// Breakdowns it can be asked for.
     pub by: &'static [Breakdown],
-    /// Counts up when the definition changes.
+    /// Counts up when a decree changes the definition.
     pub version: u32,
+    /// What a decree can change of it.
+    pub stands_on: &'static [Term],
+    /// What this version of it stands on.
+    pub terms: Terms,
     /// Where the definition comes from.
     pub basis: &'static str,
     /// The smallest denominator that gives a value.
@@ -79,7 +102,7 @@ pub enum Measure {
     /// Attempts to use a service.
     Service(ServiceMeasure),
     /// Made from other figures.
-    Derived(fn(&'static Kpi, &Facts, Ask<'_>) -> Vec<Figure>),
+    Derived(fn(&Kpi, &Facts, Ask<'_>) -> Vec<Figure>),
 }
 
 impl Weight {
@@ -113,6 +136,8 @@ impl Kpi {
         weights: &[Weight::Village],
         by: &[Breakdown::Region],
         version: 1,
+        stands_on: &[],
+        terms: Terms::FIRST,
         basis: "-",
         least: 0.0,
         whole: false,
@@ -153,3 +178,5 @@ impl Kpi {
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod samples_tests;

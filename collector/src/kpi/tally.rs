@@ -25,6 +25,8 @@ pub struct Tally {
     pub histogram: Option<Box<Histogram>>,
     /// Further sums, by name.
     pub sums: Vec<(&'static str, f64)>,
+    /// Further distributions, by the name of their 95th percentile.
+    pub beside: Vec<(&'static str, Histogram)>,
 }
 
 /// How a sum becomes a value.
@@ -90,6 +92,12 @@ impl Tally {
         self
     }
 
+    /// Adds a distribution of something else; its 95th percentile stands beside the value.
+    pub fn with_beside(mut self, name: &'static str, histogram: &Histogram) -> Tally {
+        self.beside.push((name, histogram.clone()));
+        self
+    }
+
     /// Adds a named sum.
     pub fn with_sum(mut self, name: &'static str, value: f64) -> Tally {
         self.sums.push((name, value));
@@ -118,6 +126,12 @@ impl Tally {
             (Some(mine), Some(theirs)) => mine.merge(theirs),
             (None, Some(theirs)) => self.histogram = Some(theirs.clone()),
             _ => {}
+        }
+        for (name, histogram) in &other.beside {
+            match self.beside.iter_mut().find(|(known, _)| known == name) {
+                Some((_, mine)) => mine.merge(histogram),
+                None => self.beside.push((name, histogram.clone())),
+            }
         }
         for (name, value) in &other.sums {
             match self.sums.iter_mut().find(|(known, _)| known == name) {
@@ -171,6 +185,7 @@ impl Tally {
     /// Lists the sums, and for several objects their median and worst decile.
     pub fn details(&self) -> Vec<Detail> {
         let mut details: Vec<Detail> = self.sums.iter().map(|(name, value)| Detail { name, value: Some(*value) }).collect();
+        details.extend(self.beside.iter().map(|(name, of)| Detail { name, value: of.quantile(0.95).map(|value| value as f64) }));
         if !self.spread.is_empty() {
             details.push(Detail { name: "median", value: quantile(&self.spread, 0.5) });
             details.push(Detail { name: "p10", value: quantile(&self.spread, 0.1) });

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inventory::RegionKind;
 use crate::kpi::catalogue::declared_gap::{Claim, comparisons, cross_table};
-use crate::kpi::catalogue::villages_connected_month::is_connected;
+use crate::kpi::catalogue::villages_connected_month;
 use crate::kpi::{Ask, Breakdown, CATALOGUE, Facts, Figure, Kpi, Standing, answer, by_id};
 
 /// A whole report.
@@ -361,14 +361,14 @@ fn definitions() -> Table {
 }
 
 fn villages(facts: &Facts, region: &str) -> Vec<(String, String)> {
-    let whole = facts.whole();
+    let (whole, terms) = (facts.whole(), facts.in_force(&villages_connected_month::KPI).terms);
     let mut all = Vec::new();
     for section in &whole.sections {
         let map = &section.inventory;
         let Some(region) = map.region_by_code(region) else { continue };
         for (id, seconds) in (0..).map(crate::inventory::RegionId).zip(&section.villages) {
             let Some(seconds) = seconds.filter(|_| map.is_within(id, region)) else { continue };
-            let word = match is_connected(&seconds.state) {
+            let word = match villages_connected_month::is_connected(&seconds.state, &terms) {
                 Some(true) => "connected",
                 Some(false) => "not connected",
                 None => "unmeasured",

@@ -28,7 +28,7 @@ fn facts(connected: u64) -> Facts {
     section.villages[village("v1")].as_mut().unwrap().state = StateSeconds { up: 2_592_000, ..StateSeconds::default() };
     section.villages[village("v2")].as_mut().unwrap().state =
         StateSeconds { up: connected, down: 2_592_000 - connected, ..StateSeconds::default() };
-    Facts { period, window, status: Status::Provisional, sections: vec![section], alerts: None }
+    Facts { period, window, status: Status::Provisional, sections: vec![section], alerts: None, definitions: Default::default() }
 }
 
 #[test]

@@ -23,6 +23,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 2, sql: include_str!("schema/002_boots.sql") },
     Migration { number: 10, sql: include_str!("schema/010_engine.sql") },
     Migration { number: 11, sql: include_str!("schema/011_history.sql") },
+    Migration { number: 12, sql: include_str!("schema/012_layers.sql") },
+    Migration { number: 13, sql: include_str!("schema/013_definitions.sql") },
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
     Migration { number: 21, sql: include_str!("schema/021_reports.sql") },
     Migration { number: 30, sql: include_str!("schema/030_people.sql") },

@@ -1,11 +1,13 @@
 //! KPI figures as pages and the API show them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Place, Time, place};
 use crate::inventory::{Inventory, RegionId};
-use crate::kpi::{Figure, Standing, Unit, Weight};
+use crate::kpi::{Definition, Figure, Standing, Unit, Weight};
 
 /// One figure with everything needed to defend it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -72,6 +74,57 @@ impl FigureView {
             status: figure.status.to_string(),
             standing: figure.standing,
             definition_version: figure.definition_version,
+        }
+    }
+}
+
+/// A version of a definition.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct DefinitionView {
+    /// The KPI.
+    #[schema(example = "villages_connected_month")]
+    pub id: &'static str,
+    /// Counts up from 1; `id@version` asks for it.
+    pub version: u32,
+    /// From when on it is the definition; `null` for the first.
+    pub effective_from: Option<Time>,
+    /// What ordered it; empty for the first.
+    pub decree: String,
+    /// Its Persian name.
+    pub name_fa: &'static str,
+    /// Its English name.
+    pub name_en: &'static str,
+    /// The formula in Persian.
+    pub formula_fa: &'static str,
+    /// The formula in English.
+    pub formula_en: &'static str,
+    /// The value's unit.
+    #[schema(value_type = String, example = "ratio")]
+    pub unit: Unit,
+    /// Breakdowns it can be asked for.
+    pub by: Vec<&'static str>,
+    /// Weights it can be asked for.
+    pub weights: Vec<&'static str>,
+    /// What a decree can change, as this version has it.
+    pub terms: BTreeMap<&'static str, String>,
+}
+
+impl From<&Definition> for DefinitionView {
+    fn from(definition: &Definition) -> Self {
+        let kpi = definition.kpi;
+        DefinitionView {
+            id: kpi.id,
+            version: definition.version,
+            effective_from: definition.effective_from.map(Time),
+            decree: definition.decree.clone(),
+            name_fa: kpi.names.0,
+            name_en: kpi.names.1,
+            formula_fa: kpi.formula.0,
+            formula_en: kpi.formula.1,
+            unit: kpi.unit,
+            by: kpi.by.iter().map(|by| by.as_str()).collect(),
+            weights: kpi.weights.iter().map(|weight| weight.as_str()).collect(),
+            terms: kpi.stands_on.iter().map(|term| (term.as_str(), definition.terms.get(*term))).collect(),
         }
     }
 }

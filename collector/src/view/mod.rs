@@ -23,7 +23,7 @@ mod word;
 pub use agents::{AgentFilter, AgentRow, agents};
 pub use attention::{Attention, attention};
 pub use detail::{LinkDetail, SiteDetail, TargetRow, VillageNow, site_detail};
-pub use figures::FigureView;
+pub use figures::{DefinitionView, FigureView};
 pub use incidents::{AffectedRow, IncidentRow, RankedCause, StoryLine, affected_rows, story};
 pub use ladder::{Ladder, Step, StepState, ladder};
 pub use past::{LinkPast, OutageView, RoundView, SitePast, StateSpan};

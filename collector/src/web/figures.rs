@@ -20,6 +20,8 @@ pub struct Question {
     pub weight: Weight,
     /// A breakdown; figures that do not have it are left out.
     pub by: Option<Breakdown>,
+    /// A version of the definition; the one in force when the window began if not given.
+    pub version: Option<u32>,
 }
 
 impl Question {
@@ -29,7 +31,7 @@ impl Question {
 
     fn ask<'a>(&self, snapshot: &'a Snapshot) -> Ask<'a> {
         let region = self.region.map(|id| snapshot.inventory.region(id).code.as_str());
-        Ask { region, weight: self.weight, by: self.by }
+        Ask { region, weight: self.weight, by: self.by, version: self.version }
     }
 }
 

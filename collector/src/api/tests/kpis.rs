@@ -5,7 +5,7 @@ use rusta_wire::UnixMs;
 use super::{get, routed, stage};
 use crate::day::Day;
 use crate::inventory::{generate, versions};
-use crate::kpi::{Breakdown, CATALOGUE, by_id};
+use crate::kpi::{Breakdown, CATALOGUE, Decree, Term, by_id, define};
 use crate::store::{Store, StoreError};
 
 /// Fills every village's days of the week before the stage's now: up but for the first tenth of the day.
@@ -85,4 +85,31 @@ async fn every_breakdown_adds_up_and_one_a_figure_lacks_is_refused() {
         }
     }
     assert_eq!(ask("by=colour").await.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn a_decree_makes_a_version_and_the_earlier_one_stays_beside_it() {
+    let (_dir, web) = stage::web();
+    a_week_of_villages(&web.store);
+    let router = routed(web.clone().with_anonymous_viewer(true));
+    let ask = async |id: &str| get(&router, &format!("/api/v1/kpis?id={id}&region=09&period=1405-08-29")).await;
+    let figure = async |id: &str| ask(id).await.json()["items"][0].clone();
+    let first = figure("villages_connected_month").await;
+    assert_eq!((&first["value"], &first["definition_version"]), (&1.0.into(), &1.into()));
+    let effective_from = crate::inventory::dates::moment("1405-08-01").unwrap();
+    let set = [(Term::Connected, "0.95".to_owned())];
+    let kpi = by_id("villages_connected_month").unwrap();
+    let decree = Decree { kpi, set: &set, effective_from, decree: "1405/231", by: ("cli", stage::NOW) };
+    assert_eq!(define(&web.store, &decree).unwrap(), 2);
+    // Every village was connected for 90 % of the day: enough for the first version, not for the second.
+    let (newer, older) = (figure("villages_connected_month").await, figure("villages_connected_month@1").await);
+    assert_eq!((&newer["value"], &newer["definition_version"]), (&0.0.into(), &2.into()));
+    assert_eq!((&older["value"], &older["definition_version"]), (&1.0.into(), &1.into()));
+    let refused = ask("villages_connected_month@3").await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.text().contains("it has 1, 2"), "{}", refused.text());
+    let listed = get(&router, "/api/v1/kpis/definitions").await.json()["items"].clone();
+    assert_eq!(listed.as_array().unwrap().len(), CATALOGUE.len() + 1);
+    let second = listed.as_array().unwrap().iter().find(|one| one["version"] == 2).unwrap();
+    assert_eq!((&second["decree"], &second["terms"]["connected"]), (&"1405/231".into(), &"0.95".into()));
 }

@@ -1,4 +1,10 @@
 //! `availability` of sites, and of links, in its contract and user variants.
+//!
+//! | | work announced a day ahead | work announced later |
+//! |---|---|---|
+//! | plain | left out | left out |
+//! | `_contract` | left out | as it was measured |
+//! | `_user` | down | as it was measured |
 
 use crate::history::StateSeconds;
 use crate::kpi::{Breakdown, Kpi, LinkFact, Measure, SiteFact, Tally};
@@ -26,7 +32,7 @@ pub const KPI: Kpi = Kpi {
         "ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم سایت‌ها؛ تعمیرات اعلام‌شده کنار گذاشته می‌شود؛ میانه و دهک بدتر کنار آن است",
         "seconds up over known seconds of sites, pooled; announced maintenance is left out; median and worst decile beside it",
     ),
-    measures: &[Measure::Site(|site| Some(contract(&site.seconds)))],
+    measures: &[Measure::Site(|site| Some(seconds_of(site.seconds.without(site.short_notice))))],
     ..SHARED
 };
 /// Sites, without maintenance announced a day ahead.
@@ -37,7 +43,7 @@ pub const KPI_CONTRACT: Kpi = Kpi {
         "ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم بیرون از تعمیراتی که ۲۴ ساعت پیش‌تر اعلام شده",
         "seconds up over known seconds outside maintenance announced 24 hours ahead",
     ),
-    measures: &[Measure::Site(|site| Some(contract(&site.seconds)))],
+    measures: &[Measure::Site(|site| Some(seconds_of(site.seconds)))],
     ..SHARED
 };
 /// Sites, as users feel it.
@@ -60,7 +66,7 @@ pub const KPI_LINK: Kpi = Kpi {
     ..SHARED
 };
 
-fn contract(seconds: &StateSeconds) -> Tally {
+fn seconds_of(seconds: StateSeconds) -> Tally {
     pooled(seconds.carried(), seconds.known(), seconds.unknown)
 }
 
@@ -70,7 +76,7 @@ fn user(site: &SiteFact<'_>) -> Option<Tally> {
 }
 
 fn link(link: &LinkFact<'_>) -> Option<Tally> {
-    Some(contract(&link.facts.state))
+    Some(seconds_of(link.facts.state.without(link.facts.short_notice)))
 }
 
 fn pooled(up: u64, known: u64, unknown: u64) -> Tally {

@@ -1,6 +1,6 @@
 //! `connected_share_period`: the time-weighted share of inhabited villages that were connected.
 
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, VillageFact, Weight};
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact, Weight};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -12,12 +12,13 @@ pub const KPI: Kpi = Kpi {
     ),
     weights: Weight::ALL,
     by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator, Breakdown::Technology, Breakdown::Cohort],
+    stands_on: &[Term::Policy],
     basis: "E.800 style",
     measures: &[Measure::Village(measure)],
     ..Kpi::BASE
 };
 
 fn measure(village: &VillageFact<'_>) -> Option<Tally> {
-    let seconds = village.seconds.state;
+    let seconds = village.state();
     Some(Tally::share(seconds.carried() as f64, seconds.known() as f64, seconds.unknown as f64))
 }

@@ -6,6 +6,7 @@ use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, U
 
 use super::coverage::best_generation;
 use super::g4_share::is_on_4g;
+use super::nin_share;
 use super::villages_connected_month::is_connected;
 
 /// The definition.
@@ -53,7 +54,7 @@ pub fn comparisons(facts: &Facts, ask: Ask<'_>) -> Vec<Comparison> {
     found
 }
 
-fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     let map = facts.last_map();
     let mut figures = Vec::new();
     for comparison in comparisons(facts, Ask { by: ask.by.filter(|by| *by == Breakdown::Region), ..ask }) {
@@ -104,7 +105,7 @@ impl Claim {
 
     fn measured(self, village: &VillageFact<'_>) -> Option<bool> {
         match self {
-            Claim::NationalNetwork => is_connected(&village.seconds.nin),
+            Claim::NationalNetwork => is_connected(&village.seconds.nin, village.terms),
             Claim::Coverage => best_generation(village).map(|generation| generation >= 2),
             Claim::FourG => is_on_4g(village),
         }
@@ -113,7 +114,7 @@ impl Claim {
 
 /// Builds the table of a claim for the villages of a region with at least `households`.
 pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -> CrossTable {
-    let whole = facts.whole();
+    let (whole, terms) = (facts.whole(), facts.in_force(&nin_share::KPI_20_PLUS).terms);
     let mut table = CrossTable::default();
     for section in &whole.sections {
         let inventory = &section.inventory;
@@ -130,7 +131,7 @@ pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -
                 table.undeclared.push(code);
                 continue;
             };
-            let column = match claim.measured(&VillageFact { section, id, seconds }) {
+            let column = match claim.measured(&VillageFact { section, id, seconds, terms: &terms }) {
                 Some(true) => 0,
                 Some(false) => 1,
                 None => 2,

@@ -2,7 +2,7 @@
 
 use super::villages_connected_month::is_connected;
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,11 +14,12 @@ pub const KPI: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::Band],
     basis: "programme goal",
+    stands_on: &[Term::Connected, Term::Measured],
     whole: true,
     measures: &[Measure::Site(measure)],
     ..Kpi::BASE
 };
 
 fn measure(site: &SiteFact<'_>) -> Option<Tally> {
-    (site.site().kind == SiteKind::Dehyari).then(|| Tally::of(is_connected(&site.seconds)))
+    (site.site().kind == SiteKind::Dehyari).then(|| Tally::of(is_connected(&site.seconds, site.terms)))
 }

@@ -23,7 +23,7 @@ pub const KPI: Kpi = Kpi {
 const COMPARED: [&str; 3] = ["connected_share_period", "g4_share", "throughput_dl"];
 const URBAN: &str = "urban_";
 
-fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     let map = facts.last_map();
     let mut figures = Vec::new();
     for code in asked_regions(facts, ask) {

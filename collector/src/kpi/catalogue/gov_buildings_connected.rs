@@ -2,7 +2,7 @@
 
 use super::villages_connected_month::is_connected;
 use crate::inventory::generate::GOV_KINDS;
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,6 +14,7 @@ pub const KPI: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Responsible],
     basis: "programme goal",
+    stands_on: &[Term::Connected, Term::Measured],
     whole: true,
     measures: &[Measure::Site(measure)],
     ..Kpi::BASE
@@ -21,5 +22,5 @@ pub const KPI: Kpi = Kpi {
 
 fn measure(site: &SiteFact<'_>) -> Option<Tally> {
     let is_building = GOV_KINDS.contains(&site.site().kind);
-    is_building.then(|| Tally::of(is_connected(&site.seconds)))
+    is_building.then(|| Tally::of(is_connected(&site.seconds, site.terms)))
 }

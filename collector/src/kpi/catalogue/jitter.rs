@@ -25,6 +25,9 @@ fn measure(link: &LinkFact<'_>) -> Option<Tally> {
     let rounds = link.facts.rounds.as_ref().filter(|r| r.pdv_us.count() > 0);
     Some(rounds.map_or_else(
         || Tally::mean(0.0, 0.0, known),
-        |rounds| Tally::mean(0.0, rounds.pdv_us.count() as f64, known).with_histogram(&rounds.pdv_us),
+        |rounds| {
+            let tally = Tally::mean(0.0, rounds.pdv_us.count() as f64, known).with_histogram(&rounds.pdv_us);
+            tally.with_beside("ipdv_us_p95", &rounds.ipdv_us)
+        },
     ))
 }

@@ -2,7 +2,7 @@
 
 use crate::history::Histogram;
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, VillageFact};
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,15 +14,13 @@ pub const KPI: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator],
     basis: "A4AI 4 pillars, FCC LTE 5/1, ITU schools",
+    stands_on: &[Term::Policy, Term::Available, Term::DownloadMbps, Term::UploadMbps],
     whole: true,
     needs: ("آزمون گذردهی دست‌کم یک روستا", "a throughput test of at least one village"),
     measures: &[Measure::Village(measure)],
     ..Kpi::BASE
 };
 
-const AVAILABLE: f64 = 0.95;
-const DOWN_BPS: i64 = 5_000_000;
-const UP_BPS: i64 = 1_000_000;
 /// Offices where people may sit down without a bill.
 const PUBLIC: [SiteKind; 3] = [SiteKind::IctOffice, SiteKind::ServiceCounter, SiteKind::School];
 
@@ -34,11 +32,12 @@ fn measure(village: &VillageFact<'_>) -> Option<Tally> {
             up.merge(&rounds.upload_bps);
         }
     }
-    let seconds = village.seconds.state;
+    let seconds = village.state();
     let speeds = down.quantile(0.5).zip(up.quantile(0.5)).filter(|_| seconds.known() > 0);
     let good = speeds.map(|(down, up)| {
-        let available = seconds.carried() as f64 >= AVAILABLE * seconds.known() as f64;
-        available && down >= DOWN_BPS && up >= UP_BPS && has_public_point(village)
+        let available = seconds.carried() as f64 >= village.terms.available * seconds.known() as f64;
+        let mbps = |bps: i64| bps as f64 / 1e6;
+        available && mbps(down) >= village.terms.mbps.0 && mbps(up) >= village.terms.mbps.1 && has_public_point(village)
     });
     Some(Tally::of(good))
 }

@@ -21,7 +21,7 @@ pub const KPI: Kpi = Kpi {
 
 const COMPARED: [&str; 2] = ["gov_buildings_connected", "availability"];
 
-fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     let Some(section) = facts.sections.last() else { return Vec::new() };
     let inventory = &section.inventory;
     let asked = asked_regions(facts, ask);
@@ -40,6 +40,10 @@ fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
             let code = inventory.region(*county).code.as_str();
             let mut figure = kpi.figure(code, facts.period, ask.weight, facts.status, &Tally::default());
             figure.part = Some((Breakdown::Kpi, compared.id.to_owned()));
+            if let Some(own) = of(code) {
+                (figure.numerator, figure.denominator) = (own.numerator, own.denominator);
+                (figure.unknown, figure.known_ratio) = (own.unknown, own.known_ratio);
+            }
             figure.value = of(code).and_then(|f| f.value).zip(quantile(&values, 0.5)).map(|(own, median)| own - median);
             figure.standing = if figure.value.is_some() { Standing::Known } else { Standing::Insufficient };
             figures.push(figure);

@@ -1,7 +1,7 @@
 //! `nin_share_20plus`, `nin_share_10_19`, `nin_share_10_15`: villages of a household band on the national network.
 
 use super::villages_connected_month::is_connected;
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, VillageFact};
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact};
 
 const SHARED: Kpi = Kpi {
     formula: (
@@ -10,6 +10,7 @@ const SHARED: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Cohort],
     basis: "programme goal",
+    stands_on: &[Term::Connected, Term::Measured],
     whole: true,
     ..Kpi::BASE
 };
@@ -38,5 +39,5 @@ pub const KPI_10_15: Kpi = Kpi {
 
 fn measure(village: &VillageFact<'_>, least: u32, most: u32) -> Option<Tally> {
     let households = village.region().households?;
-    (least..=most).contains(&households).then(|| Tally::of(is_connected(&village.seconds.nin)))
+    (least..=most).contains(&households).then(|| Tally::of(is_connected(&village.seconds.nin, village.terms)))
 }

@@ -26,7 +26,7 @@ pub const KPI_MTBF: Kpi = Kpi {
     ),
     unit: Unit::Hours,
     form: Form::Between,
-    by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology],
+    by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology, Breakdown::Cause],
     basis: "E.800, G.827 MTBO",
     measures: &[Measure::Link(hours_up), Measure::Outage(between)],
     ..Kpi::BASE

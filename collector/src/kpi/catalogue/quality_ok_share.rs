@@ -16,7 +16,10 @@ pub const KPI: Kpi = Kpi {
     ..Kpi::BASE
 };
 
+/// Seconds of a slot: what is not known of the link's time is not known of its slots.
+const SLOT_S: f64 = 300.0;
+
 fn measure(link: &LinkFact<'_>) -> Option<Tally> {
     let rounds = link.facts.rounds.as_ref().filter(|r| r.slots > 0)?;
-    Some(Tally::share(rounds.good_slots as f64, rounds.slots as f64, 0.0))
+    Some(Tally::share(rounds.good_slots as f64, rounds.slots as f64, (link.facts.state.unknown as f64 / SLOT_S).floor()))
 }

@@ -24,7 +24,7 @@ pub const KPI_SERVICE_ONLY: Kpi = Kpi {
     names: ("دسترسی به خدمت، بدون قطعی لینک", "service reachability, link up"),
     formula: (
         "آزمون‌های موفق، بخش بر آزمون‌هایی که هنگام برقراری لینک انجام شده",
-        "good attempts over attempts made while the link to the anchors was up",
+        "good attempts over attempts, both while the link to the anchors was up",
     ),
     measures: &[Measure::Service(service_only)],
     ..SHARED
@@ -35,5 +35,5 @@ fn user(_: &Section, fact: &ServiceFact) -> Option<Tally> {
 }
 
 fn service_only(_: &Section, fact: &ServiceFact) -> Option<Tally> {
-    Some(Tally::share(fact.ok as f64, fact.attempts_up as f64, 0.0))
+    Some(Tally::share(fact.ok_up as f64, fact.attempts_up as f64, 0.0))
 }

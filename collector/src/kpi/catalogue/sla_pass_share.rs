@@ -1,7 +1,6 @@
 //! `sla_pass_share`: sites that kept the availability of their class.
 
-use crate::inventory::Criticality;
-use crate::kpi::{Breakdown, ENOUGH_KNOWN, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, ENOUGH_KNOWN, Kpi, Measure, SiteFact, Tally, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -13,23 +12,16 @@ pub const KPI: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Responsible],
     basis: "contract classes A 99.5, B 99.0, C 95.0",
+    stands_on: &[Term::SlaA, Term::SlaB, Term::SlaC],
     whole: true,
     measures: &[Measure::Site(measure)],
     ..Kpi::BASE
 };
 
-/// Returns the availability a class promises.
-pub const fn promised(class: Criticality) -> f64 {
-    match class {
-        Criticality::A => 0.995,
-        Criticality::B => 0.990,
-        Criticality::C => 0.950,
-    }
-}
-
+/// The seconds leave out work announced a day ahead, as the contract does.
 fn measure(site: &SiteFact<'_>) -> Option<Tally> {
     let seconds = site.seconds;
     let judged = seconds.known_ratio().is_some_and(|ratio| ratio >= ENOUGH_KNOWN);
-    let kept = || seconds.carried() as f64 >= promised(site.site().criticality) * seconds.known() as f64;
+    let kept = || seconds.carried() as f64 >= site.terms.promised(site.site().criticality) * seconds.known() as f64;
     Some(Tally::of(judged.then(kept)))
 }

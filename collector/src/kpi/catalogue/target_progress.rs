@@ -15,7 +15,7 @@ pub const KPI: Kpi = Kpi {
     ..Kpi::BASE
 };
 
-fn derive(kpi: &'static Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     let map = facts.last_map();
     let regions = asked_regions(facts, ask);
     let mut figures = Vec::new();

@@ -1,6 +1,7 @@
 //! `villages_connected_month`: how many villages were connected for most of the month.
 
-use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, VillageFact};
+use crate::history::StateSeconds;
+use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, Term, Terms, VillageFact};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -12,24 +13,20 @@ pub const KPI: Kpi = Kpi {
     ),
     form: Form::ShareOfAll,
     by: &[Breakdown::Region, Breakdown::Band, Breakdown::Cohort],
+    stands_on: &[Term::Policy, Term::Connected, Term::Measured],
     whole: true,
     measures: &[Measure::Village(measure)],
     ..Kpi::BASE
 };
 
-/// The share of known time in which a thing must work to count as connected.
-pub const CONNECTED: f64 = 0.90;
-/// The share of time that must be known to judge at all.
-pub const MEASURED: f64 = 0.50;
-
 /// Judges seconds: connected for most of the known time; `None` if too little is known.
-pub fn is_connected(seconds: &crate::history::StateSeconds) -> Option<bool> {
-    let known = seconds.known_ratio().is_some_and(|ratio| ratio >= MEASURED) && seconds.known() > 0;
-    known.then(|| seconds.carried() as f64 >= CONNECTED * seconds.known() as f64)
+pub fn is_connected(seconds: &StateSeconds, terms: &Terms) -> Option<bool> {
+    let known = seconds.known_ratio().is_some_and(|ratio| ratio >= terms.measured) && seconds.known() > 0;
+    known.then(|| seconds.carried() as f64 >= terms.connected * seconds.known() as f64)
 }
 
 fn measure(village: &VillageFact<'_>) -> Option<Tally> {
-    let connected = is_connected(&village.seconds.state);
+    let connected = is_connected(&village.state(), village.terms);
     let one = |is: bool| f64::from(u8::from(is));
     let tally = Tally {
         numerator: one(connected == Some(true)),

@@ -72,7 +72,7 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
     // A month tells most; figures of this moment stand beside those of the period.
     let period: Period = shown.period.parse().unwrap_or_else(|_| Period::month_at(snapshot.at.max(asked.at)));
     let weight: Weight = shown.weight.parse().unwrap_or(Weight::Village);
-    let question = Question { kpi: None, region, period, weight, by: None };
+    let question = Question { kpi: None, region, period, weight, by: None, version: None };
     let (reader, from) = (web.clone(), snapshot.clone());
     let answers = tokio::task::spawn_blocking(move || {
         let mut answers = figures(&reader, &from, sight, &Question { period: Period::Now, ..question });

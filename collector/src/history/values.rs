@@ -1,0 +1,220 @@
+//! What a site's rounds measured, five minutes at a time: packets, distributions, quality, services, the data plan.
+//!
+//! A day's figures are the sums of its slots, so a chart of an hour and the KPI of a month cannot disagree.
+
+use std::collections::BTreeMap;
+
+use rusta_wire::{Metric, Rung, UnixMs, Verdict};
+
+use super::histogram::Histogram;
+use super::sighting::Sighted;
+use super::span::{Span, at};
+use crate::engine::LinkState;
+use crate::engine::machine::{Anchors, Slot};
+use crate::engine::sight;
+
+/// Length of a slot.
+pub const SLOT_MS: i64 = 300_000;
+
+/// A slot of a day, counted from its start.
+pub type Place = u16;
+
+/// What a link's rounds measured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Values {
+    /// Packets of its anchors sent and received while it was not down.
+    pub packets: (u64, u64),
+    /// Slots with at least ten packets to anchors, down or not, and of those the ones of good quality.
+    pub quality: (u64, u64),
+    /// Distributions.
+    pub histograms: BTreeMap<Metric, Histogram>,
+}
+
+/// Rounds of one service target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rounds {
+    /// Rounds that said anything.
+    pub attempts: u64,
+    /// Of those, successes.
+    pub successes: u64,
+    /// Rounds made while the target's link carried traffic.
+    pub attempts_while_up: u64,
+    /// Of those, successes.
+    pub successes_while_up: u64,
+    /// Microseconds all phases of a success took.
+    pub latency_us: Histogram,
+}
+
+/// What a data plan had used when it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PlanUse {
+    /// When it was read.
+    pub at: UnixMs,
+    /// Bytes the interface moved in this billing cycle, KiB.
+    pub used_kib: u64,
+    /// Of those, the agent's own, KiB.
+    pub own_kib: u64,
+    /// The plan's size, KiB.
+    pub limit_kib: u64,
+}
+
+impl Values {
+    /// Adds what was measured in another stretch.
+    pub fn add(&mut self, other: &Values) {
+        self.packets = (self.packets.0 + other.packets.0, self.packets.1 + other.packets.1);
+        self.quality = (self.quality.0 + other.quality.0, self.quality.1 + other.quality.1);
+        for (metric, histogram) in &other.histograms {
+            self.histograms.entry(*metric).or_default().merge(histogram);
+        }
+    }
+}
+
+impl Rounds {
+    /// Adds other rounds.
+    pub fn add(&mut self, other: &Rounds) {
+        self.attempts += other.attempts;
+        self.successes += other.successes;
+        self.attempts_while_up += other.attempts_while_up;
+        self.successes_while_up += other.successes_while_up;
+        self.latency_us.merge(&other.latency_us);
+    }
+}
+
+/// Returns the slot of a time, counted from `from`; what lies before it is in the first.
+pub(super) fn place(from: UnixMs, at: UnixMs) -> Place {
+    Place::try_from((at.0 - from.0).max(0) / SLOT_MS).unwrap_or(Place::MAX)
+}
+
+/// Gauges counted from anchors' rounds.
+const OF_ANCHORS: &[Metric] = &[Metric::RttUsP50, Metric::PdvUsP95, Metric::IpdvUsMean];
+
+/// Gauges counted from devices and tests, with the range outside of which a reading is a fault of the reader (TS 36.133;
+/// tenths of a decibel for RSRQ and SINR).
+const OF_DEVICES: &[(Metric, i64, i64)] = &[
+    (Metric::RsrpDbm, -140, -44),
+    (Metric::RsrqCb, -340, 30),
+    (Metric::SinrCb, -200, 300),
+    (Metric::Rat, 0, 5),
+    (Metric::DownloadBps, 0, i64::MAX),
+    (Metric::UploadBps, 0, i64::MAX),
+];
+
+/// One slot while it is counted.
+#[derive(Default)]
+struct Counting {
+    values: Values,
+    /// Packets sent and received, down or not.
+    tried: (u64, u64),
+    least_rtt_us: Option<i64>,
+}
+
+/// Counts what a link's own rounds measured inside `[from, until)`, by slot, and reads its plan.
+pub(super) fn of_link(
+    own: &[&Sighted<'_>],
+    anchors: Anchors,
+    spans: &[Span<LinkState>],
+    (from, until): (UnixMs, UnixMs),
+) -> (BTreeMap<Place, Values>, Option<PlanUse>) {
+    let (mut slots, mut plan) = (BTreeMap::<Place, Counting>::new(), None);
+    for sighted in own.iter().filter(|sighted| from <= sighted.at && sighted.at < until) {
+        let slot = slots.entry(place(from, sighted.at)).or_default();
+        count(slot, sighted, anchors, spans);
+        plan = plan_of(sighted).or(plan);
+    }
+    let judged = |mut slot: Counting| {
+        slot.values.quality = slot.quality();
+        slot.values
+    };
+    let slots = slots.into_iter().map(|(place, slot)| (place, judged(slot)));
+    (slots.filter(|(_, values)| *values != Values::default()).collect(), plan)
+}
+
+fn count(slot: &mut Counting, sighted: &Sighted<'_>, anchors: Anchors, spans: &[Span<LinkState>]) {
+    let value = |metric| sighted.series.value(sighted.sample, metric);
+    let histograms = &mut slot.values.histograms;
+    if anchors.include(sighted.series.rung) && sight::proves_reach(sighted.series) {
+        if let (Some(sent), Some(received)) = (value(Metric::Sent), value(Metric::Received)) {
+            let (sent, received) = (u64::try_from(sent).unwrap_or(0), u64::try_from(received).unwrap_or(0));
+            slot.tried = (slot.tried.0 + sent, slot.tried.1 + received);
+            if at(spans, sighted.at).is_none_or(|span| span.state != LinkState::Down) {
+                slot.values.packets = (slot.values.packets.0 + sent, slot.values.packets.1 + received);
+            }
+        }
+        OF_ANCHORS.iter().for_each(|metric| value(*metric).into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v)));
+        slot.least_rtt_us = value(Metric::RttUsMin).or(value(Metric::RttUsP50)).into_iter().chain(slot.least_rtt_us).min();
+    }
+    for (metric, low, high) in OF_DEVICES {
+        let valid = value(*metric).filter(|value| (low..=high).contains(&value));
+        valid.into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v));
+    }
+}
+
+/// Fewer packets say too little about five minutes (`kpis.md`, `quality_ok_share`).
+const LEAST_PACKETS: u64 = 10;
+/// Limits of good quality: RTT p95, jitter p95, and one lost packet in so many.
+const GOOD_RTT_US: i64 = 200_000;
+const GOOD_JITTER_US: i64 = 50_000;
+const GOOD_LOSS_ONE_IN: u64 = 50;
+
+impl Counting {
+    /// Judges the slot: one counted and good, counted and not, or not counted.
+    fn quality(&self) -> (u64, u64) {
+        let (sent, received) = self.tried;
+        if sent < LEAST_PACKETS {
+            return (0, 0);
+        }
+        let p95 = |metric| self.values.histograms.get(&metric).and_then(|values| values.quantile(0.95));
+        let rtt = p95(Metric::RttUsP50);
+        // Rounds of one packet have no variation of their own: theirs is over the slot's least (RFC 5481).
+        let jitter = p95(Metric::PdvUsP95).or_else(|| rtt.zip(self.least_rtt_us).map(|(rtt, least)| rtt - least));
+        let is_good = sent.saturating_sub(received) * GOOD_LOSS_ONE_IN <= sent
+            && rtt.is_some_and(|us| us <= GOOD_RTT_US)
+            && jitter.is_some_and(|us| us <= GOOD_JITTER_US);
+        (1, u64::from(is_good))
+    }
+}
+
+fn plan_of(sighted: &Sighted<'_>) -> Option<PlanUse> {
+    let kib = |metric| sighted.series.value(sighted.sample, metric).and_then(|value| u64::try_from(value).ok());
+    let (used_kib, limit_kib) = (kib(Metric::PlanUsedKib)?, kib(Metric::PlanLimitKib)?);
+    Some(PlanUse { at: sighted.at, used_kib, own_kib: kib(Metric::PlanOwnKib).unwrap_or(0), limit_kib })
+}
+
+/// Counts rounds of service targets inside `[from, until)`, by slot and target; `held` tells a link's state at a time.
+pub(super) fn of_services(
+    all: &[Sighted<'_>],
+    held: impl Fn(&str, UnixMs) -> Option<LinkState>,
+    (from, until): (UnixMs, UnixMs),
+) -> BTreeMap<Place, BTreeMap<String, Rounds>> {
+    let mut out = BTreeMap::<Place, BTreeMap<String, Rounds>>::new();
+    let own = all.iter().filter(|sighted| !sighted.vantage && from <= sighted.at && sighted.at < until);
+    for sighted in own.filter(|sighted| sighted.series.rung == Rung::Service) {
+        let round = sight::round(sighted.series, sighted.sample, sighted.at, Slot(0));
+        let (attempts, failures) = match (round.rounds, sighted.sample.outcome.verdict()) {
+            ((rounds, failed), _) if rounds > 1 => (rounds, failed.min(rounds)),
+            (_, Verdict::NoEvidence) => continue,
+            (_, verdict) => (1, u32::from(verdict == Verdict::Failure)),
+        };
+        let (attempts, successes) = (u64::from(attempts), u64::from(attempts - failures));
+        let rounds = out.entry(place(from, sighted.at)).or_default().entry(sighted.series.target.clone()).or_default();
+        (rounds.attempts, rounds.successes) = (rounds.attempts + attempts, rounds.successes + successes);
+        if matches!(held(&sighted.series.link, sighted.at), Some(LinkState::Up | LinkState::Degraded)) {
+            rounds.attempts_while_up += attempts;
+            rounds.successes_while_up += successes;
+        }
+        if successes > 0
+            && let Some(total) = total_us(sighted)
+        {
+            rounds.latency_us.add(total);
+        }
+    }
+    out
+}
+
+/// Sums the phases of a transaction; `None` if none was measured.
+fn total_us(sighted: &Sighted<'_>) -> Option<i64> {
+    const PHASES: &[Metric] =
+        &[Metric::ResolveUs, Metric::ConnectUs, Metric::TlsUs, Metric::FirstByteUs, Metric::TransferUs, Metric::QueryUs, Metric::RttUsP50];
+    let phases = PHASES.iter().filter_map(|metric| sighted.series.value(sighted.sample, *metric));
+    phases.fold(None, |total, phase| Some(total.unwrap_or(0) + phase))
+}
