@@ -6,6 +6,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
+pub mod crypto;
 pub mod data_plan;
 pub mod diagnostics;
 pub mod enroll;

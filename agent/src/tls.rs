@@ -13,10 +13,11 @@ use rustls::{ClientConfig, Error, RootCertStore};
 use rustls_pki_types::CertificateDer;
 
 use crate::clock::Clock;
+use crate::crypto::provider;
 use crate::identity::Identity;
 use crate::packet::certificate::Certificate;
 use crate::probe::WallTime;
-use crate::verify::{Judge, Verdict, Verifier, provider, public_authorities, trusting};
+use crate::verify::{Judge, Verdict, Verifier, public_authorities, trusting};
 
 /// Sessions kept for resumption: one for each collector URL is enough.
 const SESSIONS: usize = 4;
@@ -82,14 +83,6 @@ impl Judge for AtBestTime {
 /// system clock, and the beginning of the certificates shown.
 fn judging_time(wall: WallTime, begins: Option<i64>) -> i64 {
     if wall.trusted { wall.system_s } else { wall.system_s.max(wall.floor_s).max(begins.unwrap_or(0)) }
-}
-
-/// Returns a number nobody can foresee, for spreads and backoff.
-pub fn random_u64() -> u64 {
-    let mut bytes = [0; 8];
-    // A generator that fails leaves zeros: a spread of nothing, which is legal.
-    let _ = provider().secure_random.fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@
 //! uplink and the probes each have a rule for a machine that may not know the time.
 
 use std::fmt::Debug;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{VerifierBuilderError, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::crypto::provider;
 
 /// What came of a check.
 pub type Verdict = Result<ServerCertVerified, Error>;
@@ -32,12 +33,6 @@ pub struct Verifier<J> {
     pub usual: Arc<WebPkiServerVerifier>,
     /// Says when.
     pub judge: J,
-}
-
-/// Returns the cryptography every connection uses.
-pub fn provider() -> Arc<CryptoProvider> {
-    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    PROVIDER.get_or_init(|| Arc::new(ring::default_provider())).clone()
 }
 
 /// Makes the usual verifier for these authorities.

@@ -28,8 +28,9 @@ use super::WallTime;
 use super::round::Round;
 use super::stream::{Counted, Phases, add};
 use super::text::Host;
+use crate::crypto::provider;
 use crate::packet::certificate::Certificate;
-use crate::verify::{Judge, Verdict, Verifier, provider, public_authorities, trusting};
+use crate::verify::{Judge, Verdict, Verifier, public_authorities, trusting};
 
 /// The authorities a probe trusts.
 #[derive(Debug, Clone)]

@@ -85,6 +85,8 @@ pub struct Connection {
     authority: String,
     driver: JoinHandle<()>,
     moved: Rc<Cell<u64>>,
+    /// Headers the next request takes along.
+    to_say: Vec<(&'static str, String)>,
     /// The same socket, to say when a packet is complete.
     socket: OwnedFd,
 }
@@ -120,7 +122,7 @@ impl Connection {
             // How it ended is told by the request that found out.
             let _ = connection.await;
         });
-        Ok(Connection { sender, authority: url.place.to_string(), driver, moved, socket })
+        Ok(Connection { sender, authority: url.place.to_string(), driver, moved, to_say: Vec::new(), socket })
     }
 
     /// Tells whether the connection can take a request.
@@ -133,15 +135,22 @@ impl Connection {
         self.moved.take()
     }
 
+    /// Adds a header to the next request only: what holds for the whole connection costs its bytes once.
+    pub fn say_once(&mut self, name: &'static str, value: String) {
+        self.to_say.push((name, value));
+    }
+
     /// Sends a request and reads its answer.
     ///
     /// # Errors
     /// The connection is of no more use.
     pub async fn request(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Response, LinkError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("https://{}{path}", self.authority))
-            .header("content-type", content_type)
+        let uri = format!("https://{}{path}", self.authority);
+        let request = Request::builder().method(method).uri(uri).header("content-type", content_type);
+        let request = self
+            .to_say
+            .drain(..)
+            .fold(request, |request, (name, value)| request.header(name, value))
             .body(Full::new(body))
             .map_err(|error| LinkError::Answer(error.to_string()))?;
         let exchange = async {

@@ -9,6 +9,7 @@
 //! allowed link with every URL, and full-jitter backoff only after all of them failed. Nothing is freed before a 200.
 
 pub mod connection;
+mod errands;
 pub mod pace;
 #[cfg(test)]
 mod tests;
@@ -20,18 +21,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
-use rusta_wire::{Answer, Batch, Frame, MonoMs, TableId, UnixMs, limits};
+use rusta_wire::{Answer, Batch, Frame, MonoMs, TableId, limits};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
 use crate::config::Collector;
+use crate::crypto::random_u64;
 use crate::data_plan::{REPORT_COST, Spending};
 use crate::identity::Identity;
 use crate::probe::Prober;
 use crate::shared::Shared;
 use crate::socket::Way;
 use crate::spool::Ticket;
-use crate::{enroll, tls};
+use crate::tls;
 use connection::{Connection, LinkError, Response};
 use pace::{Backoff, Pace};
 
@@ -49,9 +51,6 @@ const BUSY: Duration = Duration::from_secs(30);
 
 /// After a link came back, reports are spread over this.
 const LINK_BACK_SPREAD_MS: u64 = 2_000;
-
-/// How often the certificate's age is looked at.
-const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
 
 /// What the uplink tells the program.
 #[derive(Debug)]
@@ -120,6 +119,8 @@ pub struct Uplink {
     events: mpsc::UnboundedSender<Event>,
     connection: Option<Connection>,
     connected: MonoMs,
+    /// Whether the collector has stored something over this connection, and with it when our boot began.
+    introduced: bool,
     /// The route in use, or to be tried next; and how many failed in a row.
     route: usize,
     routes_failed: usize,
@@ -155,6 +156,7 @@ impl Uplink {
             events,
             connection: None,
             connected: MonoMs(0),
+            introduced: false,
             route: 0,
             routes_failed: 0,
             pace,
@@ -189,7 +191,7 @@ impl Uplink {
             () = shared.last_call.notified() => self.pace.not_before = shared.clock.now(),
             () = shared.link_back.notified(), if ours => {
                 // Everybody behind a mast that came back would call at once.
-                self.pace.not_before = shared.clock.now() + Duration::from_millis(tls::random_u64() % LINK_BACK_SPREAD_MS);
+                self.pace.not_before = shared.clock.now() + Duration::from_millis(random_u64() % LINK_BACK_SPREAD_MS);
             }
             () = tokio::time::sleep(until.since(shared.clock.now())) => {}
         }
@@ -245,6 +247,7 @@ impl Uplink {
         }
         self.connect().await?;
         let sent = self.shared.clock.now();
+        self.introduce(sent);
         self.shared.spool.borrow_mut().offer(tickets, sent);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let response = self.request(Method::POST, "/v1/batches", "application/octet-stream", body).await?;
@@ -257,6 +260,14 @@ impl Uplink {
             self.renew_if_due().await?;
         }
         Ok(())
+    }
+
+    /// Says which boot this is and how long it has lasted: a router without a clock is dated from its first contact.
+    fn introduce(&mut self, now: MonoMs) {
+        if let (Some(connection), false) = (&mut self.connection, self.introduced) {
+            connection.say_once("rusta-boot", self.shared.clock.boot().to_string());
+            connection.say_once("rusta-uptime-ms", now.0.to_string());
+        }
     }
 
     /// Puts the owed tables and the batches behind each other. A batch the disk lost is left out; one that was measured under
@@ -321,7 +332,7 @@ impl Uplink {
             status if status.is_client_error() => self.refused(tickets, &reason),
             _ => {
                 self.note(Some(reason));
-                let wait = self.backoff.failed(tls::random_u64());
+                let wait = self.backoff.failed(random_u64());
                 self.pace.wait(now, wait.max(Duration::from_secs(1)));
             }
         }
@@ -330,7 +341,7 @@ impl Uplink {
     fn stored(&mut self, tickets: &[Ticket], now: MonoMs) {
         self.shared.spool.borrow_mut().acknowledge(tickets);
         self.tables_owed.clear();
-        self.one_by_one = false;
+        (self.one_by_one, self.introduced) = (false, true);
         {
             let mut contact = self.shared.contact.borrow_mut();
             contact.acknowledged_at = Some(now);
@@ -358,55 +369,6 @@ impl Uplink {
         }
         tracing::error!(reason, "the collector refused a batch for good; it is lost");
         self.shared.spool.borrow_mut().refuse(tickets);
-    }
-
-    async fn fetch_assignment(&mut self, response: &Response) -> Result<(), LinkError> {
-        let Ok(answer) = Answer::decode(&response.body) else { return Ok(()) };
-        let version = answer.assignment_version;
-        if version == 0 || !self.shared.assignments.borrow().wants(version) {
-            return Ok(());
-        }
-        let response = self.request(Method::GET, "/v1/assignment", "application/json", Bytes::new()).await?;
-        match (response.status, serde_json::from_slice::<Assigned>(&response.body)) {
-            (StatusCode::OK, Ok(assigned)) => self.tell(Event::Assigned { version: assigned.version, yaml: assigned.yaml }),
-            (status, _) => tracing::warn!(%status, "assignment could not be fetched"),
-        }
-        Ok(())
-    }
-
-    async fn renew_if_due(&mut self) -> Result<(), LinkError> {
-        let now = self.shared.clock.now();
-        if self.renewal_checked.is_some_and(|at| now.since(at) < RENEWAL_CHECK) {
-            return Ok(());
-        }
-        self.renewal_checked = Some(now);
-        if !self.identity.is_due_for_renewal(UnixMs::from_seconds(self.shared.clock.wall().system_s)) {
-            return Ok(());
-        }
-        let dir = self.collector.identity_dir.clone();
-        let request = match enroll::renewal_request(&dir) {
-            Ok(request) => request,
-            Err(error) => {
-                tracing::error!(%error, "certificate cannot be renewed");
-                return Ok(());
-            }
-        };
-        let response = self.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(request)).await?;
-        match enroll::take_renewal(&dir, response.status, &response.body) {
-            Ok(identity) => self.become_identity(identity),
-            Err(error) => tracing::warn!(%error, "certificate was not renewed"),
-        }
-        Ok(())
-    }
-
-    fn become_identity(&mut self, identity: Identity) {
-        match tls::uplink_config(&identity, self.shared.clock.clone()) {
-            Ok(tls) => {
-                tracing::info!(until = identity.not_after.seconds(), "certificate renewed");
-                (self.tls, self.identity, self.connection) = (Arc::new(tls), identity, None);
-            }
-            Err(error) => tracing::error!(%error, "renewed certificate cannot be used"),
-        }
     }
 
     async fn request(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Response, LinkError> {
@@ -443,7 +405,7 @@ impl Uplink {
             self.shared.spent(route.link, REPORT_COST / 2);
         }
         self.connection = Some(opened?);
-        self.connected = began;
+        (self.connected, self.introduced) = (began, false);
         tracing::info!(url = %url, link = link.as_deref().unwrap_or("any"), "connected to collector");
         Ok(())
     }
@@ -475,7 +437,7 @@ impl Uplink {
             return Turn::Again;
         }
         self.routes_failed = 0;
-        let wait = self.backoff.failed(tls::random_u64()).max(Duration::from_millis(500));
+        let wait = self.backoff.failed(random_u64()).max(Duration::from_millis(500));
         if self.backoff.failures() == 1 {
             tracing::warn!(%error, "no collector can be reached; samples wait in the spool");
         }
@@ -505,10 +467,4 @@ impl Uplink {
         // The receiver goes only when the program does.
         let _ = self.events.send(event);
     }
-}
-
-#[derive(serde::Deserialize)]
-struct Assigned {
-    version: u64,
-    yaml: String,
 }

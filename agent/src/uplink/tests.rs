@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response as Reply};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rusta_wire::{AgentId, BatchId, FrameKind, Hold, Reason, SeriesTable};
+use rusta_wire::{AgentId, BatchId, FrameKind, Hold, Reason, SeriesTable, UnixMs};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -71,6 +71,8 @@ struct Script {
     replies: RefCell<VecDeque<(u16, Answer)>>,
     settled: RefCell<Answer>,
     assignment: RefCell<Option<String>>,
+    /// For each upload, the boot it names and that boot's age in milliseconds.
+    boots: RefCell<Vec<Option<(String, u64)>>>,
     /// For each accepted upload, the sequence numbers in it.
     uploads: RefCell<Vec<Vec<u64>>>,
     connections: std::cell::Cell<u32>,
@@ -109,9 +111,12 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
 
 async fn reply(request: Request<Incoming>, script: Rc<Script>) -> Result<Reply<Full<Bytes>>, Infallible> {
     let path = request.uri().path().to_string();
+    let header = |name| Some(request.headers().get(name)?.to_str().unwrap().to_string());
+    let boot = header("rusta-boot").zip(header("rusta-uptime-ms").map(|ms| ms.parse().unwrap()));
     let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
     let (status, bytes) = match path.as_str() {
         "/v1/batches" => {
+            script.boots.borrow_mut().push(boot);
             let (status, answer) = take_upload(&body, &script);
             (status, answer.encode())
         }
@@ -242,6 +247,28 @@ fn fresh_goes_first_then_the_backlog_on_one_connection() {
         until(|| agent.shared.spool.borrow().is_empty()).await;
         assert_eq!(script.connections.get(), 1);
         assert_eq!(agent.shared.clock.believed().source, rusta_wire::ClockSource::Collector);
+    });
+}
+
+/// The first upload is refused for its table, so what it said about the boot is not kept: the second one says it again.
+#[test]
+fn a_connection_tells_the_boot_and_its_age_until_something_is_stored() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 1);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        let boots = script.boots.borrow().clone();
+        assert_eq!((boots.len(), script.connections.get()), (3, 1), "refused, stored, stored");
+        for said in &boots[..2] {
+            let (boot, age_ms) = said.clone().expect("who is speaking");
+            assert_eq!(boot, agent.shared.clock.boot().to_string());
+            assert!((1..=agent.shared.clock.now().0).contains(&age_ms), "{age_ms}");
+        }
+        assert_eq!(boots[2], None, "nothing new to tell");
     });
 }
 

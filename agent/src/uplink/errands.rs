@@ -1,0 +1,73 @@
+//! What the uplink asks a collector for besides reporting: the assignment, and a new certificate in good time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::{Method, StatusCode};
+use rusta_wire::{Answer, UnixMs};
+
+use super::connection::{LinkError, Response};
+use super::{Event, Uplink};
+use crate::identity::Identity;
+use crate::{enroll, tls};
+
+/// How often the certificate's age is looked at.
+const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
+
+#[derive(serde::Deserialize)]
+struct Assigned {
+    version: u64,
+    yaml: String,
+}
+
+impl Uplink {
+    pub(super) async fn fetch_assignment(&mut self, response: &Response) -> Result<(), LinkError> {
+        let Ok(answer) = Answer::decode(&response.body) else { return Ok(()) };
+        let version = answer.assignment_version;
+        if version == 0 || !self.shared.assignments.borrow().wants(version) {
+            return Ok(());
+        }
+        let response = self.request(Method::GET, "/v1/assignment", "application/json", Bytes::new()).await?;
+        match (response.status, serde_json::from_slice::<Assigned>(&response.body)) {
+            (StatusCode::OK, Ok(assigned)) => self.tell(Event::Assigned { version: assigned.version, yaml: assigned.yaml }),
+            (status, _) => tracing::warn!(%status, "assignment could not be fetched"),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn renew_if_due(&mut self) -> Result<(), LinkError> {
+        let now = self.shared.clock.now();
+        if self.renewal_checked.is_some_and(|at| now.since(at) < RENEWAL_CHECK) {
+            return Ok(());
+        }
+        self.renewal_checked = Some(now);
+        if !self.identity.is_due_for_renewal(UnixMs::from_seconds(self.shared.clock.wall().system_s)) {
+            return Ok(());
+        }
+        let dir = self.collector.identity_dir.clone();
+        let request = match enroll::renewal_request(&dir) {
+            Ok(request) => request,
+            Err(error) => {
+                tracing::error!(%error, "certificate cannot be renewed");
+                return Ok(());
+            }
+        };
+        let response = self.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(request)).await?;
+        match enroll::take_renewal(&dir, response.status, &response.body) {
+            Ok(identity) => self.become_identity(identity),
+            Err(error) => tracing::warn!(%error, "certificate was not renewed"),
+        }
+        Ok(())
+    }
+
+    fn become_identity(&mut self, identity: Identity) {
+        match tls::uplink_config(&identity, self.shared.clock.clone()) {
+            Ok(tls) => {
+                tracing::info!(until = identity.not_after.seconds(), "certificate renewed");
+                (self.tls, self.identity, self.connection) = (Arc::new(tls), identity, None);
+            }
+            Err(error) => tracing::error!(%error, "renewed certificate cannot be used"),
+        }
+    }
+}
