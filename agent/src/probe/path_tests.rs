@@ -34,6 +34,52 @@ fn measure_path(settings: &str) -> Measurement {
     block_on(prober().measure(&target, &Way::default(), Duration::from_secs(8)))
 }
 
+/// The same course over IPv6, whose routers never fragment: a packet that is too large comes back or is gone.
+fn course_six(mtu: u32) -> Course {
+    // `nodad`: an address is tentative for a second otherwise.
+    let router = Neighbour::cabled("v0", "fd93:1::2/64 nodad", "r0", "fd93:1::1/64 nodad");
+    router.shell("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding; echo 0 > /proc/sys/net/ipv6/icmp/ratelimit");
+    let target = router.extended("r1", "fd93:2::1/64 nodad", "t0", "fd93:2::2/64 nodad");
+    target.shell("echo 0 > /proc/sys/net/ipv6/icmp/ratelimit");
+    ip("-6 route add default via fd93:1::1");
+    target.ip("-6 route add default via fd93:2::1");
+    router.ip(&format!("link set r1 mtu {mtu}"));
+    target.ip(&format!("link set t0 mtu {mtu}"));
+    // The router's own link-local address is tentative for a second, and until then it finds no neighbour.
+    let ping = probe("icmp: { address: 'fd93:2::2', count: 1 }");
+    let arrived = block_on(prober().measure(&ping, &Way::default(), Duration::from_secs(10)));
+    assert_eq!(arrived.outcome, Outcome::Ok);
+    Course { router, _target: target }
+}
+
+fn measure_path_six() -> Measurement {
+    let target = probe("path: { address: 'fd93:2::2' }");
+    block_on(prober().measure(&target, &Way::default(), Duration::from_secs(8)))
+}
+
+#[test]
+fn hops_and_mtu_are_found_over_ipv6() {
+    in_own_network(|| {
+        let _course = course_six(1_400);
+        for range in ["1 0", "0 2147483647"] {
+            sysctl("ipv4/ping_group_range", range);
+            let measured = measure_path_six();
+            assert_eq!((measured.outcome, measured.value(Metric::Hops), measured.parts.len()), (Outcome::Ok, Some(2), 2), "{measured:?}");
+            assert_eq!((measured.value(Metric::PathMtu), measured.value(Metric::MtuBlackHole)), (Some(1_400), Some(0)), "{measured:?}");
+        }
+    });
+}
+
+#[test]
+fn a_router_that_may_not_say_packet_too_big_is_a_black_hole() {
+    in_own_network(|| {
+        let course = course_six(1_400);
+        course.router.shell("ip6tables -A OUTPUT -p icmpv6 --icmpv6-type packet-too-big -j DROP");
+        let measured = measure_path_six();
+        assert_eq!((measured.value(Metric::PathMtu), measured.value(Metric::MtuBlackHole)), (Some(1_400), Some(1)), "{measured:?}");
+    });
+}
+
 fn number(address: &str) -> Option<i64> {
     Some(u32::from(address.parse::<Ipv4Addr>().unwrap()).into())
 }

@@ -245,7 +245,9 @@ fn snmpd(dir: &Path) -> Daemon {
     write("wrong", "another-password\n");
     write(
         "snmpd.conf",
-        "agentAddress udp:127.0.0.1:161\nrocommunity villages 127.0.0.1\ncreateUser monitor SHA-256 auth-password AES privacy-password\nrouser monitor priv\n",
+        "agentAddress udp:127.0.0.1:161,udp6:[::1]:161\nrocommunity villages 127.0.0.1\nrocommunity6 villages ::1\n\
+         createUser monitor SHA-256 auth-password AES privacy-password\nrouser monitor priv\n\
+         createUser strong SHA-512 auth-password AES-256 privacy-password\nrouser strong priv\n",
     );
     let at = dir.display();
     Daemon::start(
@@ -310,26 +312,38 @@ fn snmpd_tells_its_interfaces_and_their_rates() {
     });
 }
 
+/// A v3 user of `snmpd` with the password in the file `auth`.
+fn v3(dir: &Path, address: &str, user: &str, auth: &str) -> Probe {
+    let at = dir.display();
+    probe(&format!(
+        "snmp: {{ address: '{address}', user: {{ {user}, auth_password_file: '{at}/{auth}', privacy_password_file: '{at}/privacy' }} }}"
+    ))
+}
+
 #[test]
-fn v3_with_sha256_and_aes_reads_and_wrong_passwords_do_not() {
+fn v3_reads_over_either_family_and_wrong_passwords_do_not() {
     in_own_network(|| {
         let dir = tempfile::tempdir().unwrap();
         let _snmpd = snmpd(dir.path());
-        let at = dir.path().display();
-        let v3 = |auth: &str| {
-            probe(&format!(
-                "snmp: {{ address: 127.0.0.1, user: {{ name: monitor, auth: sha256, auth_password_file: '{at}/{auth}', privacy: aes128, privacy_password_file: '{at}/privacy' }} }}"
-            ))
-        };
         block_on(async {
             let prober = prober();
-            let target = v3("auth");
-            let first = until_answered(&prober, &target).await;
-            assert!(first.value(Metric::UptimeS).is_some());
-            let second = prober.measure(&target, &Way::default(), Duration::from_secs(3)).await;
-            assert!(second.bytes < first.bytes, "the engine is known by now: {} and {}", first.bytes, second.bytes);
-            let wrong = prober.measure(&v3("wrong"), &Way::default(), Duration::from_secs(2)).await;
-            assert!(matches!(wrong.outcome, Outcome::Timeout | Outcome::Unexpected), "{wrong:?}");
+            let sha256 = "name: monitor, auth: sha256, privacy: aes128";
+            let sha512 = "name: strong, auth: sha512, privacy: aes256";
+            for (address, user) in [("127.0.0.1", sha256), ("::1", sha512), ("127.0.0.1", sha512), ("::1", sha256)] {
+                let target = v3(dir.path(), address, user, "auth");
+                let first = until_answered(&prober, &target).await;
+                assert!(first.value(Metric::UptimeS).is_some());
+                let second = prober.measure(&target, &Way::default(), Duration::from_secs(3)).await;
+                assert!(second.bytes < first.bytes, "the engine is known by now: {} and {}", first.bytes, second.bytes);
+                let wrong = prober.measure(&v3(dir.path(), address, user, "wrong"), &Way::default(), Duration::from_secs(2)).await;
+                assert!(matches!(wrong.outcome, Outcome::Timeout | Outcome::Unexpected), "{wrong:?}");
+            }
+            // What one user may do, another user's cipher may not.
+            let mixed = v3(dir.path(), "127.0.0.1", "name: strong, auth: sha512, privacy: aes128", "auth");
+            let mixed = prober.measure(&mixed, &Way::default(), Duration::from_secs(2)).await;
+            assert!(matches!(mixed.outcome, Outcome::Timeout | Outcome::Unexpected), "{mixed:?}");
+            let six = probe(&format!("snmp: {{ address: '::1', community_file: '{}/community' }}", dir.path().display()));
+            assert_eq!(prober.measure(&six, &Way::default(), Duration::from_secs(3)).await.outcome, Outcome::Ok);
             std::fs::write(dir.path().join("community"), "guessed").unwrap();
             let community = prober.measure(&v2c(dir.path(), ""), &Way::default(), Duration::from_millis(700)).await;
             assert_eq!(community.outcome, Outcome::Timeout);
