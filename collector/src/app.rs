@@ -108,7 +108,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_public_status(config.http.public_status)
         .with_secure_cookies(config.http.tls.is_some())
         .with_now_max_age(config.thresholds.now_max_age);
-    let router = web::router(pages, api::routes()).merge(telemetry.router());
+    let router = web::router(pages, api::routes(&telemetry)).merge(telemetry.router());
     let people = tokio::spawn(people.serve(people_stop, move |peer| {
         // The login's rate limit counts by address.
         hyper_util::service::TowerToHyperService::new(router.clone().layer(axum::Extension(ConnectInfo(peer.address))))

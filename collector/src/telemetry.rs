@@ -1,15 +1,17 @@
 //! The collector about itself: one metrics registry, liveness, and readiness as a list of reasons not to be ready.
+//! `/metrics` itself is the API's: what it says of regions depends on who asks.
+
+mod exposition;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
-/// The media type of OpenMetrics text.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub use exposition::{Exposition, Family, Kind};
 
 type Ask = Box<dyn Fn() -> Option<String> + Send + Sync>;
 
@@ -37,33 +39,30 @@ impl Telemetry {
         checks.iter().filter_map(|(name, ask)| ask().map(|reason| format!("{name}: {reason}"))).collect()
     }
 
-    /// Writes every metric as OpenMetrics text.
+    /// Writes every registered metric, and for each check whether it passes.
     ///
     /// # Errors
     /// A metric that cannot be written.
-    pub fn metrics(&self) -> Result<String, std::fmt::Error> {
+    pub fn write(&self, out: &mut Exposition) -> Result<(), std::fmt::Error> {
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry.read().unwrap_or_else(PoisonError::into_inner))?;
-        Ok(text)
+        prometheus_client::encoding::text::encode_registry(&mut text, &self.registry.read().unwrap_or_else(PoisonError::into_inner))?;
+        out.absorb(&text);
+        let mut passed = out.family("rusta_check_passed", Kind::Gauge, "Whether a check of readiness passes");
+        for (name, ask) in self.checks.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            passed.add(&[("check", name)], if ask().is_none() { 1.0 } else { 0.0 });
+        }
+        Ok(())
     }
 
-    /// Returns the routes `/healthz`, `/readyz` and `/metrics`.
+    /// Returns the routes `/healthz` and `/readyz`.
     pub fn router(&self) -> Router {
-        let (ready, metrics) = (self.clone(), self.clone());
+        let ready = self.clone();
         Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(move || async move { readiness(&ready.not_ready()) }))
-            .route("/metrics", get(move || async move { metrics_text(&metrics) }))
     }
 }
 
 fn readiness(reasons: &[String]) -> impl IntoResponse + use<> {
     if reasons.is_empty() { (StatusCode::OK, "ready\n".to_owned()) } else { (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n") }
-}
-
-fn metrics_text(telemetry: &Telemetry) -> impl IntoResponse + use<> {
-    match telemetry.metrics() {
-        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, OPEN_METRICS)], text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string()),
-    }
 }

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use rusta_wire::AgentId;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -17,27 +18,31 @@ use crate::web::WebState;
 pub(super) struct AgentsQuery {
     /// reporting, late, silent, buffered or never_seen.
     #[serde(default)]
+    #[param(nullable = false, example = "silent")]
     state: Option<String>,
     /// Cursor from the page before.
     #[serde(default)]
+    #[param(nullable = false)]
     cursor: Option<String>,
     /// Rows to return, 1 to 1000.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000, nullable = false, example = 20)]
     limit: Option<usize>,
 }
 
 /// Lists agents in the order of their ids.
 #[utoipa::path(get, path = "/api/v1/agents", params(AgentsQuery), tag = "agents",
-    responses((status = 200, body = List<AgentRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+    responses((status = 200, body = List<AgentRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<AgentsQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let limit = checked_limit(query.limit)?;
+    let after = query.cursor.as_deref().map(str::parse::<AgentId>).transpose().map_err(|_| Problem::cursor())?;
     let state: Option<AgentState> =
         query.state.as_deref().map(str::parse).transpose().map_err(|fault: String| Problem::invalid("state", fault))?;
     let filter = AgentFilter { states: state.into_iter().collect(), ..AgentFilter::default() };
     let mut rows = agents(&snapshot, caller.visitor.sight(&snapshot), &filter);
     rows.sort_by(|a, b| a.id.cmp(&b.id));
-    rows.retain(|row| query.cursor.as_ref().is_none_or(|cursor| row.id > *cursor));
+    rows.retain(|row| after.is_none_or(|after| row.id > after.to_string()));
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());

@@ -1,11 +1,11 @@
 //! `/api/v1/incidents`.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::answer::{Asking, List, checked_limit};
+use super::answer::{Asking, List, Named, checked_limit};
 use super::{Caller, Problem};
 use crate::store::StoreError;
 use crate::view::{AffectedRow, IncidentRow, StoryLine};
@@ -17,12 +17,15 @@ use crate::web::{WebState, incidents};
 pub(super) struct IncidentsQuery {
     /// `open` (default) or `all`.
     #[serde(default)]
+    #[param(nullable = false, example = "all")]
     state: Option<String>,
     /// Cursor from the page before.
     #[serde(default)]
-    cursor: Option<u64>,
+    #[param(nullable = false, minimum = 0)]
+    cursor: Option<i64>,
     /// Rows to return, 1 to 1000.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000, nullable = false, example = 20)]
     limit: Option<usize>,
 }
 
@@ -38,10 +41,10 @@ pub(super) struct IncidentAnswer {
     story: Vec<StoryLine>,
 }
 
-/// Lists incidents, open ones first, newest first.
+/// Lists incidents, newest first: in an order that holds still while some of them end.
 #[utoipa::path(get, path = "/api/v1/incidents", params(IncidentsQuery), tag = "incidents",
-    responses((status = 200, body = List<IncidentRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 503, body = Problem)))]
+    responses((status = 200, body = List<IncidentRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem),
+    (status = 503, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<IncidentsQuery>) -> Result<Response, Problem> {
     let limit = checked_limit(query.limit)?;
     let only_open = match query.state.as_deref() {
@@ -50,17 +53,21 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
         Some(other) => return Err(Problem::invalid("state", format!("`{other}` is neither open nor all"))),
     };
     let snapshot = web.snapshot();
-    let most = u32::try_from(limit).unwrap_or(u32::MAX);
-    let rows = incidents::list(&web, &snapshot, caller.visitor.sight(&snapshot), only_open, query.cursor, most).map_err(|e| unread(&e))?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.to_string());
+    let before = query.cursor.map(u64::try_from).transpose().map_err(|_| Problem::cursor())?;
+    let sight = caller.visitor.sight(&snapshot);
+    // One more than asked for tells whether there is another page.
+    let mut rows = incidents::newest(&web, &snapshot, sight, only_open, before, limit + 1).map_err(|e| unread(&e))?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|row| row.id.to_string());
     Ok(caller.answer(&List { items: rows, next }))
 }
 
 /// Describes one incident.
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", params(("id" = u64, Path, description = "Number of the incident")), tag = "incidents",
-    responses((status = 200, body = IncidentAnswer), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem),
-    (status = 503, body = Problem)))]
-pub(super) async fn one(State(web): State<WebState>, caller: Caller, Path(id): Path<String>) -> Result<Response, Problem> {
+    responses((status = 200, body = IncidentAnswer), (status = 304), (status = 401, response = Problem), (status = 404, response = Problem),
+    (status = 503, response = Problem)))]
+pub(super) async fn one(State(web): State<WebState>, caller: Caller, Named(id): Named) -> Result<Response, Problem> {
     let missing = || Problem::not_found(format!("there is no incident `{id}`"));
     let number: u64 = id.parse().map_err(|_| missing())?;
     let snapshot = web.snapshot();

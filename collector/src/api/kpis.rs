@@ -19,25 +19,31 @@ use crate::web::figures::{Question, figures};
 pub(super) struct KpisQuery {
     /// Id of the KPI, also with a version, such as `sla_pass_share@1`; all of them if not given.
     #[serde(default)]
+    #[param(nullable = false, example = "connected_share_now")]
     id: Option<String>,
     /// Code of a region; every region level above the village if not given.
     #[serde(default)]
+    #[param(nullable = false)]
     region: Option<String>,
     /// `now` (default), `24h`, `1405`, `1405-q3`, `1405-08`, `1405-08-30` or `1405-08-30w`.
     #[serde(default)]
+    #[param(nullable = false, example = "24h")]
     period: Option<String>,
     /// `village` (default), `household` or `population`.
     #[serde(default)]
+    #[param(nullable = false, example = "household")]
     weight: Option<String>,
     /// Break down by `region` (the region's children), `band`, `operator`, `technology`, `site_kind`, `cause`, `service`,
     /// `network`, `cohort`, `responsible` or `kpi`; figures without that breakdown are left out.
     #[serde(default)]
+    #[param(nullable = false, example = "region")]
     by: Option<String>,
 }
 
 /// Lists figures with their bounds, numerator, denominator and definition.
 #[utoipa::path(get, path = "/api/v1/kpis", params(KpisQuery), tag = "kpis",
-    responses((status = 200, body = List<FigureView>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = List<FigureView>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem), (status = 404, response = Problem),
+    (status = 503, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<KpisQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let inventory = &snapshot.inventory;

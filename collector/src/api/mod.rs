@@ -10,6 +10,7 @@ mod agents;
 mod answer;
 mod incidents;
 mod kpis;
+mod metrics;
 mod problem;
 mod regions;
 mod services;
@@ -17,7 +18,7 @@ mod sites;
 
 use axum::Router;
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{any, get};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -26,12 +27,15 @@ use utoipa_axum::routes;
 pub use answer::Caller;
 pub use problem::Problem;
 
+use crate::telemetry::Telemetry;
 use crate::web::WebState;
 
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Rusta", description = "Coverage KPIs, sites, incidents and agents of village connectivity."),
     modifiers(&BearerTokens),
+    components(schemas(Problem), responses(Problem)),
+    security(("token" = [])),
 )]
 struct Description;
 
@@ -44,8 +48,10 @@ impl utoipa::Modify for BearerTokens {
     }
 }
 
-/// Builds the routes of the API.
-pub fn routes() -> Router<WebState> {
+/// Builds the routes of the API, and `/metrics` over what the collector counts.
+pub fn routes(telemetry: &Telemetry) -> Router<WebState> {
+    let metrics = metrics::Metrics::new(telemetry.clone());
+    let scrape = move |web, caller, query| metrics.clone().scrape(web, caller, query);
     let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(kpis::list))
         .routes(routes!(kpis::definitions))
@@ -58,7 +64,11 @@ pub fn routes() -> Router<WebState> {
         .routes(routes!(agents::list))
         .routes(routes!(services::list))
         .split_for_parts();
-    routes.route("/openapi.json", get(move || async move { axum::Json(description).into_response() })).route("/api/{*rest}", get(nothing))
+    routes
+        .route("/metrics", get(scrape))
+        .route("/openapi.json", get(move || async move { axum::Json(description).into_response() }))
+        .method_not_allowed_fallback(async || Problem::wrong_method())
+        .route("/api/{*rest}", any(nothing))
 }
 
 async fn nothing() -> Problem {

@@ -4,10 +4,11 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{ToResponse, ToSchema};
 
 /// A problem.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, ToSchema, ToResponse)]
+#[response(description = "What is wrong, and how to mend it (RFC 9457)", content_type = "application/problem+json")]
 pub struct Problem {
     /// Names the kind of problem; stable.
     #[serde(rename = "type")]
@@ -38,6 +39,17 @@ impl Problem {
     pub fn invalid(parameter: &'static str, detail: impl Into<String>) -> Self {
         let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid-parameter", "invalid parameter", detail);
         Problem { parameter: Some(parameter), ..problem }
+    }
+
+    /// A cursor is not one of this list, or what it stood at is gone.
+    pub fn cursor() -> Self {
+        Problem::invalid("cursor", "this is no cursor of this list; begin again without it")
+    }
+
+    /// The address is there, and not for this method.
+    pub fn wrong_method() -> Self {
+        let detail = "this address does not take the method; the `Allow` header lists those it takes";
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "method not allowed", detail)
     }
 
     /// The caller did not say who they are, or is not who they say.

@@ -17,21 +17,26 @@ use crate::web::WebState;
 pub(super) struct RegionsQuery {
     /// Code of a region; those directly inside it.
     #[serde(default)]
+    #[param(nullable = false)]
     parent: Option<String>,
     /// Level: province, county, district, rural_district, city or village.
     #[serde(default)]
+    #[param(nullable = false, example = "county")]
     kind: Option<String>,
     /// Cursor from the page before.
     #[serde(default)]
+    #[param(nullable = false)]
     cursor: Option<String>,
     /// Rows to return, 1 to 1000.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000, nullable = false, example = 20)]
     limit: Option<usize>,
 }
 
 /// Lists regions with what they contain, by state.
 #[utoipa::path(get, path = "/api/v1/regions", params(RegionsQuery), tag = "regions",
-    responses((status = 200, body = List<RegionRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+    responses((status = 200, body = List<RegionRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem),
+    (status = 404, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<RegionsQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let inventory = &snapshot.inventory;
@@ -44,7 +49,7 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
     });
     let parent = parent.transpose()?;
     let limit = checked_limit(query.limit)?;
-    let after = query.cursor.as_deref().and_then(|code| inventory.region_by_code(code));
+    let after = query.cursor.as_deref().map(|code| inventory.region_by_code(code).ok_or_else(Problem::cursor)).transpose()?;
     let tally = Tally::of(&snapshot);
     let mut matching = (0..)
         .map(RegionId)

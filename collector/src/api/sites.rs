@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::answer::{Asking, List, checked_limit};
+use super::answer::{Asking, List, Named, checked_limit};
 use super::{Caller, Problem};
 use crate::persian::Window;
 use crate::view::{SiteDetail, SitePast, SiteRow, site_detail};
@@ -15,14 +15,14 @@ use crate::web::{SitesQuery, WebState, site_past};
 
 /// Lists sites.
 #[utoipa::path(get, path = "/api/v1/sites", params(SitesQuery), tag = "sites",
-    responses((status = 200, body = List<SiteRow>), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem)))]
+    responses((status = 200, body = List<SiteRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<SitesQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let limit = checked_limit(query.limit)?;
     let filter = query.filter(&snapshot).map_err(|(parameter, fault)| Problem::invalid(parameter, fault))?;
     let cursor = Some(query.cursor.as_str()).filter(|cursor| !cursor.is_empty());
-    if let Some(cursor) = cursor.filter(|code| snapshot.inventory.site_by_code(code).is_none()) {
-        return Err(Problem::invalid("cursor", format!("`{cursor}` is no cursor of this list; begin again without it")));
+    if cursor.is_some_and(|code| snapshot.inventory.site_by_code(code).is_none()) {
+        return Err(Problem::cursor());
     }
     let slice = crate::view::sites(&snapshot, caller.visitor.sight(&snapshot), &filter, cursor, limit);
     Ok(caller.answer(&List { items: slice.items, next: slice.next }))
@@ -30,8 +30,8 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
 
 /// Describes one site with its links, targets and agent.
 #[utoipa::path(get, path = "/api/v1/sites/{code}", params(("code" = String, Path, description = "Code of the site")), tag = "sites",
-    responses((status = 200, body = SiteDetail), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub(super) async fn one(State(web): State<WebState>, caller: Caller, Path(code): Path<String>) -> Result<Response, Problem> {
+    responses((status = 200, body = SiteDetail), (status = 304), (status = 401, response = Problem), (status = 404, response = Problem)))]
+pub(super) async fn one(State(web): State<WebState>, caller: Caller, Named(code): Named) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let found = site_detail(&snapshot, caller.visitor.sight(&snapshot), &code);
     let detail = found.ok_or_else(|| Problem::not_found(format!("there is no site `{code}`")))?;
@@ -44,17 +44,18 @@ pub(super) async fn one(State(web): State<WebState>, caller: Caller, Path(code):
 pub(super) struct SeriesQuery {
     /// Hours before now, 1 to 8784 (a leap year); 24 if not given.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 8784, nullable = false, example = 48)]
     hours: Option<u64>,
 }
 
 /// Lists a site's states, outages and round trips over the last hours.
 #[utoipa::path(get, path = "/api/v1/sites/{code}/series", params(("code" = String, Path, description = "Code of the site"), SeriesQuery),
-    tag = "sites", responses((status = 200, body = SitePast), (status = 304), (status = 400, body = Problem), (status = 401, body = Problem),
-    (status = 404, body = Problem), (status = 503, body = Problem)))]
+    tag = "sites", responses((status = 200, body = SitePast), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem),
+    (status = 404, response = Problem), (status = 503, response = Problem)))]
 pub(super) async fn series(
     State(web): State<WebState>,
     caller: Caller,
-    Path(code): Path<String>,
+    Named(code): Named,
     Asking(query): Asking<SeriesQuery>,
 ) -> Result<Response, Problem> {
     let hours = query.hours.unwrap_or(24);

@@ -109,6 +109,19 @@ pub fn incidents(db: &Connection, only_open: bool, before: Option<u64>, most: u3
     Ok(query.query_map(params![only_open, before, most], read)?.collect::<Result<_, _>>()?)
 }
 
+/// Lists incidents, newest first, whether open or not: an order that holds still while some of them end.
+///
+/// # Errors
+/// What SQLite says.
+pub fn newest_incidents(db: &Connection, only_open: bool, before: Option<u64>, most: u32) -> Result<Vec<IncidentView>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM incidents WHERE (?1 = 0 OR resolved_at IS NULL) AND id < ?2 AND merged_into IS NULL ORDER BY id DESC LIMIT ?3"
+    );
+    let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
+    let mut query = db.prepare_cached(&sql)?;
+    Ok(query.query_map(params![only_open, before, most], read)?.collect::<Result<_, _>>()?)
+}
+
 /// Reads one incident with its affected links, its story, and what was sent about it.
 ///
 /// # Errors

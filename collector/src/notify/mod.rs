@@ -37,7 +37,7 @@ mod channel_tests;
 pub use case::{Case, CaseKey};
 pub use delivery::{Delivery, deliver_due};
 pub use desk::{Call, Decision, Desk, Kind, Verdict, Work};
-pub use incidents::{Affected, IncidentView, Timeline, incident, incidents, stored};
+pub use incidents::{Affected, IncidentView, Timeline, incident, incidents, newest_incidents, stored};
 pub use keep::{Kept, keep, load};
 pub use message::{Letter, Message, SiteLine};
 pub use outbox::{Outbox, Queued};

@@ -3,10 +3,13 @@
 use std::io::BufRead;
 
 use clap::{Args, Subcommand};
+use rusta_wire::UnixMs;
 
-use super::{NewUser, People, PeopleError, Role};
+use super::{NewToken, NewUser, People, PeopleError, Role};
 use crate::cli::{Failure, Place};
 use crate::clock;
+use crate::inventory::Versions;
+use crate::store::Store;
 
 /// Adds, lists and removes people.
 #[derive(Debug, Args)]
@@ -35,6 +38,34 @@ enum Action {
         /// Login name.
         name: String,
     },
+    /// Tokens for machines that read the API or /metrics.
+    #[command(subcommand)]
+    Token(TokenAction),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenAction {
+    /// Create a token and print it; it is shown this once.
+    Add {
+        /// What it is for.
+        label: String,
+        /// What its bearer may do; machines that only read are viewers.
+        #[arg(long, value_parser = parse_role, default_value = "viewer")]
+        role: Role,
+        /// Code of the region its bearer sees; without it everything.
+        #[arg(long, value_name = "CODE")]
+        region: Option<String>,
+        /// When it ends, such as 2027-03-20T00:00:00+03:30; never if not given.
+        #[arg(long, value_name = "TIME")]
+        until: Option<jiff::Timestamp>,
+    },
+    /// List the tokens, without their secrets.
+    List,
+    /// Revoke a token at once.
+    Revoke {
+        /// Its number.
+        id: i64,
+    },
 }
 
 /// Runs the command.
@@ -42,10 +73,12 @@ enum Action {
 /// # Errors
 /// [`Failure::Usage`] for what the person can mend, [`Failure::Failed`] for the database.
 pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
-    let people = People::new(place.store()?);
+    let store = place.store()?;
+    let people = People::new(store.clone());
     let now = clock::now();
     match &args.action {
         Action::Add { name, role, region } => {
+            check_region(&store, region.as_deref())?;
             let user = NewUser { name: name.clone(), password: read_password()?, role: *role, region: region.clone() };
             people.add_user(&user, "cli", now).map_err(explain)?;
             println!("added {name} as {role} of {}", region.as_deref().unwrap_or("everything"));
@@ -59,8 +92,38 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
             people.remove_user(name, "cli", now).map_err(explain)?;
             println!("removed {name}");
         }
+        Action::Token(TokenAction::Add { label, role, region, until }) => {
+            check_region(&store, region.as_deref())?;
+            let expires_at = until.map(|until| UnixMs(until.as_millisecond()));
+            let token = NewToken { label: label.clone(), role: *role, region: region.clone(), expires_at };
+            println!("{}", people.add_token(&token, "cli", now).map_err(explain)?);
+        }
+        Action::Token(TokenAction::List) => {
+            for token in people.tokens()? {
+                let state = match (token.revoked_at, token.expires_at) {
+                    (Some(_), _) => "revoked",
+                    (None, Some(end)) if end <= now => "expired",
+                    _ => "live",
+                };
+                println!("{}\t{}\t{}\t{}\t{state}", token.id, token.label, token.role, token.region.as_deref().unwrap_or("everything"));
+            }
+        }
+        Action::Token(TokenAction::Revoke { id }) => {
+            people.revoke_token(*id, "cli", now).map_err(explain)?;
+            println!("revoked {id}");
+        }
     }
     Ok(())
+}
+
+/// Checks that a scope names a region there is: a code that is nowhere shows nothing, which is no scope anybody means.
+fn check_region(store: &Store, code: Option<&str>) -> Result<(), Failure> {
+    let Some(code) = code else { return Ok(()) };
+    let versions = Versions::load(store).map_err(anyhow::Error::from)?;
+    match versions.last().region_by_code(code) {
+        Some(_) => Ok(()),
+        None => Err(Failure::Usage(format!("there is no region `{code}`"))),
+    }
 }
 
 fn parse_role(word: &str) -> Result<Role, String> {

@@ -47,6 +47,42 @@ pub fn list(
     })
 }
 
+/// Lists at most `most` incidents that touch what somebody sees, newest first, older than `before` if given.
+///
+/// # Errors
+/// A failing database.
+pub fn newest(
+    web: &WebState,
+    snapshot: &Snapshot,
+    sight: Sight,
+    only_open: bool,
+    mut before: Option<u64>,
+    most: usize,
+) -> Result<Vec<IncidentRow>, StoreError> {
+    web.store.read(|db| {
+        let mut visible = Vec::new();
+        loop {
+            let rows = notify::newest_incidents(db, only_open, before, AT_ONCE)?;
+            before = rows.last().map(|row| row.id);
+            let is_last = rows.len() < AT_ONCE as usize;
+            for row in rows {
+                if sight == Sight::Everything || touches(db, snapshot, sight, row.id)? {
+                    visible.push(IncidentRow::from(row));
+                }
+                if visible.len() == most {
+                    return Ok(visible);
+                }
+            }
+            if is_last {
+                return Ok(visible);
+            }
+        }
+    })
+}
+
+/// Incidents read at a time, before those out of sight are left out.
+const AT_ONCE: u32 = 500;
+
 /// Reads one incident; `None` if there is none, or it touches nothing somebody sees.
 ///
 /// # Errors

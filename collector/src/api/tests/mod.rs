@@ -1,6 +1,7 @@
 //! The router as a whole, over a generated province in a made-up but fixed state.
 
 mod kpis;
+mod machines;
 mod pages;
 mod scope;
 mod stage;
@@ -13,7 +14,7 @@ use tower::ServiceExt;
 
 /// Pages and API as the collector serves them.
 pub fn routed(web: crate::web::WebState) -> Router {
-    crate::web::router(web, super::routes())
+    crate::web::router(web, super::routes(&crate::telemetry::Telemetry::default()))
 }
 
 /// An answer, read to its end.

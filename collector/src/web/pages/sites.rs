@@ -76,6 +76,7 @@ pub struct SitesQuery {
     pub cursor: String,
     /// Rows to return, 1 to 1000.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 1000, nullable = false, example = 20)]
     pub limit: Option<usize>,
 }
 
