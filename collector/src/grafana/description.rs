@@ -70,11 +70,66 @@ const fn kpi(field: &'static str, filters: &'static [(&'static str, Filter)]) ->
     Query { measurement: "kpi", field, fold: Fold::Mean, by: &[], filters }
 }
 
-const CONNECTED_NOW: &[(&str, Filter)] =
-    &[("kpi", Filter::Is("connected_share_now")), ("region", Filter::Chosen), ("weight", Filter::Is("village"))];
+/// The share of connected villages at this moment, of the region a variable names.
+const fn connected(variable: Filter) -> [(&'static str, Filter); 4] {
+    [("kpi", Filter::Is("connected_share_now")), ("region", variable), ("period", Filter::Is("now")), ("weight", Filter::Is("village"))]
+}
+
+const CONNECTED_PROVINCE: &[(&str, Filter)] = &connected(Filter::ChosenAs("province"));
+const CONNECTED_COUNTY: &[(&str, Filter)] = &connected(Filter::ChosenAs("county"));
+
+const ONE_KPI: &[(&str, Filter)] =
+    &[("kpi", Filter::Chosen), ("region", Filter::Chosen), ("period", Filter::Chosen), ("weight", Filter::Chosen)];
 
 const PER_SITE: Fold = Fold::SumOfLast(&["site"]);
 const PER_AGENT: Fold = Fold::SumOfLast(&["agent"]);
+
+/// A rule for those who alert in Grafana.
+#[derive(Debug, Clone, Copy)]
+pub struct Alert {
+    /// Part of its uid.
+    pub name: &'static str,
+    /// Persian and English title.
+    pub title: (&'static str, &'static str),
+    /// What it asks.
+    pub query: Query,
+    /// Fires above this.
+    pub above: f64,
+    /// For how long, as Grafana writes it.
+    pub lasting: &'static str,
+}
+
+/// The alert rules of a pack. Each asks for something written every minute, so that silence fires too.
+pub const ALERTS: &[Alert] = &[
+    Alert {
+        name: "sites-down",
+        title: ("بیش از ۵٪ سایت‌ها قطع", "more than 5 % of sites down"),
+        query: site_flag("down", Fold::Mean, &["province"], &[]),
+        above: 0.05,
+        lasting: "10m",
+    },
+    Alert {
+        name: "sites-unknown",
+        title: ("بیش از ۱۰٪ سایت‌ها نامشخص", "more than 10 % of sites unknown"),
+        query: site_flag("unknown", Fold::Mean, &["province"], &[]),
+        above: 0.10,
+        lasting: "15m",
+    },
+    Alert {
+        name: "agents-silent",
+        title: ("بیش از ۱۰٪ عامل‌ها خاموش", "more than 10 % of agents silent"),
+        query: agent("silent", Fold::Mean, &["province"], &[]),
+        above: 0.10,
+        lasting: "15m",
+    },
+    Alert {
+        name: "backlog",
+        title: ("صف ارسال یک عامل بیش از ۱۰۰۰", "a spool above 1,000 frames"),
+        query: agent("spool_frames", Fold::Max, &["province"], &[]),
+        above: 1_000.0,
+        lasting: "30m",
+    },
+];
 
 /// Every dashboard of a pack.
 pub const DASHBOARDS: &[Dashboard] = &[
@@ -125,6 +180,17 @@ pub const DASHBOARDS: &[Dashboard] = &[
                 unit: "short",
                 width: 4,
                 queries: &[("silent", agent("silent", PER_AGENT, &[], PROVINCE))],
+            },
+            Panel {
+                title: ("سهم روستاهای متصل با کران‌ها", "Connected villages with bounds"),
+                draw: Draw::Lines,
+                unit: "percentunit",
+                width: 24,
+                queries: &[
+                    ("value", kpi("value", CONNECTED_PROVINCE)),
+                    ("lo", kpi("lo", CONNECTED_PROVINCE)),
+                    ("hi", kpi("hi", CONNECTED_PROVINCE)),
+                ],
             },
             Panel {
                 title: ("سهم سایت‌ها در هر حالت", "Share of sites by state"),
@@ -186,6 +252,17 @@ pub const DASHBOARDS: &[Dashboard] = &[
                 queries: &[("unknown", site_flag("unknown", PER_SITE, &[], COUNTY))],
             },
             Panel {
+                title: ("سهم روستاهای متصل با کران‌ها", "Connected villages with bounds"),
+                draw: Draw::Lines,
+                unit: "percentunit",
+                width: 12,
+                queries: &[
+                    ("value", kpi("value", CONNECTED_COUNTY)),
+                    ("lo", kpi("lo", CONNECTED_COUNTY)),
+                    ("hi", kpi("hi", CONNECTED_COUNTY)),
+                ],
+            },
+            Panel {
                 title: ("سهم برقرار به تفکیک نوع سایت", "Share up by site kind"),
                 draw: Draw::Lines,
                 unit: "percentunit",
@@ -210,30 +287,30 @@ pub const DASHBOARDS: &[Dashboard] = &[
     },
     Dashboard {
         name: "kpi",
-        title: ("شاخص اتصال", "Connected share"),
-        variables: &["region"],
+        title: ("شاخص‌ها", "KPIs"),
+        variables: &["kpi", "region", "period", "weight"],
         variables_from: ("kpi", "known_ratio"),
         panels: &[
             Panel {
-                title: ("سهم روستاهای متصل با کران‌ها", "Connected villages with bounds"),
+                title: ("مقدار با کران‌ها", "Value with bounds"),
                 draw: Draw::Lines,
-                unit: "percentunit",
+                unit: "none",
                 width: 24,
-                queries: &[("value", kpi("value", CONNECTED_NOW)), ("lo", kpi("lo", CONNECTED_NOW)), ("hi", kpi("hi", CONNECTED_NOW))],
+                queries: &[("value", kpi("value", ONE_KPI)), ("lo", kpi("lo", ONE_KPI)), ("hi", kpi("hi", ONE_KPI))],
             },
             Panel {
                 title: ("نسبت دانسته", "Known ratio"),
                 draw: Draw::Lines,
                 unit: "percentunit",
                 width: 12,
-                queries: &[("known", kpi("known_ratio", CONNECTED_NOW))],
+                queries: &[("known", kpi("known_ratio", ONE_KPI))],
             },
             Panel {
                 title: ("صورت و مخرج", "Numerator and denominator"),
                 draw: Draw::Lines,
                 unit: "short",
                 width: 12,
-                queries: &[("numerator", kpi("numerator", CONNECTED_NOW)), ("denominator", kpi("denominator", CONNECTED_NOW))],
+                queries: &[("numerator", kpi("numerator", ONE_KPI)), ("denominator", kpi("denominator", ONE_KPI))],
             },
         ],
     },

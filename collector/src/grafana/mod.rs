@@ -10,10 +10,12 @@ mod provisioning;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-pub use description::{DASHBOARDS, Dashboard, Draw, Panel};
+pub use description::{ALERTS, Alert, DASHBOARDS, Dashboard, Draw, Panel};
 pub use query::Lang;
+
+use crate::sink::schema;
 
 /// Height of a panel in grid units; a row of numbers is half as high.
 const PANEL_HEIGHT: u8 = 9;
@@ -39,7 +41,7 @@ impl Export {
     }
 }
 
-/// Writes a pack into `dir`: `dashboards/*.json` and `provisioning/`.
+/// Writes a pack into `dir`: `dashboards/*.json`, `provisioning/`, and what all of it asks for in `schema.md`.
 ///
 /// # Errors
 /// A file that cannot be written; those before it are complete.
@@ -48,6 +50,7 @@ pub fn export(lang: Lang, dir: &Path) -> std::io::Result<()> {
         let text = serde_json::to_string_pretty(&render(dashboard, lang)).map_err(std::io::Error::other)?;
         write(&dir.join("dashboards").join(format!("{}.json", dashboard.name)), &(text + "\n"))?;
     }
+    write(&dir.join("schema.md"), &schema::document())?;
     for (path, text) in provisioning::files(lang) {
         write(&dir.join("provisioning").join(path), &text)?;
     }
@@ -60,6 +63,9 @@ fn write(path: &Path, text: &str) -> std::io::Result<()> {
     }
     std::fs::write(path, text)
 }
+
+/// Variables of which several may be chosen at once. Of a site, a region or a KPI there is one at a time.
+const PLACES: [&str; 2] = ["province", "county"];
 
 /// Returns the data source of a pack as dashboards name it.
 pub(crate) fn data_source(lang: Lang) -> Value {
@@ -84,24 +90,40 @@ pub fn render(dashboard: &Dashboard, lang: Lang) -> Value {
         "weekStart": "saturday",
         "refresh": "1m",
         "time": {"from": "now-24h", "to": "now"},
-        "annotations": {"list": [down_annotation(dashboard, lang)]},
+        "annotations": {"list": outages(dashboard, lang).map(|target| annotation(lang, &target)).into_iter().collect::<Vec<_>>()},
         "templating": {"list": variables(dashboard, lang)},
         "links": links(dashboard, lang),
         "panels": panels(dashboard, lang),
     })
 }
 
-/// Marks the minutes in which more than one site in twenty was down.
-fn down_annotation(dashboard: &Dashboard, lang: Lang) -> Value {
+/// Asks for the beginnings of outages: of a site's links on its dashboard, of more than one site in twenty elsewhere; `None`
+/// where outages explain nothing.
+pub fn outages(dashboard: &Dashboard, lang: Lang) -> Option<String> {
+    let place = ["site", "county", "province"].into_iter().find(|tag| dashboard.variables.contains(tag))?;
+    let query = match (lang, place) {
+        (Lang::InfluxQl, "site") => {
+            r#"SELECT "begun" FROM (SELECT difference("down") AS "begun" FROM "link_state" WHERE "site" =~ /^$site$/ AND $timeFilter GROUP BY "link") WHERE "begun" > 0"#.to_owned()
+        }
+        (Lang::PromQl, "site") => r#"link_state_down{site=~"$site"} > 0 unless link_state_down{site=~"$site"} offset 1m > 0"#.to_owned(),
+        (Lang::InfluxQl, _) => format!(
+            r#"SELECT "begun" FROM (SELECT difference("wide") AS "begun" FROM (SELECT floor(mean("down") * 20) AS "wide" FROM "site_state" WHERE "{place}" =~ /^${place}$/ AND $timeFilter GROUP BY time(1m))) WHERE "begun" > 0"#
+        ),
+        (Lang::PromQl, _) => {
+            let share = format!(r#"avg(site_state_down{{{place}=~"${place}"}}"#);
+            format!("{share}) > 0.05 unless {share} offset 1m) > 0.05")
+        }
+    };
+    Some(query)
+}
+
+fn annotation(lang: Lang, query: &str) -> Value {
     let target = match lang {
-        Lang::InfluxQl => json!({
-            "query": r#"SELECT "share" FROM (SELECT mean("down") AS "share" FROM "site_state" WHERE $timeFilter GROUP BY time(1m)) WHERE "share" > 0.05"#,
-            "rawQuery": true, "refId": "A",
-        }),
-        Lang::PromQl => json!({"expr": "avg(site_state_down) > 0.05", "refId": "A"}),
+        Lang::InfluxQl => json!({"query": query, "rawQuery": true, "refId": "A", "textColumn": "begun", "tagsColumn": "link"}),
+        Lang::PromQl => json!({"expr": query, "refId": "A", "step": "60s", "titleFormat": "{{site}} {{link}}"}),
     };
     json!({
-        "name": "قطعی گسترده · wide outage", "enable": dashboard.name == "province", "iconColor": "red", "hide": false,
+        "name": "آغاز قطعی · outage begins", "enable": true, "iconColor": "red", "hide": false,
         "datasource": data_source(lang), "target": target,
     })
 }
@@ -118,7 +140,7 @@ fn variables(dashboard: &Dashboard, lang: Lang) -> Vec<Value> {
             };
             json!({
                 "name": tag, "label": tag, "type": "query", "query": query, "datasource": data_source(lang), "refresh": 2, "sort": 1,
-                "includeAll": *tag != "site" && *tag != "region", "multi": *tag != "site" && *tag != "region", "hide": 0,
+                "includeAll": PLACES.contains(tag), "multi": PLACES.contains(tag), "hide": 0,
             })
         })
         .collect();
@@ -132,9 +154,10 @@ fn variables(dashboard: &Dashboard, lang: Lang) -> Vec<Value> {
 fn links(dashboard: &Dashboard, lang: Lang) -> Value {
     let page = match dashboard.name {
         "site" => "${rusta}/sites/${site}",
+        "region" => "${rusta}/regions/${county}",
+        "kpi" => "${rusta}/kpis?region=${region}",
         "agents" => "${rusta}/agents",
         "services" => "${rusta}/services",
-        "kpi" => "${rusta}/kpis",
         _ => "${rusta}/",
     };
     json!([
@@ -168,14 +191,38 @@ fn render_panel(id: u32, panel: &Panel, lang: Lang, grid: Value) -> Value {
     };
     let mut rendered = json!({
         "id": id, "type": kind, "title": format!("{fa} · {en}"), "gridPos": grid, "datasource": data_source(lang),
-        "fieldConfig": {"defaults": {"unit": panel.unit}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": panel.unit, "links": ways_on(panel, lang)}, "overrides": []},
         "options": options(panel.draw),
         "targets": targets(panel, lang),
     });
     if panel.draw == Draw::Map {
-        rendered["transformations"] = json!([{"id": "joinByField", "options": {"byField": "site", "mode": "outer"}}]);
+        // One row a site, with its columns named as the map asks for them.
+        let columns: Map<String, Value> =
+            ('A'..='Z').zip(panel.queries).map(|(id, (legend, _))| (format!("Value #{id}"), json!(legend))).collect();
+        rendered["transformations"] = json!([
+            {"id": "joinByField", "options": {"byField": "site", "mode": "outer"}},
+            {"id": "organize", "options": {"renameByName": columns}},
+        ]);
     }
     rendered
+}
+
+/// Links from what a panel shows one by one, a site or a county, to its dashboard and to our own page.
+fn ways_on(panel: &Panel, lang: Lang) -> Vec<Value> {
+    let by = panel.queries.iter().flat_map(|(_, query)| query.by.iter());
+    let known = [("site", "site", "sites"), ("county", "region", "regions")];
+    let found = known.into_iter().find(|(tag, ..)| by.clone().any(|by| by == tag));
+    let links = found.map(|(tag, dashboard, page)| {
+        let code = match panel.draw {
+            Draw::Table | Draw::Map => format!("${{__data.fields.{tag}}}"),
+            Draw::Lines | Draw::Number => format!("${{__field.labels.{tag}}}"),
+        };
+        [
+            json!({"title": "داشبورد · dashboard", "url": format!("/d/rusta-{}-{dashboard}?var-{tag}={code}&${{__url_time_range}}", lang.as_str())}),
+            json!({"title": "صفحهٔ روستا · our page", "url": format!("${{rusta}}/{page}/{code}"), "targetBlank": true}),
+        ]
+    });
+    links.into_iter().flatten().collect()
 }
 
 fn options(draw: Draw) -> Value {

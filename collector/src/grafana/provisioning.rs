@@ -1,6 +1,7 @@
 //! Provisioning files of a pack: data source, dashboard provider, alert rules for those who alert in Grafana.
 
-use super::query::{Fold, Lang, Query};
+use super::description::{ALERTS, Alert};
+use super::query::Lang;
 
 /// Returns relative path and text of each file.
 pub(super) fn files(lang: Lang) -> Vec<(&'static str, String)> {
@@ -54,28 +55,30 @@ datasources:
     }
 }
 
-/// One in twenty sites down for ten minutes, and nothing written for ten minutes.
+/// Writes the rules. What they ask for is written every minute, so no data is an alarm of its own.
 fn alerting(lang: Lang) -> String {
-    let share = Query { measurement: "site_state", field: "down", fold: Fold::Mean, by: &["province"], filters: &[] }.text(lang);
+    let mut text = String::from("apiVersion: 1\ngroups:\n  - orgId: 1\n    name: rusta\n    folder: Rusta\n    interval: 1m\n    rules:\n");
+    for alert in ALERTS {
+        text += &rule(alert, lang);
+    }
+    text
+}
+
+fn rule(alert: &Alert, lang: Lang) -> String {
+    // Grafana's interval variable has no meaning in a rule.
+    let query = alert.query.text(lang).replace("$__interval", "1m");
     let (uid, model) = match lang {
         Lang::InfluxQl => {
-            ("rusta-influxql", format!("{{ refId: A, rawQuery: true, resultFormat: time_series, query: '{}' }}", share.replace('\'', "''")))
+            ("rusta-influxql", format!("{{ refId: A, rawQuery: true, resultFormat: time_series, query: '{}' }}", query.replace('\'', "''")))
         }
-        Lang::PromQl => ("rusta-promql", format!("{{ refId: A, instant: false, range: true, expr: '{share}' }}")),
+        Lang::PromQl => ("rusta-promql", format!("{{ refId: A, instant: false, range: true, expr: '{query}' }}")),
     };
+    let Alert { name, title: (fa, en), above, lasting, .. } = alert;
     format!(
-        "\
-apiVersion: 1
-groups:
-  - orgId: 1
-    name: rusta
-    folder: Rusta
-    interval: 1m
-    rules:
-      - uid: rusta-{lang}-sites-down
-        title: بیش از ۵٪ سایت‌ها قطع · more than 5 % of sites down
+        "      - uid: rusta-{lang}-{name}
+        title: '{fa} · {en}'
         condition: C
-        for: 10m
+        for: {lasting}
         noDataState: Alerting
         execErrState: Error
         data:
@@ -88,7 +91,7 @@ groups:
             model: {{ refId: B, type: reduce, expression: A, reducer: last }}
           - refId: C
             datasourceUid: __expr__
-            model: {{ refId: C, type: threshold, expression: B, conditions: [{{ evaluator: {{ type: gt, params: [0.05] }} }}] }}
+            model: {{ refId: C, type: threshold, expression: B, conditions: [{{ evaluator: {{ type: gt, params: [{above}] }} }}] }}
 ",
         lang = lang.as_str()
     )

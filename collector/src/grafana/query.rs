@@ -55,6 +55,19 @@ pub enum Filter {
     Is(&'static str),
     /// Matches the dashboard's variable of the tag's own name.
     Chosen,
+    /// Matches the dashboard's variable of this name: a county's KPIs have its code as their region.
+    ChosenAs(&'static str),
+}
+
+impl Filter {
+    /// Returns the dashboard's variable that a restriction on `tag` follows.
+    pub const fn variable(self, tag: &'static str) -> Option<&'static str> {
+        match self {
+            Filter::Is(_) => None,
+            Filter::Chosen => Some(tag),
+            Filter::ChosenAs(name) => Some(name),
+        }
+    }
 }
 
 /// A question to the database.
@@ -107,7 +120,8 @@ impl Query {
             }
             Fold::Last => {
                 let outer = if self.by.is_empty() { String::new() } else { format!(" GROUP BY {}", groups(self.by)) };
-                format!(r#"SELECT last("{field}") FROM "{measurement}" WHERE {condition}$timeFilter{outer}"#)
+                // Named, so that a map finds its columns.
+                format!(r#"SELECT last("{field}") AS "{field}" FROM "{measurement}" WHERE {condition}$timeFilter{outer}"#)
             }
         }
     }
@@ -128,17 +142,19 @@ impl Query {
     }
 }
 
-fn influx_condition(tag: &str, filter: Filter) -> String {
+fn influx_condition(tag: &'static str, filter: Filter) -> String {
     match filter {
         Filter::Is(word) => format!(r#""{tag}" = '{word}'"#),
         Filter::Chosen => format!(r#""{tag}" =~ /^${tag}$/"#),
+        Filter::ChosenAs(name) => format!(r#""{tag}" =~ /^${name}$/"#),
     }
 }
 
-fn prom_matcher(tag: &str, filter: Filter) -> String {
+fn prom_matcher(tag: &'static str, filter: Filter) -> String {
     match filter {
         Filter::Is(word) => format!(r#"{tag}="{word}""#),
         Filter::Chosen => format!(r#"{tag}=~"${tag}""#),
+        Filter::ChosenAs(name) => format!(r#"{tag}=~"${name}""#),
     }
 }
 

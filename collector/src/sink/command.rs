@@ -21,7 +21,7 @@ pub enum Command {
         #[arg(long, value_name = "TIME")]
         from: jiff::Timestamp,
     },
-    /// Show how far each sink has come and what it owes.
+    /// Show how far each sink has come, what it owes, and the newest lines its database will never take.
     Status,
 }
 
@@ -55,7 +55,10 @@ fn status(config: &Config) -> anyhow::Result<()> {
     for sink in &config.sinks {
         let queue = Queue::open(&memory_of(&config.data_dir, &sink.name))?;
         let position = queue.cursor()?.unwrap_or_default().0;
-        println!("{}: delivered up to {position}, dropped states {}", sink.name, queue.dropped()?);
+        println!("{}: delivered up to {position}, owed bodies {}, dropped states {}", sink.name, queue.owed()?, queue.dropped()?);
+        for (line, reason) in queue.poison()? {
+            println!("  set aside ({reason}): {line}");
+        }
     }
     Ok(())
 }

@@ -17,7 +17,8 @@ pub mod tail;
 mod command;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
@@ -25,8 +26,9 @@ use tokio::task::JoinHandle;
 
 use crate::config;
 use crate::engine::Snapshot;
-use crate::kpi::{Figure, Weight, connected_share_now};
+use crate::kpi::{Ask, Book, CATALOGUE, Figure, View, Weight, answer, connected_share_now};
 use crate::log::Log;
+use crate::persian::Period;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
 
@@ -67,10 +69,11 @@ fn start_one(parts: &Parts<'_>, sink: &config::Sink, stop: watch::Receiver<bool>
         states_every: sink.states_every,
     };
     let mut reader = Reader::open(parts.log.clone(), parts.store, parts.snapshots.clone())?;
-    let max_age = parts.config.thresholds.now_max_age;
+    let figures =
+        Figures { max_age: parts.config.thresholds.now_max_age, book: Book::new(parts.store.clone()), month_at: Mutex::new(None) };
     let source = Source {
         records: move |after, max| reader.read(after, max),
-        figures: move |snapshot: &Snapshot| figures(snapshot, max_age),
+        figures: move |snapshot: &Snapshot| figures.of(snapshot),
         head: parts.log.head(),
         snapshots: parts.snapshots.clone(),
     };
@@ -83,8 +86,36 @@ fn start_one(parts: &Parts<'_>, sink: &config::Sink, stop: watch::Receiver<bool>
     }))
 }
 
-fn figures(snapshot: &Snapshot, max_age: std::time::Duration) -> Vec<Figure> {
-    Weight::ALL.iter().flat_map(|weight| connected_share_now::figures(snapshot, *weight, max_age)).collect()
+/// How often the running month's figures are written: they move slowly, and all of them take a second of a province.
+const MONTH_EVERY_MS: i64 = 300_000;
+
+/// Computes the figures a sink writes.
+struct Figures {
+    max_age: Duration,
+    book: Book,
+    /// The five minutes the month was last written in.
+    month_at: Mutex<Option<i64>>,
+}
+
+impl Figures {
+    /// Returns the figures of now, and once in [`MONTH_EVERY_MS`] those of the running month.
+    fn of(&self, snapshot: &Snapshot) -> Vec<Figure> {
+        let mut figures: Vec<_> =
+            Weight::ALL.iter().flat_map(|weight| connected_share_now::figures(snapshot, *weight, self.max_age)).collect();
+        let slot = Some(snapshot.at.0.div_euclid(MONTH_EVERY_MS));
+        let mut written = self.month_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if *written == slot {
+            return figures;
+        }
+        match self.book.facts(Period::month_at(snapshot.at), View::AsWas, snapshot.at) {
+            Ok(facts) => {
+                figures.extend(CATALOGUE.iter().flat_map(|kpi| answer(kpi, &facts, Ask::default())));
+                *written = slot;
+            }
+            Err(error) => tracing::warn!(%error, "the month's facts cannot be read; its figures come with the next minute"),
+        }
+        figures
+    }
 }
 
 fn token(file: &Path) -> anyhow::Result<String> {

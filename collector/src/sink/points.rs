@@ -9,6 +9,7 @@ use super::schema::{
 use crate::engine::{AgentState, AgentView, LinkState, Record, SiteState, Snapshot};
 use crate::inventory::{Inventory, RegionKind, SiteId};
 use crate::kpi::Figure;
+use crate::persian::Period;
 
 /// Turns catalogue metrics into published fields; made once, because every value of every sample asks it.
 pub struct Fields(Vec<Option<Published>>);
@@ -109,12 +110,14 @@ fn write_sites(out: &mut String, snapshot: &Snapshot, at: UnixMs) {
     }
 }
 
-/// Appends a `kpi` line for each figure that is not broken down further. A figure without a number leaves `value` out and
+/// Appends a `kpi` line for each figure of now or of the running month that is not broken down further. A figure without a number leaves `value` out and
 /// keeps its bounds.
 pub fn write_kpis(out: &mut String, inventory: &Inventory, figures: &[Figure], at: UnixMs) {
     for figure in figures.iter().filter(|figure| figure.part.is_none()) {
         let Some(region) = inventory.region_by_code(&figure.region) else { continue };
-        let tags = [figure.id, figure.region.as_str(), inventory.region(region).kind.as_str(), figure.weight.as_str()];
+        let period = if figure.period == Period::Now { "now" } else { "month" };
+        let kind = inventory.region(region).kind.as_str();
+        let tags = [figure.id, figure.region.as_str(), kind, period, figure.weight.as_str()];
         let parts = [figure.value, figure.lo, figure.hi, figure.known_ratio, Some(figure.numerator), Some(figure.denominator)];
         let values = KPI_FIELDS.into_iter().zip(parts.map(|v| v.unwrap_or(f64::NAN)));
         write_line(out, "kpi", KPI_TAGS.into_iter().zip(tags), values, at);

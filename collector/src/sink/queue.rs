@@ -96,6 +96,14 @@ impl Queue {
             .optional()
     }
 
+    /// Returns how many bodies of state points wait.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn owed(&self) -> rusqlite::Result<i64> {
+        self.db.query_row("SELECT count(*) FROM owed", [], |row| row.get(0))
+    }
+
     /// Forgets state points that were delivered.
     ///
     /// # Errors
@@ -116,6 +124,15 @@ impl Queue {
         }
         transaction.execute("DELETE FROM poison WHERE id <= (SELECT max(id) FROM poison) - ?1", [POISON_LINES])?;
         transaction.commit()
+    }
+
+    /// Lists the newest lines set aside, each with the database's reason.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn poison(&self) -> rusqlite::Result<Vec<(String, String)>> {
+        let mut query = self.db.prepare("SELECT line, reason FROM poison ORDER BY id DESC LIMIT 20")?;
+        query.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
     }
 
     /// Returns how many state points ever fell off the end.

@@ -11,11 +11,14 @@
 //!                                                                          lat lon
 //! agent         province county site agent                                 reporting late silent buffered never_seen spool_frames
 //!                                                                          clock_skew_seconds lost_samples_total
-//! kpi           kpi region region_kind weight                              value lo hi known_ratio numerator denominator
+//! kpi           kpi region region_kind period weight                       value lo hi known_ratio numerator denominator
 //! ```
+//! A KPI's period is `now`, every minute, or `month`: the running month so far, every five minutes.
 //! State fields are 1 or 0, so a mean over sites is a share and no panel needs a join.
 
 use rusta_wire::Metric;
+
+use crate::engine::{AgentState, LinkState, SiteState};
 
 /// Tags of `probe`, in the order they are written.
 pub const PROBE_TAGS: [&str; 8] = ["province", "county", "site", "link", "network", "target", "rung", "probe"];
@@ -30,7 +33,7 @@ pub const AGENT_TAGS: [&str; 4] = ["province", "county", "site", "agent"];
 /// Fields of `agent` beside one flag per agent state.
 pub const AGENT_FIELDS: [&str; 3] = ["spool_frames", "clock_skew_seconds", "lost_samples_total"];
 /// Tags of `kpi`.
-pub const KPI_TAGS: [&str; 4] = ["kpi", "region", "region_kind", "weight"];
+pub const KPI_TAGS: [&str; 5] = ["kpi", "region", "region_kind", "period", "weight"];
 /// Fields of `kpi`.
 pub const KPI_FIELDS: [&str; 6] = ["value", "lo", "hi", "known_ratio", "numerator", "denominator"];
 
@@ -80,6 +83,35 @@ fn rename(name: &str, from: &str, to: &str) -> String {
         Some(stem) => format!("{stem}{to}"),
         None => name.replacen(&format!("{from}_"), &format!("{to}_"), 1),
     }
+}
+
+/// Says the schema in Markdown, with every field of the metric catalogue.
+pub fn document() -> String {
+    let words = |list: &[&str]| list.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+    let states = |list: Vec<&str>| words(&list);
+    let mut text = String::from(
+        "# What the sink writes\n\nFrozen: tags never change and a field keeps its type (float). Units are base units, ratios 0 to 1; a state field is 1 or 0,\n\
+         so that a mean over sites is a share. What is not known is an absent field, never 0.\n\n| measurement | how often | tags | fields |\n|---|---|---|---|\n",
+    );
+    let place = [states(SiteState::ALL.iter().map(|s| s.as_str()).collect()), words(&SITE_PLACE_FIELDS)].join(", ");
+    let agent = [states(AgentState::ALL.iter().map(|s| s.as_str()).collect()), words(&AGENT_FIELDS)].join(", ");
+    let rows = [
+        ("probe", "each round", words(&PROBE_TAGS), "`ok` and those below".to_owned()),
+        ("site_state", "each minute, every site", words(&SITE_STATE_TAGS), place),
+        ("link_state", "each minute, every link", words(&LINK_STATE_TAGS), states(LinkState::ALL.iter().map(|s| s.as_str()).collect())),
+        ("agent", "each minute, every agent", words(&AGENT_TAGS), agent),
+        ("kpi", "`period` now: each minute; month: every five", words(&KPI_TAGS), words(&KPI_FIELDS)),
+    ];
+    for (measurement, often, tags, fields) in rows {
+        text += &format!("| `{measurement}` | {often} | {tags} | {fields} |\n");
+    }
+    text += "\n## Fields of `probe`\n\nVictoriaMetrics and Prometheus know field `f` as `probe_f`. They keep a point that was sent twice twice, unless\n\
+             VictoriaMetrics runs with `-dedup.minScrapeInterval=1ms`; InfluxDB keeps it once.\n\n| field | meaning | standard |\n|---|---|---|\n";
+    for metric in Metric::ALL {
+        let info = metric.info();
+        text += &format!("| `{}` | {} | {} |\n", Published::of(*metric).name, info.meaning, info.standard);
+    }
+    text
 }
 
 #[cfg(test)]

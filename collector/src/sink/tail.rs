@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 use tokio::sync::watch;
@@ -48,6 +49,12 @@ pub struct Counters {
     pub set_aside: Counter,
     /// Deliveries that had to wait.
     pub postponed: Counter,
+    /// How far in the log everything was delivered.
+    pub position: Gauge,
+    /// Bodies of state points that wait on disk.
+    pub owed: Gauge,
+    /// State points that fell off the end of what may wait, ever.
+    pub dropped: Gauge,
 }
 
 impl Counters {
@@ -57,6 +64,9 @@ impl Counters {
         registry.register("rusta_sink_points_written", "Points a time-series database took", self.written.clone());
         registry.register("rusta_sink_points_set_aside", "Points a database will never take", self.set_aside.clone());
         registry.register("rusta_sink_deliveries_postponed", "Deliveries that had to wait for the database", self.postponed.clone());
+        registry.register("rusta_sink_position", "Record of the log up to which everything was delivered", self.position.clone());
+        registry.register("rusta_sink_bodies_owed", "Bodies of state points that wait on disk", self.owed.clone());
+        registry.register("rusta_sink_points_dropped", "State points that fell off the end of what may wait", self.dropped.clone());
     }
 }
 
@@ -64,7 +74,7 @@ impl Counters {
 pub struct Source<R, F> {
     /// Reads up to so many records after a position, oldest first, and says how far it looked; `None` at the end.
     pub records: R,
-    /// Computes the KPIs of now from a snapshot.
+    /// Computes the KPIs to write with a snapshot's states.
     pub figures: F,
     /// Follows the log's newest position.
     pub head: watch::Receiver<Position>,
@@ -75,7 +85,10 @@ pub struct Source<R, F> {
 /// A sink at work.
 pub struct Tail<R, F> {
     settings: Settings,
-    source: Source<R, F>,
+    records: R,
+    figures: Arc<F>,
+    head: watch::Receiver<Position>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
     queue: Queue,
     client: reqwest::Client,
     fields: Fields,
@@ -85,7 +98,7 @@ pub struct Tail<R, F> {
 
 impl<R, F> Tail<R, F>
 where
-    F: Fn(&Snapshot) -> Vec<Figure>,
+    F: Fn(&Snapshot) -> Vec<Figure> + Send + Sync + 'static,
     R: FnMut(Position, usize) -> anyhow::Result<Option<(Position, Vec<Record>)>>,
 {
     /// Opens the sink's memory.
@@ -95,7 +108,9 @@ where
     pub fn new(settings: Settings, source: Source<R, F>, counters: Counters) -> anyhow::Result<Self> {
         let queue = Queue::open(&settings.queue)?;
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?;
-        Ok(Tail { settings, source, queue, client, fields: Fields::new(), counters, pause: PAUSE.0 })
+        let Source { records, figures, head, snapshots } = source;
+        let figures = Arc::new(figures);
+        Ok(Tail { settings, records, figures, head, snapshots, queue, client, fields: Fields::new(), counters, pause: PAUSE.0 })
     }
 
     /// Works until `stop` says so. What is owed stays on disk.
@@ -107,20 +122,30 @@ where
         states.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut resume_at = Instant::now();
         loop {
-            tokio::select! {
+            let are_states_due = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return Ok(()),
-                _ = states.tick() => self.owe_states()?,
-                changed = self.source.head.changed() => changed?,
-                () = sleep_until(resume_at), if resume_at > Instant::now() => {}
+                _ = states.tick() => true,
+                changed = self.head.changed() => { changed?; false }
+                () = sleep_until(resume_at), if resume_at > Instant::now() => false,
+            };
+            if are_states_due {
+                self.owe_states().await?;
             }
-            if Instant::now() < resume_at {
-                continue;
+            if Instant::now() >= resume_at {
+                match self.deliver_all().await? {
+                    None => self.pause = PAUSE.0,
+                    Some(postponed) => resume_at = Instant::now() + self.next_pause(&postponed),
+                }
             }
-            match self.deliver_all().await? {
-                None => self.pause = PAUSE.0,
-                Some(postponed) => resume_at = Instant::now() + self.next_pause(&postponed),
-            }
+            self.show_queue()?;
         }
+    }
+
+    fn show_queue(&self) -> anyhow::Result<()> {
+        self.counters.position.set(i64::try_from(self.queue.cursor()?.unwrap_or_default().0).unwrap_or(i64::MAX));
+        self.counters.owed.set(self.queue.owed()?);
+        self.counters.dropped.set(self.queue.dropped()?);
+        Ok(())
     }
 
     fn next_pause(&mut self, postponed: &Postponed) -> Duration {
@@ -132,13 +157,16 @@ where
     }
 
     /// Dates the states of now to the start of their interval, so that a restart within it writes the same points again.
-    fn owe_states(&mut self) -> anyhow::Result<()> {
-        let snapshot = self.source.snapshots.borrow().clone();
+    async fn owe_states(&mut self) -> anyhow::Result<()> {
+        let snapshot = self.snapshots.borrow().clone();
+        let (figures, of) = (Arc::clone(&self.figures), Arc::clone(&snapshot));
+        // A month's figures take a second of a large province; the requests of others go on meanwhile.
+        let figures = tokio::task::spawn_blocking(move || figures(&of)).await?;
         let every = i64::try_from(self.settings.states_every.as_millis()).unwrap_or(i64::MAX).max(1);
         let at = UnixMs(snapshot.at.0 - snapshot.at.0.rem_euclid(every));
         let mut lines = String::new();
         write_states(&mut lines, &snapshot, at);
-        write_kpis(&mut lines, &snapshot.inventory, &(self.source.figures)(&snapshot), at);
+        write_kpis(&mut lines, &snapshot.inventory, &figures, at);
         for body in bodies(&lines) {
             self.queue.owe(body)?;
         }
@@ -160,8 +188,8 @@ where
         loop {
             // Read anew each time: an operator may have moved it to replay.
             let cursor = self.queue.cursor()?.unwrap_or_default();
-            let Some((last, records)) = (self.source.records)(cursor, RECORDS_A_READ)? else { return Ok(None) };
-            let inventory = self.source.snapshots.borrow().inventory.clone();
+            let Some((last, records)) = (self.records)(cursor, RECORDS_A_READ)? else { return Ok(None) };
+            let inventory = self.snapshots.borrow().inventory.clone();
             let mut lines = String::new();
             for record in &records {
                 write_probes(&mut lines, &self.fields, &inventory, record);
@@ -182,7 +210,7 @@ where
             return Ok(());
         }
         self.counters.set_aside.inc_by(delivered.poison.len() as u64);
-        let at = self.source.snapshots.borrow().at;
+        let at = self.snapshots.borrow().at;
         Ok(self.queue.set_aside(at, &delivered.poison)?)
     }
 }

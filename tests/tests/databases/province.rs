@@ -33,6 +33,14 @@ impl Province {
         Province { start, snapshot: snapshot(&inventory, now), records: (0..SITES).map(|site| record(site, start)).collect() }
     }
 
+    /// What the collector would know if everything went down.
+    pub fn in_an_outage(&self) -> Snapshot {
+        let mut snapshot = self.snapshot.clone();
+        snapshot.sites.iter_mut().for_each(|site| site.state = SiteState::Down);
+        snapshot.links.iter_mut().for_each(|link| link.state = LinkState::Down);
+        snapshot
+    }
+
     pub fn probe_points(&self) -> usize {
         self.records.iter().map(|r| r.batch.samples.len()).sum()
     }
@@ -146,10 +154,12 @@ fn record(site: u32, start: UnixMs) -> Record {
     }
 }
 
-/// A KPI's point, as the sink writes one.
-pub fn kpi_line(at: UnixMs) -> String {
-    let mut line = String::new();
-    let tags = KPI_TAGS.into_iter().zip(["connected_share_now", "09", "province", "village"]);
-    write_line(&mut line, "kpi", tags, KPI_FIELDS.into_iter().zip([0.9, 0.8, 0.95, 0.9, 9.0, 10.0]), at);
-    line
+/// A KPI's points, as the sink writes them.
+pub fn kpi_lines(at: UnixMs) -> String {
+    let mut lines = String::new();
+    for (kpi, period) in [("connected_share_now", "now"), ("availability", "month")] {
+        let tags = KPI_TAGS.into_iter().zip([kpi, "09", "province", period, "village"]);
+        write_line(&mut lines, "kpi", tags, KPI_FIELDS.into_iter().zip([0.9, 0.8, 0.95, 0.9, 9.0, 10.0]), at);
+    }
+    lines
 }
