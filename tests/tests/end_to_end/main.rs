@@ -5,11 +5,13 @@
 
 mod bad_input;
 mod browser;
+mod dashboards;
 mod examples;
 mod harness;
 mod kills;
 mod lab;
 mod run_script;
+mod schemathesis;
 mod spool;
 mod strangers;
 mod uplinks;

@@ -4,6 +4,7 @@
 
 mod agent_job;
 mod collector_load;
+mod pages;
 mod process;
 
 use rusta_tests::programs::Programs;
@@ -26,5 +27,8 @@ fn main() {
     }
     if only.is_empty() || only == "collector" {
         println!("{}", collector_load::measure(&programs, seconds.min(20)));
+    }
+    if only.is_empty() || only == "pages" {
+        pages::measure(&programs).into_iter().for_each(|figures| println!("{figures}"));
     }
 }
