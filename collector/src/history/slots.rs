@@ -135,23 +135,25 @@ fn report(place: Place, of: &Reports) -> ReportsMessage {
     ReportsMessage { place: u32::from(place), covered_ms: of.covered_ms, on_time_ms: of.on_time_ms, lag_s, skew_ms }
 }
 
-/// Reads what [`pack`] wrote; `None` for anything else.
-pub(super) fn unpack(bytes: &[u8]) -> Option<Slots> {
+/// Reads the wanted slots of what [`pack`] wrote; `None` for anything else.
+pub(super) fn unpack(bytes: &[u8], wanted: impl Fn(Place) -> bool) -> Option<Slots> {
     let mut plain = Vec::new();
     DeflateDecoder::new(bytes).take(MOST_BYTES).read_to_end(&mut plain).ok()?;
     let message = DayMessage::decode(plain.as_slice()).ok()?;
+    let wanted = |place: u32| Place::try_from(place).is_ok_and(&wanted);
     let mut slots = Slots::default();
     for link in message.links {
-        slots.links.insert(link.name, link.slots.iter().map(values).collect::<Option<_>>()?);
+        let inside = link.slots.iter().filter(|slot| wanted(slot.place));
+        slots.links.insert(link.name, inside.map(values).collect::<Option<_>>()?);
     }
-    for one in message.rounds {
+    for one in message.rounds.into_iter().filter(|one| wanted(one.place)) {
         let [attempts, successes, attempts_while_up, successes_while_up] = one.counts.try_into().ok()?;
         let latency_us = Histogram::decode(&one.latency)?;
         let rounds = Rounds { attempts, successes, attempts_while_up, successes_while_up, latency_us };
         let target = message.targets.get(usize::try_from(one.target).ok()?)?.clone();
         slots.services.entry(Place::try_from(one.place).ok()?).or_default().insert(target, rounds);
     }
-    for one in message.reports {
+    for one in message.reports.into_iter().filter(|one| wanted(one.place)) {
         let (lag_s, skew_ms) = (Histogram::decode(&one.lag_s)?, Histogram::decode(&one.skew_ms)?);
         let reports = Reports { covered_ms: one.covered_ms, on_time_ms: one.on_time_ms, lag_s, skew_ms };
         slots.reports.insert(Place::try_from(one.place).ok()?, reports);

@@ -14,7 +14,7 @@ use super::reports::{DayReports, Reports};
 use super::slots::{self, Slots};
 use super::span::{Counted, Span, StateSeconds, clipped, seconds_of};
 use super::timeline::{LinkDay, SiteDay};
-use super::values::{PlanUse, Rounds, Values};
+use super::values::{Place, PlanUse, Rounds, Values};
 use super::village::VillageDay;
 use super::{DailySeconds, Histogram, Object, ObjectKind, stitch};
 use crate::day::Day;
@@ -94,6 +94,17 @@ pub fn sums_within(db: &Connection, day: Day, from: UnixMs, until: UnixMs) -> Re
     Ok(sums)
 }
 
+/// Returns as far as the most built site of a day is built; `None` if none is.
+///
+/// # Errors
+/// What the database says.
+pub fn built_until(db: &Connection, day: Day) -> Result<Option<UnixMs>, StoreError> {
+    let sql = "SELECT max(t.built_until) FROM objects o CROSS JOIN timelines t ON t.object = o.id AND t.day = ?2 WHERE o.kind = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let until: Option<i64> = statement.query_row(params![ObjectKind::Site.code(), day.0], |row| row.get(0))?;
+    Ok(until.map(UnixMs))
+}
+
 /// Reads a site's day in slots of five minutes; `None` if it was never measured, or longer ago than [`super::SLOT_DAYS`].
 ///
 /// # Errors
@@ -102,19 +113,19 @@ pub fn slots(db: &Connection, site: &str, day: Day) -> Result<Option<Slots>, Sto
     let Some(id) = known_id(db, &Object::whole(ObjectKind::Site, site))? else { return Ok(None) };
     let mut statement = db.prepare_cached("SELECT bytes FROM slots WHERE day = ?1 AND object = ?2")?;
     let bytes: Option<Vec<u8>> = statement.query_row(params![day.0, id], |row| row.get(0)).optional()?;
-    Ok(bytes.and_then(|bytes| slots::unpack(&bytes)))
+    Ok(bytes.and_then(|bytes| slots::unpack(&bytes, |_| true)))
 }
 
-/// Reads every site's slots of a day.
+/// Reads every site's wanted slots of a day.
 ///
 /// # Errors
 /// What the database says.
-pub fn slots_on(db: &Connection, day: Day, mut each: impl FnMut(&str, Slots)) -> Result<(), StoreError> {
+pub fn slots_on(db: &Connection, day: Day, wanted: impl Fn(Place) -> bool, mut each: impl FnMut(&str, Slots)) -> Result<(), StoreError> {
     let mut statement = db.prepare_cached("SELECT o.code, s.bytes FROM slots s JOIN objects o ON o.id = s.object WHERE s.day = ?1")?;
     let mut rows = statement.query([day.0])?;
     while let Some(row) = rows.next()? {
         let code: String = row.get(0)?;
-        if let Some(slots) = slots::unpack(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?) {
+        if let Some(slots) = slots::unpack(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &wanted) {
             each(&code, slots);
         }
     }
@@ -138,30 +149,41 @@ pub fn plans(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, PlanUse)>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Sums what the agents of each site reported over days, with the longest reporting interval seen, in seconds; 0 if none.
+/// Reads the longest reporting interval the agents of each site showed over days, in seconds; sites that showed none are
+/// left out.
 ///
 /// # Errors
 /// What the database says.
-pub fn reports(db: &Connection, days: Range<Day>) -> Result<Vec<(String, u32, Reports)>, StoreError> {
+pub fn intervals(db: &Connection, days: Range<Day>) -> Result<Vec<(String, u32)>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, r.interval_s, r.covered_s, r.on_time_s, r.lag_s, r.skew_ms FROM daily_reports r JOIN objects o ON o.id = r.object
+        "SELECT o.code, max(r.interval_s) FROM daily_reports r JOIN objects o ON o.id = r.object
+         WHERE r.day >= ?1 AND r.day < ?2 AND r.interval_s > 0 GROUP BY r.object",
+    )?;
+    let rows = statement.query_map(params![days.start.0, days.end.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Sums what the agents of each site reported over days.
+///
+/// # Errors
+/// What the database says.
+pub fn reports(db: &Connection, days: Range<Day>) -> Result<Vec<(String, Reports)>, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT o.code, r.covered_s, r.on_time_s, r.lag_s, r.skew_ms FROM daily_reports r JOIN objects o ON o.id = r.object
          WHERE r.day >= ?1 AND r.day < ?2 ORDER BY r.object",
     )?;
     let mut rows = statement.query(params![days.start.0, days.end.0])?;
-    let mut sums: Vec<(String, u32, Reports)> = Vec::new();
+    let mut sums: Vec<(String, Reports)> = Vec::new();
     while let Some(row) = rows.next()? {
-        let (code, interval_s): (String, u32) = (row.get(0)?, row.get(1)?);
+        let code: String = row.get(0)?;
         let histogram = |column| -> Result<Histogram, StoreError> {
             Ok(Histogram::decode(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?).unwrap_or_default())
         };
-        let (lag_s, skew_ms) = (histogram(4)?, histogram(5)?);
-        let one = Reports { covered_ms: count(row, 2)? * 1000, on_time_ms: count(row, 3)? * 1000, lag_s, skew_ms };
-        match sums.last_mut().filter(|(last, ..)| *last == code) {
-            Some((_, longest, sum)) => {
-                *longest = interval_s.max(*longest);
-                sum.add(&one);
-            }
-            None => sums.push((code, interval_s, one)),
+        let (lag_s, skew_ms) = (histogram(3)?, histogram(4)?);
+        let one = Reports { covered_ms: count(row, 1)? * 1000, on_time_ms: count(row, 2)? * 1000, lag_s, skew_ms };
+        match sums.last_mut().filter(|(last, _)| *last == code) {
+            Some((_, sum)) => sum.add(&one),
+            None => sums.push((code, one)),
         }
     }
     Ok(sums)

@@ -55,7 +55,14 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
             View::AsWas => (&mut sections[at], None),
             View::AsIs => (&mut sections[0], Some(versions.lineage(&part.inventory, &today))),
         };
-        let (days, cut) = whole_and_cut(part.days.clone(), part.window);
+        let (mut days, mut cut) = whole_and_cut(part.days.clone(), part.window);
+        // Of a day that has not got further than the window there is nothing to cut off.
+        if let Some((day, inside)) = cut.last().copied().filter(|(day, inside)| *day == days.end && inside.from == day.start())
+            && tables::built_until(db, day)?.is_none_or(|until| until <= inside.until)
+        {
+            cut.pop();
+            days.end = day.next();
+        }
         Reader { db, from: &part.inventory, lineage, section, days, cut, window: part.window, reported: HashMap::new() }.read()?;
     }
     for at in 1..sections.len() {
@@ -263,24 +270,23 @@ impl Reader<'_> {
     fn slots(&mut self) -> Result<(), StoreError> {
         let db = self.db;
         for (day, inside) in self.cut.clone() {
-            let is_inside = |place: &Place| {
-                let at = day.start().0 + i64::from(*place) * SLOT_MS;
+            let is_inside = |place: Place| {
+                let at = day.start().0 + i64::from(place) * SLOT_MS;
                 inside.from.0 <= at && at < inside.until.0
             };
-            tables::slots_on(db, day, |site, slots| {
+            tables::slots_on(db, day, is_inside, |site, slots| {
                 for (name, slots) in &slots.links {
                     if let Some(rounds) = self.rounds_of(&Object::link(site, name)) {
-                        let values = slots.iter().filter(|(place, _)| is_inside(place));
-                        values.for_each(|(_, values)| learn_slot(rounds, values));
+                        slots.values().for_each(|values| learn_slot(rounds, values));
                     }
                 }
                 let mut services = std::collections::BTreeMap::<&String, history::Rounds>::new();
-                for (target, rounds) in slots.services.iter().filter(|(place, _)| is_inside(place)).flat_map(|(_, by)| by) {
+                for (target, rounds) in slots.services.values().flatten() {
                     services.entry(target).or_default().add(rounds);
                 }
                 services.into_iter().for_each(|(target, rounds)| self.learn_service(site, target, rounds));
                 let mut reports = history::Reports::default();
-                slots.reports.iter().filter(|(place, _)| is_inside(place)).for_each(|(_, one)| reports.add(one));
+                slots.reports.values().for_each(|one| reports.add(one));
                 self.reported.entry(site.to_owned()).or_default().1.add(&reports);
             })?;
         }
@@ -289,10 +295,10 @@ impl Reader<'_> {
 
     /// Compares what agents reported with what the schedule of each asks for in this part of the window.
     fn reports(&mut self) -> Result<(), StoreError> {
-        for (site, interval_s, _) in tables::reports(self.db, self.all_days())? {
+        for (site, interval_s) in tables::intervals(self.db, self.all_days())? {
             self.reported.entry(site).or_default().0 = interval_s;
         }
-        for (site, _, reports) in tables::reports(self.db, self.days.clone())? {
+        for (site, reports) in tables::reports(self.db, self.days.clone())? {
             self.reported.entry(site).or_default().1.add(&reports);
         }
         let mut statement = self.db.prepare_cached("SELECT site_code, enrolled_at, revoked_at FROM agents")?;

@@ -331,8 +331,11 @@ fn parts_of_every_breakdown_add_up_to_the_whole() {
     let facts = world.facts(jalali_day(), at(95_000));
     for kpi in CATALOGUE.iter().filter(|kpi| kpi.id != "connected_share_now") {
         let asked = |by| answer(kpi, &facts, Ask { region: Some("09"), by, ..Ask::default() });
-        let whole = &asked(None)[0];
         let is_derived = matches!(kpi.measures[0], Measure::Derived(_));
+        let Some(whole) = &asked(None).into_iter().next() else {
+            assert!(is_derived, "{} has no figure", kpi.id);
+            continue;
+        };
         // Shares of services and gaps are judged anew in every part; all else is counted once in one part.
         let counted = kpi.by.iter().filter(|by| !is_derived || matches!(by, Breakdown::Service | Breakdown::Responsible));
         for by in counted {
