@@ -155,6 +155,7 @@ fn serve(place: &Place) -> Result<(), Failure> {
 fn check(place: &Place) -> Result<(), Failure> {
     let config = place.config()?;
     crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
+    config.http.map.as_deref().map(crate::web::geo::read).transpose().map_err(Failure::Usage)?;
     println!("the configuration is good");
     Ok(())
 }

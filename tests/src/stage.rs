@@ -84,7 +84,7 @@ impl Stage {
         let mut command = self.in_namespace(inside, &self.programs.collector);
         command.arg("--config").arg(self.path("collector.yaml")).arg("serve");
         let mut running = Running::start("collector", command, self.folder.path());
-        eventually(Duration::from_secs(30), "the collector is ready", || {
+        eventually(Duration::from_secs(180), "the collector is ready", || {
             assert!(running.ended().is_none(), "the collector ended: {}", running.output());
             let ready = || http::get(http, "/readyz").is_ok_and(|answer| answer.status == 200);
             inside.map_or_else(ready, |namespace| namespace.enter(ready)).then_some(())

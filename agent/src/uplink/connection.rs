@@ -48,6 +48,9 @@ const PACKET_HEADERS: u64 = 52;
 /// Payload of a usual packet.
 const PACKET_PAYLOAD: u64 = 1_400;
 
+/// What the agent calls itself, once a connection: the list of agents shows which still need an upgrade.
+const PROGRAM: &str = concat!("rusta-agent/", env!("CARGO_PKG_VERSION"));
+
 /// Largest answer body read: an assignment of a county node.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -122,7 +125,7 @@ impl Connection {
             // How it ended is told by the request that found out.
             let _ = connection.await;
         });
-        Ok(Connection { sender, authority: url.place.to_string(), driver, moved, to_say: Vec::new(), socket })
+        Ok(Connection { sender, authority: url.place.to_string(), driver, moved, to_say: vec![("user-agent", PROGRAM.to_owned())], socket })
     }
 
     /// Tells whether the connection can take a request.

@@ -11,6 +11,7 @@ use super::{Caller, Problem};
 use crate::engine::AgentState;
 use crate::view::{AgentFilter, AgentRow, agents};
 use crate::web::WebState;
+use crate::web::agents::complete;
 
 /// Which agents.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -32,7 +33,8 @@ pub(super) struct AgentsQuery {
 
 /// Lists agents in the order of their ids.
 #[utoipa::path(get, path = "/api/v1/agents", params(AgentsQuery), tag = "agents",
-    responses((status = 200, body = List<AgentRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem)))]
+    responses((status = 200, body = List<AgentRow>), (status = 304), (status = 400, response = Problem), (status = 401, response = Problem),
+    (status = 503, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<AgentsQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let limit = checked_limit(query.limit)?;
@@ -46,5 +48,9 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.clone());
+    complete(&web, &mut rows).map_err(|error| {
+        tracing::error!(%error, "register of agents not read");
+        Problem::unavailable()
+    })?;
     Ok(caller.answer(&List { items: rows, next }))
 }

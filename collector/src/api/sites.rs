@@ -11,6 +11,7 @@ use super::answer::{Asking, List, Named, checked_limit};
 use super::{Caller, Problem};
 use crate::persian::Window;
 use crate::view::{SiteDetail, SitePast, SiteRow, site_detail};
+use crate::web::agents::complete;
 use crate::web::{SitesQuery, WebState, site_past};
 
 /// Lists sites.
@@ -30,11 +31,16 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
 
 /// Describes one site with its links, targets and agent.
 #[utoipa::path(get, path = "/api/v1/sites/{code}", params(("code" = String, Path, description = "Code of the site")), tag = "sites",
-    responses((status = 200, body = SiteDetail), (status = 304), (status = 401, response = Problem), (status = 404, response = Problem)))]
+    responses((status = 200, body = SiteDetail), (status = 304), (status = 401, response = Problem), (status = 404, response = Problem),
+    (status = 503, response = Problem)))]
 pub(super) async fn one(State(web): State<WebState>, caller: Caller, Named(code): Named) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let found = site_detail(&snapshot, caller.visitor.sight(&snapshot), &code);
-    let detail = found.ok_or_else(|| Problem::not_found(format!("there is no site `{code}`")))?;
+    let mut detail = found.ok_or_else(|| Problem::not_found(format!("there is no site `{code}`")))?;
+    complete(&web, detail.agent.as_mut_slice()).map_err(|error| {
+        tracing::error!(%error, "register of agents not read");
+        Problem::unavailable()
+    })?;
     Ok(caller.answer(&detail))
 }
 

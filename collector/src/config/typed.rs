@@ -47,6 +47,7 @@ struct Http {
     listen: Option<SocketAddr>,
     anonymous: Option<Anonymous>,
     public_status: bool,
+    map: Option<PathBuf>,
     tls: Option<TlsFiles>,
 }
 
@@ -162,6 +163,7 @@ impl Http {
             listen,
             anonymous_viewer: loopback && self.anonymous != Some(Anonymous::None),
             public_status: self.public_status,
+            map: self.map,
             tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
         }
     }

@@ -282,6 +282,40 @@ pub fn values(db: &Connection, metric: Metric, days: Range<Day>) -> Result<Vec<(
     Ok(merged)
 }
 
+/// Reads one link's values by day, then metric. The tables lie by day, so each day is a look-up of its own.
+///
+/// # Errors
+/// What the database says.
+pub fn values_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(Day, Metric, Histogram)>, StoreError> {
+    let Some(id) = known_id(db, of)? else { return Ok(Vec::new()) };
+    let mut statement = db.prepare_cached("SELECT metric, buckets FROM daily_values WHERE day = ?1 AND object = ?2 ORDER BY metric")?;
+    let mut values = Vec::new();
+    for day in (days.start.0..days.end.0).map(Day) {
+        let mut rows = statement.query(params![day.0, id])?;
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+            let value = Metric::from_code(row.get(0)?).zip(Histogram::decode(bytes));
+            values.extend(value.map(|(metric, histogram)| (day, metric, histogram)));
+        }
+    }
+    Ok(values)
+}
+
+/// Reads the packets one link's anchors sent and received while it was not down, by day.
+///
+/// # Errors
+/// What the database says.
+pub fn packets_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(Day, (u64, u64))>, StoreError> {
+    let Some(id) = known_id(db, of)? else { return Ok(Vec::new()) };
+    let mut statement = db.prepare_cached("SELECT sent, received FROM daily_packets WHERE day = ?1 AND object = ?2")?;
+    let mut packets = Vec::new();
+    for day in (days.start.0..days.end.0).map(Day) {
+        let found = statement.query_row(params![day.0, id], |row| Ok((count(row, 0)?, count(row, 1)?))).optional()?;
+        packets.extend(found.map(|found| (day, found)));
+    }
+    Ok(packets)
+}
+
 /// Sums the packets and judged slots of each link over days.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use rusta_wire::UnixMs;
+use rusta_wire::{AgentId, UnixMs};
 use sha2::{Digest, Sha256};
 
 pub use authority::Authority;
@@ -94,6 +94,14 @@ impl Identity {
     /// Returns who may speak.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Keeps the version an agent's program names itself by.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn told_version(&self, agent: AgentId, program: &str) -> Result<(), StoreError> {
+        self.registry.told_version(&self.store, agent, program)
     }
 
     /// Reads the authority and the registry again, after another process changed them; `true` if the authority changed.

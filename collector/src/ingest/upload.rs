@@ -87,12 +87,21 @@ async fn store(session: &Session, speaker: &Speaker, request: Request<Incoming>,
         return Err(Rejected::Broken(reason.to_string()));
     }
     let live = live_offset(request.headers(), now);
+    learn_version(session, speaker, request.headers());
     let body = session.body(request, UPLOAD_BYTES).await?;
     let batches = read(session, speaker, &body, live, now).await?;
     let backlog = batches.len() > 1 || batches.iter().any(|batch| is_backlog(batch, live, now));
     let upload = Upload { site_code: speaker.site_code.clone(), received_at: now, batches };
     let appended = session.shared.log.append(upload).await?;
     Ok(Done { appended, bytes: body.len(), backlog })
+}
+
+/// A database that is busy is asked again with the next report.
+fn learn_version(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
+    let Some(program) = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok()) else { return };
+    if let Err(error) = session.shared.identity.told_version(speaker.agent, program) {
+        tracing::warn!(%error, agent = %speaker.agent, "version of an agent not kept");
+    }
 }
 
 /// Reads and validates every frame; one bad frame refuses them all.

@@ -28,7 +28,7 @@ pub use definitions::{Decree, DefineError, Definition, Definitions, define};
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
 pub use load::{Book, View};
-pub use parts::{band, responsible};
+pub use parts::{NONE, UNATTRIBUTED, band, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
 pub use terms::{Term, Terms};

@@ -22,6 +22,7 @@ use std::sync::{Arc, Mutex};
 
 use rusta_wire::UnixMs;
 
+use crate::persian::Lang;
 use crate::store::{Store, StoreError};
 use crate::view::Sight;
 use crate::{engine::Snapshot, inventory::SiteId};
@@ -43,12 +44,14 @@ pub struct Visitor {
     pub region: Option<String>,
     /// Guards the forms of a session; empty without one.
     pub csrf: String,
+    /// The language they chose last.
+    pub lang: Option<Lang>,
 }
 
 impl Visitor {
     /// Returns a visitor without a login, who may only look.
     pub fn anonymous() -> Self {
-        Visitor { name: None, role: Role::Viewer, region: None, csrf: String::new() }
+        Visitor { name: None, role: Role::Viewer, region: None, csrf: String::new(), lang: None }
     }
 
     /// Returns how far they see in a snapshot.
@@ -164,6 +167,14 @@ impl People {
     /// A name that is taken or malformed, a weak password, a failing database.
     pub fn add_user(&self, user: &NewUser, actor: &str, now: UnixMs) -> Result<(), PeopleError> {
         users::add(&self.store, user, actor, now)
+    }
+
+    /// Keeps the language a user chose.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn set_language(&self, name: &str, lang: Lang) -> Result<(), PeopleError> {
+        users::set_language(&self.store, name, lang)
     }
 
     /// Removes a user with all their sessions.

@@ -7,6 +7,7 @@ use rusta_wire::UnixMs;
 
 use super::users::read_role;
 use super::{PeopleError, Visitor, secret};
+use crate::persian::Lang;
 use crate::store::Store;
 
 /// A shift and its handover.
@@ -40,12 +41,13 @@ pub(super) fn close(store: &Store, token: &str) -> Result<(), PeopleError> {
 pub(super) fn visitor(store: &Store, token: &str, now: UnixMs) -> Result<Option<Visitor>, PeopleError> {
     let hash = secret::digest(token);
     let found = store.read(|db| {
-        let sql = "SELECT u.name, u.role, u.region_code, s.csrf, s.seen_at FROM sessions s JOIN users u ON u.name = s.user_name
+        let sql = "SELECT u.name, u.role, u.region_code, s.csrf, s.seen_at, u.lang FROM sessions s JOIN users u ON u.name = s.user_name
                    WHERE s.token_hash = ?1 AND s.seen_at >= ?2 AND s.created_at >= ?3";
         let mut query = db.prepare_cached(sql)?;
         let row = query.query_row((&hash, (now - IDLE).0, (now - LONGEST).0), |row| {
             let role: String = row.get(1)?;
-            let visitor = Visitor { name: Some(row.get(0)?), role: read_role(&role), region: row.get(2)?, csrf: row.get(3)? };
+            let lang = row.get::<_, Option<String>>(5)?.and_then(|code| Lang::from_code(&code));
+            let visitor = Visitor { name: Some(row.get(0)?), role: read_role(&role), region: row.get(2)?, csrf: row.get(3)?, lang };
             Ok((visitor, UnixMs(row.get(4)?)))
         });
         Ok::<_, PeopleError>(row.optional()?)

@@ -38,6 +38,18 @@ fn a_session_carries_role_and_region_and_ends() {
 }
 
 #[test]
+fn a_language_is_the_persons_on_every_device() {
+    let (_dir, people) = people();
+    people.add_user(&user("zahra", Role::Viewer, None), "cli", NOW).unwrap();
+    let session = || welcome(people.sign_in("zahra", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let lang_of = |secret: &str| people.by_session(secret, NOW).unwrap().unwrap().lang;
+    let (office, phone) = (session(), session());
+    assert_eq!(lang_of(&office), None);
+    people.set_language("zahra", Lang::En).unwrap();
+    assert_eq!((lang_of(&office), lang_of(&phone)), (Some(Lang::En), Some(Lang::En)));
+}
+
+#[test]
 fn a_busy_session_lives_on_but_not_for_ever() {
     let (_dir, people) = people();
     people.add_user(&user("reza", Role::Viewer, None), "cli", NOW).unwrap();

@@ -95,7 +95,7 @@ pub(super) fn visitor(store: &Store, bearer: &str, now: UnixMs) -> Result<Option
         let mut query = db.prepare_cached(sql)?;
         let row = query.query_row((secret::digest(bearer), now.0), |row| {
             let (id, role): (i64, String) = (row.get(0)?, row.get(1)?);
-            Ok(Visitor { name: Some(format!("token:{id}")), role: read_role(&role), region: row.get(2)?, csrf: String::new() })
+            Ok(Visitor { name: Some(format!("token:{id}")), role: read_role(&role), region: row.get(2)?, csrf: String::new(), lang: None })
         });
         Ok(row.optional()?)
     })

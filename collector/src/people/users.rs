@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 use rusta_wire::UnixMs;
 
 use super::{PeopleError, Role, audit, password};
+use crate::persian::Lang;
 use crate::store::Store;
 
 /// A user to add.
@@ -66,6 +67,14 @@ pub(super) fn remove(store: &Store, name: &str, actor: &str, now: UnixMs) -> Res
         }
         db.execute("DELETE FROM users WHERE name = ?1", [name])?;
         audit::insert(db, now, actor, "user.remove", name, "")?;
+        Ok(())
+    })
+}
+
+/// A preference is no change of rights: the audit log does not know it.
+pub(super) fn set_language(store: &Store, name: &str, lang: Lang) -> Result<(), PeopleError> {
+    store.write(|db| {
+        db.execute("UPDATE users SET lang = ?2 WHERE name = ?1", (name, lang.code()))?;
         Ok(())
     })
 }

@@ -160,6 +160,12 @@ glossary! {
     metered: "با هزینه حجمی", "metered";
     plan: "بسته داده", "data plan";
     plan_use: "مصرف بسته", "plan use";
+    own_share: "سهم خود عامل", "the agent's own share";
+    as_tables: "نمایش جدولی", "as tables";
+    as_charts: "نمایش نمودار", "as charts";
+    ahead: "در پیش", "ahead";
+    no_maintenance: "کار برنامه‌ریزی‌شده‌ای برای این سایت اعلام نشده است.", "No planned work is announced for this site.";
+    no_incidents_here: "این سایت تاکنون در رخدادی نبوده است.", "This site has not been part of an incident.";
     clock: "ساعت", "clock";
     clock_skew: "اختلاف ساعت", "clock skew";
     spool: "در انتظار ارسال", "waiting to be sent";
@@ -202,6 +208,7 @@ glossary! {
     nothing_found: "چیزی پیدا نشد.", "Nothing found.";
     next_page: "صفحه بعد", "next page";
     first_page: "صفحه نخست", "first page";
+    previous_page: "صفحه پیش", "previous page";
     export: "خروجی گرفتن", "export";
     sort_by: "مرتب‌سازی بر پایه", "sort by";
     more: "بیشتر", "more";
@@ -230,6 +237,7 @@ glossary! {
     skip: "پرش به محتوا", "skip to content";
     menu: "فهرست", "menu";
     last_update: "آخرین به‌روزرسانی", "last update";
+    renew: "به‌روزرسانی", "renew";
     stale_page: "ارتباط با گردآورنده قطع است؛ این صفحه کهنه است.", "The collector does not answer; this page is old.";
     not_found: "پیدا نشد", "not found";
     not_found_hint: "چنین صفحه‌ای نیست یا در حوزه دسترسی شما نیست.", "There is no such page, or it is outside your region.";
@@ -258,6 +266,15 @@ glossary! {
     inventory_import: "ورود ثبت‌نامه", "inventory import";
     dry_run: "بررسی بدون اجرا", "dry run";
     import_apply: "ثبت نسخه تازه", "store as new version";
+    import_choose: "گزینش کارپوشه", "choose a workbook";
+    import_hint: "کارپوشه اکسل با یک برگه برای هر فهرست. نخست بررسی می‌شود و چیزی تغییر نمی‌کند؛ ثبت گام بعدی است.", "An Excel workbook with one sheet per list. It is checked first and nothing changes; storing it is the next step.";
+    import_faulty: "ایراد دارد", "has faults";
+    import_nothing_changed: "چیزی تغییر نکرد. ایرادها را برطرف کنید و دوباره بفرستید.", "Nothing was changed. Mend the faults and upload it again.";
+    import_checked: "درست است؛ تفاوت با ثبت‌نامه کنونی", "is sound; the difference to the present inventory";
+    effective_from: "معتبر از", "effective from";
+    added: "افزوده", "added";
+    removed: "برداشته", "removed";
+    changed: "تغییریافته", "changed";
     file: "پرونده", "file";
     line: "سطر", "line";
     column: "ستون", "column";
@@ -275,6 +292,16 @@ glossary! {
     reachable: "در دسترس", "reachable";
     failing: "ناموفق", "failing";
     not_measured: "سنجیده نشده", "not measured";
+    against_week: "در برابر هفته گذشته", "against the week before";
+    week_before: "هفته گذشته", "the week before";
+    change: "تغییر", "change";
+    connected_by_day: "سهم روزانه اتصال روستاها", "connected share of villages by day";
+    shade_bounds: "٪؛ سایه: میان کران‌ها", "%; shade: between the bounds";
+    all_kpis: "همه شاخص‌های اینجا", "all KPIs of this place";
+    declared_measured: "اعلامی در برابر سنجیده (شبکه ملی)", "declared against measured (national network)";
+    declared_not_measured: "اعلام شده ولی دیده نشده", "declared but not seen";
+    months_before: "نمایش شش ماه گذشته", "show the six months before";
+    services_by_county: "خدمات از دید شهرستان‌ها", "services as the counties see them";
     public_status: "وضعیت اتصال استان", "province connectivity status";
 }
 

@@ -28,6 +28,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 20, sql: include_str!("schema/020_inventory.sql") },
     Migration { number: 21, sql: include_str!("schema/021_reports.sql") },
     Migration { number: 30, sql: include_str!("schema/030_people.sql") },
+    Migration { number: 35, sql: include_str!("schema/035_agent_version.sql") },
+    Migration { number: 36, sql: include_str!("schema/036_user_language.sql") },
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
 ];
 

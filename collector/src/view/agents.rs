@@ -1,12 +1,12 @@
 //! The programs in the villages: who reports, who is late, who is silent.
 
-use rusta_wire::{AgentId, ClockSource};
+use rusta_wire::{AgentId, ClockSource, Metric, ProbeKind};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Sight, Time, Word};
 use crate::engine::{AgentState, AgentView, Snapshot};
-use crate::inventory::{RegionId, SiteId};
+use crate::inventory::{LinkId, RegionId, SiteId};
 
 /// An agent in a list.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -35,6 +35,36 @@ pub struct AgentRow {
     pub spool_frames: Option<i64>,
     /// Samples it thinned or dropped in this boot.
     pub lost: u64,
+    /// Version of its program; `null` if it never said.
+    pub version: Option<String>,
+    /// When its certificate ends.
+    pub certificate_until: Option<Time>,
+    /// Use of the data plans of its links, as it last said.
+    pub plans: Vec<PlanRow>,
+}
+
+/// Use of one link's data plan in its billing cycle.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct PlanRow {
+    /// The link.
+    pub link: String,
+    /// Bytes its interface moved.
+    pub used_bytes: u64,
+    /// Of those, the agent's own probes and reports; `null` if it did not say.
+    pub own_bytes: Option<u64>,
+    /// The plan's size.
+    pub limit_bytes: u64,
+    /// Used bytes over the plan's size; `null` for a plan of nothing.
+    pub used_ratio: Option<f64>,
+    /// How far the agent saves: 0 not, 1 no throughput tests, 2 slower probes, 3 less detail, 4 heartbeat only.
+    pub stage: u8,
+}
+
+impl AgentRow {
+    /// Returns the fullest of its plans.
+    pub fn fullest_plan(&self) -> Option<&PlanRow> {
+        self.plans.iter().max_by(|a, b| a.used_ratio.unwrap_or(0.0).total_cmp(&b.used_ratio.unwrap_or(0.0)))
+    }
 }
 
 /// Which agents to list.
@@ -77,7 +107,26 @@ fn row(snapshot: &Snapshot, view: &AgentView) -> AgentRow {
         clock_skew_ms: view.clock_skew_ms,
         spool_frames: view.spool_frames,
         lost: view.lost,
+        version: None,
+        certificate_until: None,
+        plans: snapshot.inventory.links_of(view.site).filter_map(|link| plan(snapshot, link)).collect(),
     }
+}
+
+/// Reads what the agent last said of a link's plan; `None` if it never did.
+fn plan(snapshot: &Snapshot, id: LinkId) -> Option<PlanRow> {
+    let own = snapshot.link(id).targets.iter().filter(|target| target.probe == ProbeKind::Agent);
+    let values: Vec<_> = own.flat_map(|target| &target.values).collect();
+    let value = |metric| values.iter().find(|(known, _)| *known == metric).and_then(|(_, value)| u64::try_from(*value).ok());
+    let (used, limit) = (value(Metric::PlanUsedKib)? << 10, value(Metric::PlanLimitKib)? << 10);
+    Some(PlanRow {
+        link: snapshot.inventory.link(id).name.clone(),
+        used_bytes: used,
+        own_bytes: value(Metric::PlanOwnKib).map(|kib| kib << 10),
+        limit_bytes: limit,
+        used_ratio: (limit > 0).then(|| used as f64 / limit as f64),
+        stage: value(Metric::PlanStage).and_then(|stage| u8::try_from(stage).ok()).unwrap_or(0),
+    })
 }
 
 fn trouble(state: AgentState) -> u8 {

@@ -163,6 +163,13 @@ fn target_row(target: &TargetView) -> TargetRow {
     }
 }
 
+impl LinkDetail {
+    /// Tells whether it carries traffic, well or badly.
+    pub fn is_working(&self) -> bool {
+        matches!(self.state, LinkState::Up | LinkState::Degraded | LinkState::Flapping)
+    }
+}
+
 impl TargetRow {
     /// Returns one measured value.
     pub fn value(&self, metric: Metric) -> Option<i64> {

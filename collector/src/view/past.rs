@@ -1,6 +1,7 @@
-//! What happened at a site over a window: states, rounds, outages.
+//! What happened at a site over a window: states, rounds, outages, and what its devices said.
 
-use serde::Serialize;
+use rusta_wire::Metric;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{CauseView, Time};
@@ -22,12 +23,51 @@ pub struct LinkPast {
     pub states: Vec<StateSpan>,
     /// Outages that touch the window, in order.
     pub outages: Vec<OutageView>,
-    /// The target whose round trips are listed.
+    /// The target whose round trips are listed; `null` if they are those of all anchors together.
     pub target: Option<String>,
-    /// Length of a slot in seconds.
+    /// Length of a slot of rounds in seconds.
     pub slot_seconds: u32,
     /// Round trips by slot; slots without rounds are left out.
     pub rounds: Vec<RoundView>,
+    /// What modems, interfaces and power supplies said, by target, then metric.
+    pub gauges: Vec<GaugePast>,
+}
+
+/// One gauge of one target.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct GaugePast {
+    /// The target that says it.
+    pub target: String,
+    /// The metric; its unit is the catalogue's.
+    #[schema(value_type = String, example = "rsrp_dbm")]
+    pub metric: GaugeName,
+    /// Length of a slot in seconds.
+    pub slot_seconds: u32,
+    /// Values by slot; slots without any are left out.
+    pub slots: Vec<GaugeSlot>,
+}
+
+/// A metric that serialises as its name in the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GaugeName(pub Metric);
+
+impl Serialize for GaugeName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.name())
+    }
+}
+
+/// A slot of values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+pub struct GaugeSlot {
+    /// Its first instant.
+    pub at: Time,
+    /// The smallest value; the 10th percentile where a slot is a day.
+    pub least: i64,
+    /// The median.
+    pub median: i64,
+    /// The largest value; the 90th percentile where a slot is a day.
+    pub most: i64,
 }
 
 /// A stretch of time in one state.
@@ -60,11 +100,11 @@ pub struct OutageView {
 pub struct RoundView {
     /// Its first instant.
     pub at: Time,
-    /// Smallest round trip in microseconds.
+    /// Smallest round trip in microseconds; the 5th percentile where a slot is a day.
     pub rtt_us_min: Option<i64>,
     /// Median of the rounds' medians in microseconds.
     pub rtt_us_p50: Option<i64>,
-    /// Largest round trip in microseconds.
+    /// Largest round trip in microseconds; the 95th percentile where a slot is a day.
     pub rtt_us_max: Option<i64>,
     /// Packets sent.
     pub sent: u64,

@@ -1,5 +1,7 @@
 //! The e-services: who can reach them at this moment.
 
+use std::collections::{BTreeMap, HashMap};
+
 use rusta_wire::Verdict;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -54,32 +56,74 @@ pub struct ServiceRow {
     pub failing_in: Vec<Place>,
 }
 
+/// What one county's vantage points see of the services, in the catalogue's order.
+#[derive(Debug, Clone)]
+pub struct CountyServices {
+    /// The county.
+    pub county: Place,
+    /// State of each service as seen from there.
+    pub states: Vec<ServiceState>,
+}
+
 /// Fewer vantage points than this say nothing about the service itself.
 const ENOUGH_VANTAGES: u32 = 3;
 
-/// Lists the active services of the catalogue.
-pub fn services(snapshot: &Snapshot, sight: Sight) -> Vec<ServiceRow> {
-    snapshot.inventory.services.iter().filter(|service| service.active).map(|service| row(snapshot, sight, service)).collect()
+/// Vantage points by what they saw.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    reached: u32,
+    failed: u32,
+    unknown: u32,
 }
 
-fn row(snapshot: &Snapshot, sight: Sight, service: &Service) -> ServiceRow {
+impl Seen {
+    fn add(&mut self, verdict: Verdict) {
+        *match verdict {
+            Verdict::Success => &mut self.reached,
+            Verdict::Failure => &mut self.failed,
+            Verdict::NoEvidence => &mut self.unknown,
+        } += 1;
+    }
+
+    fn state(self) -> ServiceState {
+        judged(self.reached, self.failed)
+    }
+}
+
+/// Lists the active services of the catalogue.
+pub fn services(snapshot: &Snapshot, sight: Sight) -> Vec<ServiceRow> {
+    services_by_county(snapshot, sight).0
+}
+
+/// Lists the active services, and what each county sees of them; counties in the registry's order.
+pub fn services_by_county(snapshot: &Snapshot, sight: Sight) -> (Vec<ServiceRow>, Vec<CountyServices>) {
     let inventory = &snapshot.inventory;
-    let target = format!("{SERVICE_PREFIX}{}", service.id);
-    let (mut reached, mut failed, mut unknown) = (0, 0, 0);
-    let mut counties: Vec<RegionId> = Vec::new();
+    let active: Vec<&Service> = inventory.services.iter().filter(|service| service.active).collect();
+    let places: HashMap<&str, usize> = active.iter().enumerate().map(|(at, service)| (service.id.as_str(), at)).collect();
+    let mut whole = vec![Seen::default(); active.len()];
+    let mut counties: BTreeMap<RegionId, Vec<Seen>> = BTreeMap::new();
     for site in (0..u32::try_from(inventory.sites.len()).unwrap_or(u32::MAX)).map(SiteId) {
-        let Some(verdict) = seen_from(snapshot, site, &target).filter(|_| sight.sees_site(inventory, site)) else { continue };
-        match verdict {
-            Verdict::Success => reached += 1,
-            Verdict::NoEvidence => unknown += 1,
-            Verdict::Failure => {
-                failed += 1;
-                counties.extend(county_of(inventory, site));
+        if !sight.sees_site(inventory, site) {
+            continue;
+        }
+        let county = county_of(inventory, site);
+        for (at, verdict) in seen_from(snapshot, site, &places) {
+            whole[at].add(verdict);
+            if let Some(county) = county {
+                counties.entry(county).or_insert_with(|| vec![Seen::default(); active.len()])[at].add(verdict);
             }
         }
     }
-    counties.sort_unstable();
-    counties.dedup();
+    let failing_in =
+        |at: usize| counties.iter().filter(|(_, seen)| seen[at].failed > 0).map(|(county, _)| place(inventory, *county)).collect();
+    let rows = active.iter().enumerate().map(|(at, service)| row(service, whole[at], failing_in(at))).collect();
+    let by_county = counties
+        .iter()
+        .map(|(county, seen)| CountyServices { county: place(inventory, *county), states: seen.iter().map(|seen| seen.state()).collect() });
+    (rows, by_county.collect())
+}
+
+fn row(service: &Service, seen: Seen, failing_in: Vec<Place>) -> ServiceRow {
     ServiceRow {
         id: service.id.clone(),
         name_fa: service.name_fa.clone(),
@@ -88,25 +132,31 @@ fn row(snapshot: &Snapshot, sight: Sight, service: &Service) -> ServiceRow {
         criticality: service.criticality,
         channel: service.channel.clone(),
         checked: service.check.is_some(),
-        state: judged(reached, failed),
-        reached,
-        failed,
-        unknown,
-        failing_in: counties.into_iter().map(|county| place(inventory, county)).collect(),
+        state: seen.state(),
+        reached: seen.reached,
+        failed: seen.failed,
+        unknown: seen.unknown,
+        failing_in,
     }
 }
 
-/// Returns what a site's last round of a service target says; `None` if it has no such target. A round over a link that
-/// carried nothing says something about the link, not about the service.
-fn seen_from(snapshot: &Snapshot, site: SiteId, target: &str) -> Option<Verdict> {
-    let links = snapshot.inventory.links_of(site).map(|id| snapshot.link(id));
-    let rounds = links.flat_map(|link| {
+/// Returns what a site's last rounds of services say, by the service's place; services it does not try are left out. A round
+/// over a link that carried nothing says something about the link, not about the service.
+fn seen_from(snapshot: &Snapshot, site: SiteId, places: &HashMap<&str, usize>) -> BTreeMap<usize, Verdict> {
+    let mut best: BTreeMap<usize, Verdict> = BTreeMap::new();
+    for link in snapshot.inventory.links_of(site).map(|id| snapshot.link(id)) {
         let carries = matches!(link.state, LinkState::Up | LinkState::Degraded | LinkState::Flapping);
-        let of_service = link.targets.iter().filter(|round| round.name == target);
-        of_service.map(move |round| if carries { round.outcome.verdict() } else { Verdict::NoEvidence })
-    });
-    let verdicts: Vec<_> = rounds.collect();
-    [Verdict::Success, Verdict::Failure, Verdict::NoEvidence].into_iter().find(|verdict| verdicts.contains(verdict))
+        for round in link.targets.iter() {
+            let Some(at) = round.name.strip_prefix(SERVICE_PREFIX).and_then(|id| places.get(id)) else { continue };
+            let verdict = if carries { round.outcome.verdict() } else { Verdict::NoEvidence };
+            let known = best.entry(*at).or_insert(verdict);
+            let rank = |verdict: Verdict| [Verdict::NoEvidence, Verdict::Failure, Verdict::Success].iter().position(|one| *one == verdict);
+            if rank(verdict) > rank(*known) {
+                *known = verdict;
+            }
+        }
+    }
+    best
 }
 
 fn judged(reached: u32, failed: u32) -> ServiceState {

@@ -137,7 +137,16 @@ fn asked(parts: &Parts, web: &WebState) -> Result<Option<Asked>, PeopleError> {
         (None, None) => anonymous(web),
     };
     let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    Ok(visitor.map(|visitor| Asked { visitor, prefs: Prefs::of(parts), here, at }))
+    let Some(visitor) = visitor else { return Ok(None) };
+    let mut prefs = Prefs::of(parts);
+    prefs.known_to_speak(visitor.lang);
+    // A session has a form token; an API token speaks no language.
+    if let (Some(name), Some(lang), false) = (&visitor.name, prefs.chosen_lang, visitor.csrf.is_empty())
+        && visitor.lang != Some(lang)
+    {
+        web.people.set_language(name, lang)?;
+    }
+    Ok(Some(Asked { visitor, prefs, here, at }))
 }
 
 fn anonymous(web: &WebState) -> Option<Visitor> {

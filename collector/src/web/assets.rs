@@ -11,8 +11,9 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-const ASSETS: [Asset; 4] = [
+const ASSETS: [Asset; 5] = [
     Asset { name: "app.css", kind: "text/css; charset=utf-8", bytes: include_bytes!("static/app.css") },
+    Asset { name: "dark.css", kind: "text/css; charset=utf-8", bytes: include_bytes!("static/dark.css") },
     Asset { name: "app.js", kind: "text/javascript; charset=utf-8", bytes: include_bytes!("static/app.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", bytes: include_bytes!("static/icon.svg") },
     Asset { name: "vazirmatn.woff2", kind: "font/woff2", bytes: include_bytes!("static/vazirmatn.woff2") },

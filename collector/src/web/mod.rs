@@ -5,10 +5,12 @@
 //! ```
 //! A page never computes: what it prints comes from `view` and `kpi`, and the API gives the same structs as JSON.
 
+pub mod agents;
 mod archive;
 mod asked;
 mod assets;
 pub mod figures;
+pub mod geo;
 mod guard;
 mod html;
 pub mod incidents;
@@ -45,12 +47,17 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/incidents", get(pages::incidents::list))
         .route("/incidents/{id}", get(pages::incidents::one).post(pages::incidents::work))
         .route("/kpis", get(pages::kpis::list))
+        .route("/kpis/{id}", get(pages::kpi::one))
         .route("/services", get(pages::services::list))
         .route("/status", get(pages::status::page))
         .route("/admin", get(pages::admin::page))
         .route("/admin/users", post(pages::admin::users))
         .route("/admin/tokens", post(pages::admin::tokens))
-        .route("/admin/import", post(pages::admin::import).layer(DefaultBodyLimit::max(pages::admin::LARGEST_UPLOAD)))
+        .route(
+            "/admin/import",
+            get(pages::import::form).post(pages::import::check).layer(DefaultBodyLimit::max(pages::import::LARGEST_UPLOAD)),
+        )
+        .route("/admin/import/store", post(pages::import::store))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))

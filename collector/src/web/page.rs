@@ -149,6 +149,11 @@ impl Page {
         ratio.map_or_else(|| "—".to_owned(), |ratio| persian::percent(ratio, self.lang))
     }
 
+    /// Writes a difference of ratios in points, with its sign.
+    pub fn points(&self, difference: &f64) -> String {
+        persian::points(*difference, self.lang)
+    }
+
     /// Writes a number with decimals, or a dash.
     pub fn num(&self, number: &Option<f64>, places: usize) -> String {
         number.map_or_else(|| "—".to_owned(), |number| persian::decimal(number, places, self.lang))
@@ -201,6 +206,18 @@ impl Page {
         let (moment, today) = (Moment::at(at), Moment::at(self.at).date);
         let text = if moment.date == today { moment.clock(self.lang) } else { moment.full(self.lang) };
         Html(format!("<time datetime=\"{}\" title=\"{}\">{text}</time>", moment.rfc3339(), moment.full(self.lang)))
+    }
+
+    /// Shows the day of an instant; hovering tells the time.
+    pub fn day(&self, time: impl Instant) -> Html {
+        let Some(at) = time.instant() else { return Html("—".to_owned()) };
+        let moment = Moment::at(at);
+        Html(format!(
+            "<time datetime=\"{}\" title=\"{}\">{}</time>",
+            moment.rfc3339(),
+            moment.full(self.lang),
+            moment.date.in_figures(self.lang)
+        ))
     }
 
     /// Shows an instant given as Unix milliseconds.
@@ -283,10 +300,10 @@ impl Page {
         format!("{}{join}{parameter}={}", self.here, url_part(value))
     }
 
-    /// Returns this page's address with a parameter replaced, and without a cursor.
+    /// Returns this page's address with a parameter replaced, from the first page on.
     pub fn with_instead(&self, parameter: &str, value: &str) -> String {
         let (path, query) = self.here.split_once('?').unwrap_or((&self.here, ""));
-        let drop = [format!("{parameter}="), "cursor=".to_owned()];
+        let drop = [format!("{parameter}="), "cursor=".to_owned(), "page=".to_owned()];
         let mut kept: Vec<_> = query
             .split('&')
             .filter(|pair| !pair.is_empty() && !drop.iter().any(|name| pair.starts_with(name)))
@@ -311,6 +328,15 @@ impl Page {
         format!("/static/{name}?v={:x}", super::assets::VERSION)
     }
 
+    /// Returns for which devices the dark palette holds; `None` for no device.
+    pub fn dark_media(&self) -> Option<&'static str> {
+        match self.theme {
+            Theme::Auto => Some("screen and (prefers-color-scheme: dark)"),
+            Theme::Light => None,
+            Theme::Dark => Some("screen"),
+        }
+    }
+
     /// Names the theme in use.
     pub fn theme_name(&self) -> &'static str {
         match self.theme {
@@ -327,6 +353,15 @@ impl Page {
             Standing::Insufficient | Standing::Unmeasured => self.w.insufficient_data,
             Standing::NotCollected => self.w.not_collected,
             Standing::Empty | Standing::NoEvent => "—",
+        }
+    }
+
+    /// Says how final a figure is: `live`, `provisional` or `revision N`.
+    pub fn status(&self, status: &str) -> String {
+        match status.split_once(' ') {
+            Some((_, number)) => format!("{} {}", self.w.revision, self.dig(number)),
+            None if status == "live" => self.w.live.to_owned(),
+            None => self.w.provisional.to_owned(),
         }
     }
 
@@ -364,6 +399,53 @@ impl Page {
     /// Tells whether the person may administer.
     pub fn may_administer(&self) -> bool {
         self.role >= Role::Admin
+    }
+}
+
+/// A list a form offers.
+pub struct Choice {
+    /// Name of the parameter.
+    pub name: &'static str,
+    /// What is chosen.
+    pub title: &'static str,
+    /// What there is.
+    pub options: Vec<Entry>,
+}
+
+/// One entry of a list a form offers.
+pub struct Entry {
+    /// What the form sends.
+    pub value: String,
+    /// What people read.
+    pub text: String,
+    /// Whether it is chosen.
+    pub chosen: bool,
+}
+
+impl Entry {
+    /// Builds an entry of a list of which `chosen` is chosen.
+    pub fn new(value: impl Into<String>, text: impl Into<String>, chosen: &str) -> Self {
+        let value = value.into();
+        Entry { chosen: value == chosen, text: text.into(), value }
+    }
+}
+
+/// A column by which a table can be sorted.
+pub struct SortedColumn {
+    /// Its title.
+    pub title: &'static str,
+    /// The table sorted by it.
+    pub href: String,
+    /// Whether it is.
+    pub chosen: bool,
+    /// In which direction, as ARIA names it.
+    pub direction: &'static str,
+}
+
+impl SortedColumn {
+    /// Builds a column of the page's table; `word` is its name in addresses.
+    pub fn new(p: &Page, title: &'static str, word: &str, chosen: bool, ascending: bool) -> Self {
+        SortedColumn { title, href: p.with_instead("sort", word), chosen, direction: if ascending { "ascending" } else { "descending" } }
     }
 }
 

@@ -1,5 +1,5 @@
-//! What a reader prefers: language and theme, from the address, then the cookie. Without either the page is Persian: an
-//! office's browser that says English was installed that way, its reader was not.
+//! What a reader prefers: language and theme, from the address, then from what their account knows, then the cookie. Without
+//! any of them the page is Persian: an office's browser that says English was installed that way, its reader was not.
 
 use axum::http::header::COOKIE;
 use axum::http::request::Parts;
@@ -50,6 +50,8 @@ pub struct Prefs {
     pub lang: Lang,
     /// Theme of the page.
     pub theme: Theme,
+    /// The language this very request chose.
+    pub chosen_lang: Option<Lang>,
     /// `Set-Cookie` values for choices made by this very request.
     pub chosen: Vec<String>,
 }
@@ -69,8 +71,14 @@ impl Prefs {
         Prefs {
             lang: asked_lang.or_else(|| cookie(parts, "lang").and_then(Lang::from_code)).unwrap_or_default(),
             theme: asked_theme.or_else(|| cookie(parts, "theme").and_then(Theme::from_word)).unwrap_or_default(),
+            chosen_lang: asked_lang,
             chosen,
         }
+    }
+
+    /// Takes the language somebody's account knows, unless this request chose another.
+    pub fn known_to_speak(&mut self, lang: Option<Lang>) {
+        self.lang = self.chosen_lang.or(lang).unwrap_or(self.lang);
     }
 }
 

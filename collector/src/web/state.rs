@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusta_wire::UnixMs;
 use tokio::sync::watch;
 
+use super::geo::Outline;
 use crate::engine::Snapshot;
 use crate::log::Log;
 use crate::people::People;
@@ -27,6 +28,8 @@ pub struct WebState {
     pub anonymous_viewer: bool,
     /// Whether anybody may see the status page.
     pub public_status: bool,
+    /// Borders for the map, from the user's file.
+    pub borders: Arc<[Outline]>,
     /// Whether cookies are for TLS only.
     pub secure: bool,
     /// How old evidence may be to speak about now.
@@ -49,6 +52,7 @@ impl WebState {
             people,
             anonymous_viewer: false,
             public_status: false,
+            borders: Arc::new([]),
             secure: false,
             now_max_age,
             clock: crate::clock::now,
@@ -71,6 +75,12 @@ impl WebState {
     #[must_use]
     pub fn with_public_status(self, shown: bool) -> Self {
         WebState { public_status: shown, ..self }
+    }
+
+    /// Draws borders on the map.
+    #[must_use]
+    pub fn with_borders(self, borders: Vec<Outline>) -> Self {
+        WebState { borders: borders.into(), ..self }
     }
 
     /// Marks cookies as for TLS only.

@@ -23,6 +23,15 @@ pub enum Tone {
 }
 
 impl Tone {
+    /// Returns how a connected share looks.
+    pub fn of_share(share: f64) -> Tone {
+        match share {
+            share if share >= 0.9 => Tone::Good,
+            share if share >= 0.75 => Tone::Weak,
+            _ => Tone::Bad,
+        }
+    }
+
     /// Lists every tone.
     pub const ALL: [Tone; 7] = [Tone::Good, Tone::Weak, Tone::Bad, Tone::Unknown, Tone::Planned, Tone::Unsteady, Tone::Off];
 

@@ -16,12 +16,17 @@ pub fn pages() -> Vec<String> {
         "/sites".to_owned(),
         "/sites?state=down".to_owned(),
         format!("/sites/{}", stage::a_down_site()),
+        format!("/sites/{}?range=365d", stage::a_down_site()),
+        format!("/sites/{}?as=table", stage::a_down_site()),
         "/agents".to_owned(),
+        "/agents?sort=certificate&page=1".to_owned(),
         "/incidents".to_owned(),
         "/incidents?all=1".to_owned(),
         "/incidents/1".to_owned(),
         "/kpis".to_owned(),
         "/kpis?period=24h&weight=household".to_owned(),
+        "/kpis/availability?by=operator".to_owned(),
+        "/kpis/connected_share_now".to_owned(),
         "/services".to_owned(),
         "/status".to_owned(),
         "/login".to_owned(),
@@ -246,4 +251,25 @@ async fn the_status_page_is_off_until_switched_on_and_names_no_site() {
     let province = stage::province().regions[0].name_fa.clone();
     assert!(page.contains(&province));
     assert!(!page.contains("/sites/") && !page.contains("href=\"/regions"));
+}
+
+#[tokio::test]
+async fn a_signed_in_person_keeps_their_language_on_every_device() {
+    let (_dir, web) = stage::web();
+    let user = NewUser { name: "zahra".into(), password: "a long enough password".into(), role: Role::Viewer, region: None };
+    web.people.add_user(&user, "test", web.now()).unwrap();
+    let router = routed(web);
+    let sign_in = async || {
+        let form = "name=zahra&password=a+long+enough+password&next=%2F";
+        let welcome = post(&router, "/login", form, "").await;
+        welcome.header("set-cookie").split(';').next().unwrap().to_owned()
+    };
+    let (office, phone) = (sign_in().await, sign_in().await);
+    let direction = async |address: &str, cookie: &str| {
+        let page = super::get_with(&router, address, cookie).await.text();
+        if page.contains("dir=\"rtl\"") { "rtl" } else { "ltr" }
+    };
+    assert_eq!(direction("/services", &phone).await, "rtl");
+    assert_eq!(direction("/services?lang=en", &office).await, "ltr");
+    assert_eq!(direction("/services", &phone).await, "ltr", "the account knows it, not the device");
 }

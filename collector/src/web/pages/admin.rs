@@ -3,17 +3,14 @@
 
 use askama::Template;
 use axum::Form;
-use axum::extract::{Multipart, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use rusta_wire::UnixMs;
 use serde::Deserialize;
 
 use super::errors;
-use crate::day::Day;
-use crate::inventory::versions::{self, Import, VersionError, VersionRow};
-use crate::inventory::{Difference, Fault, ListChange, Versions, source};
+use crate::inventory::versions::{self, VersionRow};
 use crate::people::{AuditEntry, NewToken, NewUser, PeopleError, Role, TokenRow, UserRow, Visitor};
 use crate::persian::{Lang, words};
 use crate::view::Time;
@@ -24,12 +21,6 @@ use crate::web::tone::Tone;
 
 /// Lines of the audit log shown; the database keeps all.
 const AUDIT_LINES: usize = 40;
-
-/// Faults of an import shown at once; mending a hundred is a day's work already.
-const FAULTS: usize = 100;
-
-/// A national registry as XLSX is about 20 MB.
-pub const LARGEST_UPLOAD: usize = 64 << 20;
 
 #[derive(Template)]
 #[template(path = "admin.html")]
@@ -51,18 +42,8 @@ struct Planned {
     announced: Option<Time>,
 }
 
-#[derive(Template)]
-#[template(path = "import.html")]
-struct ImportPage {
-    p: Page,
-    faults: Vec<(String, String, String)>,
-    more_faults: usize,
-    changes: Vec<(&'static str, ListChange)>,
-    stored: Option<u32>,
-}
-
 /// Whether somebody may administer everything.
-fn governs(visitor: &Visitor) -> bool {
+pub(super) fn governs(visitor: &Visitor) -> bool {
     visitor.role >= Role::Admin && visitor.region.is_none()
 }
 
@@ -173,101 +154,12 @@ pub async fn tokens(State(web): State<WebState>, asked: Asked, Form(form): Form<
     }
 }
 
-/// Checks or stores an uploaded workbook.
-pub async fn import(State(web): State<WebState>, asked: Asked, upload: Multipart) -> Response {
-    let form = match read_upload(upload).await {
-        Ok(form) => form,
-        Err(reason) => return errors::refused_page(&asked, &reason),
-    };
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
-        return refusal;
-    }
-    let (store, actor, now) = (web.store.clone(), asked.visitor.actor(), asked.at);
-    let outcome = tokio::task::spawn_blocking(move || run_import(&store, &form, &actor, now)).await;
-    let mut page = ImportPage {
-        p: asked.page(Section::Admin, words(asked.prefs.lang).inventory_import),
-        faults: Vec::new(),
-        more_faults: 0,
-        changes: Vec::new(),
-        stored: None,
-    };
-    match outcome {
-        Ok(Ok(Imported::Checked(difference))) => {
-            let w = page.p.w;
-            let nodes = page.p.lang.pick("گره‌ها", "nodes");
-            page.changes =
-                vec![(w.regions, difference.regions), (w.sites, difference.sites), (w.links, difference.links), (nodes, difference.nodes)];
-        }
-        Ok(Ok(Imported::Stored(version))) => page.stored = Some(version),
-        Ok(Err(VersionError::Faults(faults))) => {
-            page.more_faults = faults.len().saturating_sub(FAULTS);
-            page.faults = faults.iter().take(FAULTS).map(|fault| fault_line(fault, page.p.lang)).collect();
-        }
-        Ok(Err(error)) => return asked.failed(&error),
-        Err(error) => return asked.failed(&error),
-    }
-    asked.show(&page)
-}
-
-struct Upload {
-    csrf: String,
-    store: bool,
-    name: String,
-    bytes: Vec<u8>,
-}
-
-enum Imported {
-    Checked(Box<Difference>),
-    Stored(u32),
-}
-
-async fn read_upload(mut upload: Multipart) -> Result<Upload, String> {
-    let mut form = Upload { csrf: String::new(), store: false, name: String::new(), bytes: Vec::new() };
-    while let Some(field) = upload.next_field().await.map_err(|error| error.body_text())? {
-        let (name, file) = (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
-        let bytes = field.bytes().await.map_err(|error| error.body_text())?;
-        match name.as_str() {
-            "csrf" => form.csrf = String::from_utf8_lossy(&bytes).into_owned(),
-            "what" => form.store = &bytes[..] == b"store",
-            "file" => (form.name, form.bytes) = (file.unwrap_or_default(), bytes.to_vec()),
-            _ => {}
-        }
-    }
-    Ok(form)
-}
-
-/// Reads the workbook through a file of its own: the reader wants one, and removes nothing of ours if it fails.
-fn run_import(store: &crate::store::Store, form: &Upload, actor: &str, at: UnixMs) -> Result<Imported, VersionError> {
-    let folder = store.path().with_file_name("upload");
-    let file = folder.join(format!("{}.xlsx", at.0));
-    let unreadable = |error: std::io::Error| {
-        let kind = crate::inventory::Kind::Unreadable { reason: error.to_string() };
-        VersionError::Faults(vec![Fault::at(&form.name, 0, "", kind)])
-    };
-    std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&file, &form.bytes)).map_err(unreadable)?;
-    let draft = source::read(&file).map_err(VersionError::Faults);
-    std::fs::remove_file(&file).map_err(unreadable)?;
-    let draft = draft?;
-    let effective_from = Day::of(at).start();
-    if form.store {
-        let built = versions::import(store, &draft, &Import { by: actor, at, effective_from })?;
-        return Ok(Imported::Stored(built.inventory.version));
-    }
-    let built = draft.build(0, effective_from).map_err(VersionError::Faults)?;
-    let current = Versions::load(store)?.at(effective_from);
-    Ok(Imported::Checked(Box::new(Difference::between(&current, &built.inventory))))
-}
-
-fn fault_line(fault: &Fault, lang: Lang) -> (String, String, String) {
-    let (text, fix) = match lang {
-        Lang::Fa => (fault.persian(), fault.fix_persian()),
-        Lang::En => (fault.english(), fault.fix()),
-    };
-    (fault.place.to_string(), text, fix)
-}
-
+/// Checks that somebody may administer everything, and their form's token.
+///
+/// # Errors
+/// The page to answer with.
 #[allow(clippy::result_large_err)] // The error is the answer.
-fn may_govern(asked: &Asked, csrf: &str) -> Result<(), Response> {
+pub(super) fn may_govern(asked: &Asked, csrf: &str) -> Result<(), Response> {
     asked.may_change(Role::Admin, csrf)?;
     if governs(&asked.visitor) { Ok(()) } else { Err(asked.forbidden()) }
 }

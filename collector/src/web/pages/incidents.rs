@@ -188,7 +188,8 @@ pub async fn work(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>
     }
 }
 
-fn by_cause(rows: &[IncidentLine]) -> Vec<(String, usize)> {
+/// Counts the open ones by their cause, the most frequent first.
+pub fn by_cause(rows: &[IncidentLine]) -> Vec<(String, usize)> {
     let mut counts: Vec<(String, usize)> = Vec::new();
     for row in rows.iter().filter(|row| row.row.resolved_at.is_none()) {
         match counts.iter_mut().find(|(cause, _)| *cause == row.cause) {

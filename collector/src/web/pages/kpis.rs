@@ -13,7 +13,7 @@ use crate::view::{FigureView, Sight, roots};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
 use crate::web::html::Html;
-use crate::web::page::{Page, Section};
+use crate::web::page::{Entry, Page, Section};
 use crate::web::state::WebState;
 use crate::web::svg::bounds_bar;
 
@@ -27,23 +27,20 @@ struct KpisPage {
     regions: Vec<Entry>,
     periods: Vec<Entry>,
     weights: Vec<Entry>,
+    /// What the pages of single KPIs are asked with.
+    query: String,
 }
 
-struct Entry {
-    value: String,
-    text: String,
-    chosen: bool,
-}
-
-struct KpiLine {
-    kpi: &'static Kpi,
-    figure: Option<FigureView>,
-    is_known: bool,
-    value: String,
-    bounds: String,
-    bar: Html,
-    goal: Option<String>,
-    declared: Option<(String, String)>,
+/// A KPI with its figure in words.
+pub(super) struct KpiLine {
+    pub(super) kpi: &'static Kpi,
+    pub(super) figure: Option<FigureView>,
+    pub(super) is_known: bool,
+    pub(super) value: String,
+    pub(super) bounds: String,
+    pub(super) bar: Html,
+    pub(super) goal: Option<String>,
+    pub(super) declared: Option<(String, String)>,
 }
 
 /// What to show.
@@ -97,12 +94,14 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
         regions: region_entries(&p, &snapshot, sight, region),
         periods: period_entries(&p, period),
         weights: weight_entries(p.lang, weight),
+        query: p.here.split_once('?').map_or_else(String::new, |(_, query)| format!("?{query}")),
         p,
     };
     asked.show(&page)
 }
 
-fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionId>, figure: Option<FigureView>) -> KpiLine {
+/// Puts a figure into words.
+pub(super) fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionId>, figure: Option<FigureView>) -> KpiLine {
     let goal = snapshot.inventory.goals.iter().find(|goal| goal.kpi == kpi.id && Some(goal.region) == region);
     let declared = snapshot.inventory.declared.iter().rfind(|d| d.kpi == kpi.id && Some(d.region) == region && d.superseded_by.is_none());
     let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| in_unit(value, kpi.unit, p.lang));
@@ -132,7 +131,7 @@ fn announced(value: f64, unit: Unit, lang: Lang) -> String {
 }
 
 /// Writes a Gregorian day of the registry as people read it; what is no day stays as it is.
-fn jalali(day: &str, lang: Lang) -> String {
+pub(super) fn jalali(day: &str, lang: Lang) -> String {
     day.parse().map_or_else(|_| digits(day, lang), |date| JalaliDate::of_gregorian(date).in_figures(lang))
 }
 
@@ -151,7 +150,8 @@ pub fn in_unit(value: f64, unit: Unit, lang: Lang) -> String {
     }
 }
 
-fn region_entries(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: Option<RegionId>) -> Vec<Entry> {
+/// Offers provinces and counties, and what is chosen.
+pub(super) fn region_entries(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: Option<RegionId>) -> Vec<Entry> {
     let inventory = &snapshot.inventory;
     let ids = (0..).map(RegionId).zip(&inventory.regions);
     let offered = ids.filter(|(id, region)| matches!(region.kind, RegionKind::Province | RegionKind::County) || chosen == Some(*id));
@@ -165,11 +165,14 @@ fn region_entries(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: Option<Re
         .collect()
 }
 
-/// Offers now, the last day, this week, and this month and the twelve before it.
-fn period_entries(p: &Page, chosen: Period) -> Vec<Entry> {
+/// Offers now, the last 24 hours, today, this week, and this month and the twelve before it.
+pub(super) fn period_entries(p: &Page, chosen: Period) -> Vec<Entry> {
     let today = JalaliDate::at(p.at);
     let months = (0..=12).map(|back| Period::Month(today.month_start(-back)));
-    let periods = [Period::Now, Period::Day(today), Period::week_of(today)].into_iter().chain(months).chain([Period::Year(today.year())]);
+    let periods = [Period::Now, Period::Last24h, Period::Day(today), Period::week_of(today)]
+        .into_iter()
+        .chain(months)
+        .chain([Period::Year(today.year())]);
     let mut periods: Vec<_> = periods.collect();
     if !periods.contains(&chosen) {
         periods.push(chosen);
@@ -177,7 +180,8 @@ fn period_entries(p: &Page, chosen: Period) -> Vec<Entry> {
     periods.into_iter().map(|period| Entry { value: period.to_string(), text: period.title(p.lang), chosen: period == chosen }).collect()
 }
 
-fn weight_entries(lang: Lang, chosen: Weight) -> Vec<Entry> {
+/// Offers the weights.
+pub(super) fn weight_entries(lang: Lang, chosen: Weight) -> Vec<Entry> {
     let name = |weight: Weight| match weight {
         Weight::Village => words(lang).village,
         Weight::Household => words(lang).households,

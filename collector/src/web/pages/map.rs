@@ -1,4 +1,5 @@
-//! The dot map of a region: a picture with the dots, and labels on the page that lead to the regions inside.
+//! The map of a region: a picture with the user's borders, if there are any, and a dot for every village; labels on the
+//! page lead to the regions inside.
 
 use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -6,13 +7,14 @@ use axum::response::{IntoResponse, Response};
 
 use crate::engine::Snapshot;
 use crate::inventory::{RegionId, RegionKind, SiteId};
-use crate::persian::{Lang, digits};
-use crate::view::{Sight, children_of};
+use crate::kpi::ENOUGH_KNOWN;
+use crate::view::{Sight, Tally, children_of};
 use crate::web::asked::Asked;
 use crate::web::html::url_part;
+use crate::web::page::Page;
 use crate::web::state::WebState;
-use crate::web::svg::{Dot, MapFrame, dots_image};
-use crate::web::tone::Toned;
+use crate::web::svg::{Area, Dot, MapFrame, map_image};
+use crate::web::tone::{Tone, Toned};
 
 /// A map on a page.
 pub struct MapView {
@@ -30,6 +32,8 @@ pub struct MapLabel {
     pub code: String,
     /// Its name.
     pub name: String,
+    /// Its name, how much of it is connected, and what that is called.
+    pub spoken: String,
     /// From the left.
     pub x: i64,
     /// From the top.
@@ -43,22 +47,26 @@ pub async fn picture(State(web): State<WebState>, asked: Asked, Path(name): Path
     let code = name.trim_end_matches(".svg");
     let region = snapshot.inventory.region_by_code(code);
     let visible = region.is_some_and(|id| sight.sees_region(&snapshot.inventory, id)) || (code == "all" && sight == Sight::Everything);
-    let frame = visible.then(|| frame(&snapshot, region, sight)).flatten();
+    let frame = visible.then(|| frame(&web, &snapshot, region, sight)).flatten();
     let Some(frame) = frame else { return asked.not_found() };
-    let image = dots_image(&frame, &dots(&snapshot, region, sight));
+    let image = map_image(&frame, &areas(&web, &snapshot, region, sight), &dots(&snapshot, region, sight));
     ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "private, max-age=15")], image).into_response()
 }
 
 /// Describes a region's map for its page; `None` if nothing in it has coordinates.
-pub fn map_view(snapshot: &Snapshot, region: Option<RegionId>, sight: Sight, lang: Lang) -> Option<MapView> {
-    let frame = frame(snapshot, region, sight)?;
+pub fn map_view(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>, sight: Sight, p: &Page) -> Option<MapView> {
+    let frame = frame(web, snapshot, region, sight)?;
+    let tally = Tally::of(snapshot);
     let code = region.map_or("all", |id| snapshot.inventory.region(id).code.as_str());
     let label = |id: RegionId| {
         let inside = snapshot.inventory.region(id);
         let (lat, lon) = middle(snapshot, id)?;
         let (x, y) = frame.place(lat, lon);
-        let name = digits(lang.name(&inside.name_fa, &inside.name_en), lang);
-        Some(MapLabel { code: inside.code.clone(), name, x: x.round() as i64, y: y.round() as i64 })
+        let name = p.name(&inside.name_fa, &inside.name_en);
+        let villages = tally.get(Some(id)).villages;
+        let spoken = format!("{name}: {} {} {}", p.int(villages.connected + villages.partial), p.w.of_which, p.int(villages.total));
+        let spoken = format!("{spoken} {} {}", p.w.village, p.w.connected);
+        Some(MapLabel { code: inside.code.clone(), name, spoken, x: x.round() as i64, y: y.round() as i64 })
     };
     let levels = children_of(&snapshot.inventory, region).filter(|id| snapshot.inventory.region(*id).kind != RegionKind::Village);
     Some(MapView {
@@ -79,8 +87,36 @@ fn middle(snapshot: &Snapshot, id: RegionId) -> Option<(f64, f64)> {
     (count > 0.0).then(|| (inside.iter().map(|dot| dot.lat).sum::<f64>() / count, inside.iter().map(|dot| dot.lon).sum::<f64>() / count))
 }
 
-fn frame(snapshot: &Snapshot, region: Option<RegionId>, sight: Sight) -> Option<MapFrame> {
-    MapFrame::around(dots(snapshot, region, sight).iter().map(|dot| (dot.lat, dot.lon)))
+fn frame(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>, sight: Sight) -> Option<MapFrame> {
+    let areas = areas(web, snapshot, region, sight);
+    let borders = areas.iter().filter(|area| area.tone.is_some()).flat_map(|area| area.rings.iter().flatten().copied());
+    MapFrame::around(borders.chain(dots(snapshot, region, sight).iter().map(|dot| (dot.lat, dot.lon))))
+}
+
+/// The user's borders: those of the regions directly inside coloured by how much is connected there, all others as lines.
+fn areas<'a>(web: &'a WebState, snapshot: &Snapshot, region: Option<RegionId>, sight: Sight) -> Vec<Area<'a>> {
+    if web.borders.is_empty() {
+        return Vec::new();
+    }
+    let (inventory, tally) = (&snapshot.inventory, Tally::of(snapshot));
+    let tone = |code: &str| {
+        let id = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id))?;
+        let is_inside = inventory.region(id).parent == region || (Some(id) == region && !has_borders_inside(web, snapshot, region));
+        let villages = is_inside.then(|| tally.get(Some(id)).villages)?;
+        let known = villages.total - villages.unknown;
+        // Less than four fifths known is no number, on a map as in a figure.
+        if villages.total == 0 || f64::from(known) < ENOUGH_KNOWN * f64::from(villages.total) {
+            return Some(Tone::Unknown);
+        }
+        Some(Tone::of_share(f64::from(villages.connected + villages.partial) / f64::from(known)))
+    };
+    web.borders.iter().map(|outline| Area { rings: &outline.rings, tone: outline.code.as_deref().and_then(tone) }).collect()
+}
+
+fn has_borders_inside(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>) -> bool {
+    let inventory = &snapshot.inventory;
+    let known = web.borders.iter().filter_map(|outline| inventory.region_by_code(outline.code.as_deref()?));
+    region.is_some() && known.into_iter().any(|id| inventory.region(id).parent == region)
 }
 
 /// Villages where they lie, and sites that stand in no village.

@@ -2,13 +2,17 @@
 
 pub mod admin;
 pub mod agents;
+mod charts;
 pub mod errors;
 pub mod export;
+pub mod import;
 pub mod incidents;
+pub mod kpi;
 pub mod kpis;
 pub mod login;
 pub mod map;
 pub mod overview;
+mod past;
 pub mod services;
 pub mod site;
 pub mod sites;

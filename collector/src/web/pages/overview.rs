@@ -5,19 +5,16 @@ use std::collections::HashMap;
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use rusqlite::Connection;
 use rusta_wire::Network;
 use serde::Deserialize;
 
-use super::incidents::IncidentLine;
+use super::incidents::{IncidentLine, by_cause};
 use super::map::{MapView, map_view};
-use crate::day::Day;
+use super::past::{self, Declared, Mover};
 use crate::engine::{AgentState, Snapshot, VillageState};
-use crate::history::ObjectKind;
 use crate::inventory::{RegionId, RegionKind};
 use crate::kpi::{Weight, connected_share_now};
 use crate::persian::{Named, words};
-use crate::store::StoreError;
 use crate::view::{
     AgentFilter, Attention, Counts, FigureView, LinkCounts, Place, RegionRow, Sight, SiteFilter, SiteRow, Tally, Time, agents, attention,
     children, path_to, roots, sites,
@@ -25,22 +22,22 @@ use crate::view::{
 use crate::web::asked::Asked;
 use crate::web::html::{Html, url_part};
 use crate::web::incidents;
-use crate::web::page::{Page, Section};
+use crate::web::page::{Page, Section, SortedColumn};
 use crate::web::state::WebState;
-use crate::web::svg::{bounds_bar, share_bar, spark};
+use crate::web::svg::{bounds_bar, share_bar};
 use crate::web::tone::Tone;
 
 /// What fits beside the map without scrolling a wall screen.
 const ATTENTION_ROWS: usize = 10;
+
+/// What a wall screen has room for below the incidents.
+const WALL_ROWS: usize = 6;
 
 /// The largest open incidents shown; all of them are a page of their own.
 const INCIDENT_ROWS: usize = 5;
 
 /// Open incidents counted.
 const MOST_INCIDENTS: u32 = 500;
-
-/// Days of the trend.
-const TREND_DAYS: i64 = 14;
 
 /// A rural district has a few dozen sites; more are found through the list of sites.
 const SITES_HERE: usize = 60;
@@ -50,6 +47,7 @@ const SITES_HERE: usize = 60;
 struct OverviewPage {
     p: Page,
     kind: Option<RegionKind>,
+    region_code: String,
     path: Vec<Place>,
     headline: Option<FigureView>,
     headline_tone: &'static str,
@@ -57,6 +55,10 @@ struct OverviewPage {
     trend: Option<Html>,
     incidents: Vec<IncidentLine>,
     open_incidents: usize,
+    by_cause: Vec<(String, usize)>,
+    movers: Vec<Mover>,
+    history: Option<Html>,
+    declared: Option<Declared>,
     states: Vec<StateTile>,
     networks: Vec<NetworkLine>,
     map: Option<MapView>,
@@ -65,7 +67,7 @@ struct OverviewPage {
     attention_href: String,
     children: Vec<ChildRow>,
     children_title: &'static str,
-    columns: Vec<Column>,
+    columns: Vec<SortedColumn>,
     standing_here: Vec<SiteRow>,
 }
 
@@ -93,13 +95,6 @@ struct ChildRow {
     region: RegionRow,
     figure: Option<FigureView>,
     bar: Html,
-}
-
-struct Column {
-    title: &'static str,
-    href: String,
-    chosen: bool,
-    direction: &'static str,
 }
 
 /// How to show the page.
@@ -160,24 +155,36 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
             Err(error) => return asked.failed(&error),
         };
     open.sort_by_key(|row| std::cmp::Reverse(row.sites));
+    let open: Vec<_> = open.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
+    // The page everybody has open stays light; a region's own page tells where it comes from.
+    let below = region.filter(|id| inventory.region(*id).parent.is_some() && !p.wall);
     let page = OverviewPage {
         kind: region.map(|id| inventory.region(id).kind),
+        region_code: region.map_or_else(String::new, |id| inventory.region(id).code.clone()),
         path: region.and_then(|id| inventory.region(id).parent).map_or_else(Vec::new, |parent| path_to(inventory, parent, sight)),
         headline_tone: tone_of(&headline),
         headline_bar: headline.as_ref().map_or_else(Html::default, |figure| figure_bar(&p, figure)),
         headline,
-        trend: trend(web, snapshot, region, &p),
+        trend: past::trend(web, snapshot, region, &p),
+        movers: if rows.len() > 1 {
+            past::movers(web, snapshot, rows.iter().map(|row| (&row.region.place, row.figure.as_ref())), &p)
+        } else {
+            Vec::new()
+        },
+        history: below.and_then(|id| past::history(web, snapshot, id, &p)),
+        declared: below.and_then(|id| past::declared(web, snapshot, id, &p)),
+        by_cause: by_cause(&open),
         open_incidents: open.len(),
-        incidents: open.into_iter().take(INCIDENT_ROWS).map(|row| IncidentLine::of(&p, row)).collect(),
+        incidents: open.into_iter().take(INCIDENT_ROWS).collect(),
         states: state_tiles(&p, &counts, silent, region.map(|id| inventory.region(id).code.as_str())),
         networks: Network::ALL
             .iter()
             .filter(|network| counts.network(**network).total > 0)
             .map(|network| network_line(&p, *network, counts.network(*network)))
             .collect(),
-        map: map_view(snapshot, region, sight, asked.prefs.lang),
+        map: map_view(web, snapshot, region, sight, &p),
         legend: legend(&p, &counts),
-        attention: attention(snapshot, sight, region, if p.wall { 16 } else { ATTENTION_ROWS }),
+        attention: attention(snapshot, sight, region, if p.wall { WALL_ROWS } else { ATTENTION_ROWS }),
         attention_href: sites_href("down,unknown,backup_only,degraded", region.map(|id| inventory.region(id).code.as_str())),
         children_title: rows.first().map_or(w.regions, |row| plural(row.region.place.kind, w.regions, w.counties)),
         columns: order.columns(&p),
@@ -205,41 +212,6 @@ impl Figures {
     }
 }
 
-/// Draws the connected share of each of the last days, from the state seconds of the region's villages.
-fn trend(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>, p: &Page) -> Option<Html> {
-    let inventory = &snapshot.inventory;
-    let is_whole = region.is_none_or(|id| inventory.region(id).parent.is_none() && roots(inventory, Sight::Everything).len() == 1);
-    let codes: Option<Vec<&str>> = (!is_whole).then(|| {
-        let villages = snapshot.villages.iter().filter(|village| region.is_some_and(|id| inventory.is_within(village.region, id)));
-        villages.map(|village| inventory.region(village.region).code.as_str()).collect()
-    });
-    let today = Day::of(p.at);
-    let days: Vec<_> = std::iter::successors(Some(today), |day| Some(day.previous())).take(TREND_DAYS as usize).collect();
-    let known = web.store.read(|db| daily_shares(db, *days.last().unwrap_or(&today), codes.as_deref())).ok()?;
-    let values: Vec<_> = days.iter().rev().map(|day| known.get(day).copied()).collect();
-    let svg = spark(&values, 0.02, p.w.trend);
-    (known.len() > 1).then_some(svg)
-}
-
-/// Reads connected seconds over known seconds of villages, by day.
-fn daily_shares(db: &Connection, since: Day, codes: Option<&[&str]>) -> Result<HashMap<Day, f64>, StoreError> {
-    let sql = "SELECT d.day, sum(d.up + d.degraded), sum(d.up + d.degraded + d.down) FROM daily_seconds d JOIN objects o ON o.id = d.object
-               WHERE d.kind = ?1 AND d.day >= ?2 AND (?3 IS NULL OR o.code IN (SELECT value FROM json_each(?3))) GROUP BY d.day";
-    let codes = codes.map(|codes| serde_json::Value::from(codes).to_string());
-    let mut query = db.prepare_cached(sql)?;
-    let rows = query.query_map((ObjectKind::Village.code(), since.0, codes), |row| {
-        Ok((Day(row.get(0)?), row.get::<_, f64>(1)?, row.get::<_, f64>(2)?))
-    })?;
-    let mut shares = HashMap::new();
-    for row in rows {
-        let (day, connected, known) = row?;
-        if known > 0.0 {
-            shares.insert(day, connected / known);
-        }
-    }
-    Ok(shares)
-}
-
 fn child_row(p: &Page, snapshot: &Snapshot, figures: &Figures, row: RegionRow) -> ChildRow {
     let villages = row.counts.villages;
     let name = p.name(&row.place.name_fa, &row.place.name_en);
@@ -261,12 +233,7 @@ fn figure_bar(p: &Page, figure: &FigureView) -> Html {
 
 /// Colours the headline by its value alone; the goal line says what was promised.
 fn tone_of(headline: &Option<FigureView>) -> &'static str {
-    match headline.as_ref().and_then(|figure| figure.value) {
-        None => Tone::Unknown.as_str(),
-        Some(value) if value >= 0.9 => Tone::Good.as_str(),
-        Some(value) if value >= 0.75 => Tone::Weak.as_str(),
-        Some(_) => Tone::Bad.as_str(),
-    }
+    headline.as_ref().and_then(|figure| figure.value).map_or(Tone::Unknown, Tone::of_share).as_str()
 }
 
 fn state_tiles(p: &Page, counts: &Counts, silent: u32, region: Option<&str>) -> Vec<StateTile> {
@@ -375,7 +342,7 @@ impl Order {
         }
     }
 
-    fn columns(self, p: &Page) -> Vec<Column> {
+    fn columns(self, p: &Page) -> Vec<SortedColumn> {
         let title = |order| match order {
             Order::Name => p.w.name,
             Order::Share => p.w.connected_now,
@@ -385,13 +352,8 @@ impl Order {
             Order::Sites => p.w.sites,
             Order::Down => p.lang.pick("سایت قطع", "sites down"),
         };
-        let direction = |order| if matches!(order, Order::Name | Order::Share) { "ascending" } else { "descending" };
-        let column = |(order, name): (Order, &str)| Column {
-            title: title(order),
-            href: p.with_instead("sort", name),
-            chosen: order == self,
-            direction: direction(order),
-        };
+        let ascending = |order| matches!(order, Order::Name | Order::Share);
+        let column = |(order, name)| SortedColumn::new(p, title(order), name, order == self, ascending(order));
         Order::ALL.into_iter().map(column).collect()
     }
 }

@@ -1,24 +1,27 @@
-//! One site: state, ladder, past, agent.
+//! One site: state, ladder, past, planned work, agent.
 
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use rusta_wire::{Metric, Rung, Verdict};
+use rusta_wire::{Metric, Rung, UnixMs, Verdict};
 use serde::Deserialize;
 
+use super::charts::{self, ChartTable, GaugeChart};
 use super::incidents::IncidentLine;
-use crate::engine::LinkState;
+use crate::engine::{LinkState, Snapshot};
+use crate::inventory::{Access, MaintenanceWindow};
 use crate::persian::{Named, Window, decimal, integer, isolate};
-use crate::view::{LinkDetail, LinkPast, OutageView, SiteDetail, SitePast, Step, StepState, TargetRow, Time, site_detail};
+use crate::view::{LinkDetail, LinkPast, OutageView, PlanRow, SiteDetail, SitePast, Step, StepState, TargetRow, Time, site_detail};
+use crate::web::agents;
 use crate::web::archive::site_past;
 use crate::web::asked::Asked;
 use crate::web::html::{Html, escape};
 use crate::web::incidents;
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
-use crate::web::svg::{Round, Stretch, ribbon, rtt_chart};
+use crate::web::svg::{Stretch, bounds_bar, ribbon};
 use crate::web::tone::{Tone, Toned};
 
 #[derive(Template)]
@@ -31,9 +34,12 @@ struct SitePage {
     ranges: Vec<RangeTab>,
     ribbon: Option<Html>,
     ribbon_legend: Vec<(Tone, &'static str)>,
+    as_table: bool,
+    other_form: String,
     links: Vec<LinkPanel>,
     incidents: Vec<IncidentLine>,
     outages: Vec<OutageLine>,
+    planned: Vec<PlannedWork>,
 }
 
 struct RangeTab {
@@ -46,8 +52,27 @@ struct LinkPanel {
     steps: Vec<StepCell>,
     chart: Option<Html>,
     chart_target: String,
+    gauges: Vec<GaugeChart>,
+    tables: Vec<ChartTable>,
+    not_charted: Option<String>,
+    plan: Option<PlanUse>,
     targets: Vec<TargetLine>,
     detail: LinkDetail,
+}
+
+struct PlanUse {
+    row: PlanRow,
+    bar: Html,
+    stage: Option<&'static str>,
+}
+
+/// Announced work on the site's links.
+struct PlannedWork {
+    reason: String,
+    from: Option<Time>,
+    until: Option<Time>,
+    announced: Option<Time>,
+    under_way: bool,
 }
 
 struct StepCell {
@@ -77,7 +102,13 @@ struct OutageLine {
 pub struct Shown {
     #[serde(default)]
     range: String,
+    /// `table` for the charts' numbers.
+    #[serde(default, rename = "as")]
+    form: String,
 }
+
+/// Announced work is shown from this long before it begins.
+const AHEAD: Duration = Duration::from_secs(30 * 86_400);
 
 /// The ranges offered, in hours.
 const RANGES: [(&str, u64); 5] = [("1h", 1), ("24h", 24), ("7d", 7 * 24), ("30d", 30 * 24), ("365d", 365 * 24)];
@@ -91,7 +122,10 @@ const INCIDENTS: usize = 5;
 /// Shows a site.
 pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
     let snapshot = web.snapshot();
-    let Some(site) = site_detail(&snapshot, asked.sight(&snapshot), &code) else { return asked.not_found() };
+    let Some(mut site) = site_detail(&snapshot, asked.sight(&snapshot), &code) else { return asked.not_found() };
+    if let Err(error) = agents::complete(&web, site.agent.as_mut_slice()) {
+        return asked.failed(&error);
+    }
     let (range, hours) = RANGES.into_iter().find(|(word, _)| *word == shown.range).unwrap_or(USUAL);
     let until = snapshot.at.max(asked.at);
     let window = Window { from: until - Duration::from_secs(hours * 3_600), until };
@@ -108,15 +142,19 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
     let name = crate::persian::digits(asked.prefs.lang.name(&site.site.name_fa, &site.site.name_en), asked.prefs.lang);
     let mut p = asked.page(Section::Sites, name).refreshing(if hours <= 24 { 20 } else { 0 });
     p.at = until;
+    let as_table = shown.form == "table";
     let page = SitePage {
         tone: site.site.state.tone(),
         signed_in: asked.visitor.name.is_some(),
         ranges: range_tabs(&p, range),
         ribbon: state_ribbon(&p, &past, window),
         ribbon_legend: ribbon_legend(&p, &past),
+        as_table,
+        other_form: p.with_instead("as", if as_table { "chart" } else { "table" }),
         incidents: of_site.into_iter().map(|row| IncidentLine::of(&p, row)).collect(),
         outages: past.links.iter().flat_map(|link| &link.outages).map(|outage| outage_line(&p, outage)).rev().take(40).collect(),
-        links: site.links.iter().map(|link| link_panel(&p, link, &past, window)).collect(),
+        links: site.links.iter().map(|link| link_panel(&p, &site, link, &past, window, as_table)).collect(),
+        planned: planned_work(&snapshot, &site, until),
         site,
         p,
     };
@@ -147,31 +185,76 @@ fn ribbon_legend(p: &Page, past: &SitePast) -> Vec<(Tone, &'static str)> {
     LinkState::ALL.iter().filter(|state| shown(state)).map(|state| (state.tone(), state.label(p.lang))).collect()
 }
 
-fn link_panel(p: &Page, link: &LinkDetail, past: &SitePast, window: Window) -> LinkPanel {
+fn link_panel(p: &Page, site: &SiteDetail, link: &LinkDetail, past: &SitePast, window: Window, as_table: bool) -> LinkPanel {
     let past = past.links.iter().find(|past| past.link == link.name);
-    let chart = past.filter(|past| !past.rounds.is_empty()).map(|past| rtt(p, past, window));
     // The international rung says nothing about other networks unless it is measured.
     let told = |step: &&Step| step.rung.0 != Rung::International || step.state != StepState::Unmeasured;
+    let drawn = past.filter(|_| !as_table);
+    let target = past.and_then(|past| past.target.clone()).map(|target| isolate(&target));
     LinkPanel {
         steps: link.ladder.iter().filter(told).map(|step| step_cell(p, *step)).collect(),
-        chart,
-        chart_target: past.and_then(|past| past.target.clone()).map(|target| isolate(&target)).unwrap_or_default(),
+        chart: drawn.and_then(|past| charts::round_trips(p, past, window)),
+        chart_target: target.unwrap_or_else(|| p.lang.pick("همه لنگرها", "all anchors").to_owned()),
+        gauges: drawn.map_or_else(Vec::new, |past| charts::gauges(p, past, window)),
+        tables: past.filter(|_| as_table).map_or_else(Vec::new, |past| charts::tables(p, past)),
+        not_charted: past.and_then(|past| not_charted(p, link, past)),
+        plan: site.agent.as_ref().and_then(|agent| agent.plans.iter().find(|plan| plan.link == link.name)).map(|plan| plan_use(p, plan)),
         targets: link.targets.iter().map(|target| target_line(p, target)).collect(),
         detail: link.clone(),
     }
 }
 
-fn rtt(p: &Page, past: &LinkPast, window: Window) -> Html {
-    let rounds: Vec<_> = past
-        .rounds
-        .iter()
-        .map(|round| Round {
-            at: round.at.0,
-            rtt_us: round.rtt_us_min.zip(round.rtt_us_p50).zip(round.rtt_us_max).map(|((least, median), most)| (least, median, most)),
-            loss: (round.sent > 0).then(|| 1.0 - round.received.min(round.sent) as f64 / round.sent as f64),
+/// Says what has no chart, so that an empty place is not taken for a quiet line.
+fn not_charted(p: &Page, link: &LinkDetail, past: &LinkPast) -> Option<String> {
+    let has = |metrics: &[Metric]| past.gauges.iter().any(|gauge| metrics.contains(&gauge.metric.0));
+    let mobile = matches!(link.access, Some(Access::Gsm | Access::Umts | Access::Lte | Access::TdLte | Access::Nr));
+    let missing = [
+        (past.rounds.is_empty(), p.w.rtt),
+        (mobile && !has(&[Metric::RsrpDbm, Metric::RsrqCb, Metric::SinrCb]), p.w.radio),
+        (!has(&[Metric::ReceiveBps]), p.w.traffic),
+        (!has(&[Metric::UpsChargePct, Metric::UpsInputDv]), p.w.power),
+    ];
+    let names: Vec<_> = missing.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect();
+    (!names.is_empty()).then(|| {
+        let of_days = past.slot_seconds >= 86_400;
+        let why = if of_days {
+            p.lang.pick("برای این بازه داده روزانه‌ای ندارد", "no daily data in this range")
+        } else {
+            p.lang.pick("در این بازه سنجیده نشده است", "not measured in this range")
+        };
+        format!("{}: {why}", names.join(p.lang.pick("، ", ", ")))
+    })
+}
+
+fn plan_use(p: &Page, plan: &PlanRow) -> PlanUse {
+    let spoken = format!("{} {} {} {}", p.w.plan_use, p.bytes(plan.used_bytes), p.w.of_which, p.bytes(plan.limit_bytes));
+    let stage = match plan.stage {
+        0 => None,
+        1 => Some(p.lang.pick("آزمون گذردهی نمی‌شود", "no throughput tests")),
+        2 => Some(p.lang.pick("سنجش کندتر", "slower probes")),
+        3 => Some(p.lang.pick("جزئیات کمتر", "less detail")),
+        _ => Some(p.lang.pick("تنها پیام زنده بودن", "heartbeat only")),
+    };
+    PlanUse { bar: bounds_bar(plan.used_ratio, Some(0.0), plan.used_ratio, None, &spoken), stage, row: plan.clone() }
+}
+
+/// Lists the work announced for any link of the site, what is under way first.
+fn planned_work(snapshot: &Snapshot, site: &SiteDetail, now: UnixMs) -> Vec<PlannedWork> {
+    let inventory = &snapshot.inventory;
+    let covers = |window: &&MaintenanceWindow| site.links.iter().any(|link| inventory.is_covered(window, link.id));
+    let occurrence = |window: &MaintenanceWindow| {
+        let (from, until) = *window.spans(now, now + AHEAD).first()?;
+        Some(PlannedWork {
+            reason: window.reason.clone(),
+            from: Some(Time(if from == now { window.span.0 } else { from })),
+            until: Some(Time(until)),
+            announced: Some(Time(window.announced_at)),
+            under_way: from == now,
         })
-        .collect();
-    rtt_chart(window, i64::from(past.slot_seconds) * 1000, &rounds, p.lang, &format!("{} – {}", p.w.rtt, past.link))
+    };
+    let mut planned: Vec<_> = inventory.maintenance.iter().filter(covers).filter_map(occurrence).collect();
+    planned.sort_by_key(|work| work.from);
+    planned
 }
 
 fn step_cell(p: &Page, step: Step) -> StepCell {

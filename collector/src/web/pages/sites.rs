@@ -9,12 +9,12 @@ use rusta_wire::Network;
 use serde::Deserialize;
 
 use crate::engine::{SiteState, Snapshot};
-use crate::inventory::{RegionKind, SiteKind};
+use crate::inventory::{RegionId, RegionKind, SiteKind};
 use crate::persian::{Lang, Named, digits, words};
 use crate::view::{Sight, SiteFilter, SiteRow, Slice, sites};
 use crate::web::asked::Asked;
 use crate::web::html::url_part;
-use crate::web::page::{Page, Section};
+use crate::web::page::{Choice, Entry, Page, Section};
 use crate::web::state::WebState;
 
 /// Rows of a page: a page stays below 60 KB.
@@ -32,18 +32,6 @@ struct SitesPage {
     next_href: Option<String>,
     csv_href: String,
     xlsx_href: String,
-}
-
-struct Choice {
-    name: &'static str,
-    title: &'static str,
-    options: Vec<Option_>,
-}
-
-struct Option_ {
-    value: String,
-    text: String,
-    chosen: bool,
 }
 
 /// What a list of sites is asked for, on pages, in exports and in the API alike.
@@ -150,17 +138,10 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(query): Query
 fn choices(p: &Page, snapshot: &Snapshot, sight: Sight, query: &SitesQuery) -> Vec<Choice> {
     let inventory = &snapshot.inventory;
     let lang = p.lang;
-    let option = |value: String, text: String, chosen: &str| Option_ { chosen: value == chosen, value, text };
+    let option = |value: String, text: String, chosen: &str| Entry::new(value, text, chosen);
     let trouble = "down,unknown,backup_only,degraded";
     let mut states = vec![option(trouble.to_owned(), p.w.attention.to_owned(), &query.state)];
     states.extend(SiteState::ALL.iter().map(|state| option(state.to_string(), state.label(lang).to_owned(), &query.state)));
-    let counties: Vec<_> = inventory
-        .regions
-        .iter()
-        .filter(|region| region.kind == RegionKind::County)
-        .filter(|region| inventory.region_by_code(&region.code).is_some_and(|id| sight.sees_region(inventory, id)))
-        .map(|region| option(region.code.clone(), digits(lang.name(&region.name_fa, &region.name_en), lang), &query.region))
-        .collect();
     let visible: Vec<_> = inventory.sites.iter().filter(|site| sight.sees_region(inventory, site.region)).collect();
     let kinds: BTreeSet<_> = visible.iter().map(|site| site.kind).collect();
     let links = || visible.iter().flat_map(|site| &inventory.links[site.links.start as usize..site.links.end as usize]);
@@ -168,7 +149,7 @@ fn choices(p: &Page, snapshot: &Snapshot, sight: Sight, query: &SitesQuery) -> V
     let networks: BTreeSet<_> = links().map(|link| link.network).collect();
     let mut choices = vec![
         Choice { name: "state", title: p.w.state, options: states },
-        Choice { name: "region", title: p.w.county, options: counties },
+        county_choice(p, snapshot, sight, &query.region),
         Choice {
             name: "kind",
             title: p.w.kind,
@@ -198,6 +179,15 @@ fn choices(p: &Page, snapshot: &Snapshot, sight: Sight, query: &SitesQuery) -> V
     ];
     choices.retain(|choice| !choice.options.is_empty());
     choices
+}
+
+/// Offers the counties somebody sees.
+pub fn county_choice(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: &str) -> Choice {
+    let inventory = &snapshot.inventory;
+    let counties = (0..).map(RegionId).zip(&inventory.regions).filter(|(_, region)| region.kind == RegionKind::County);
+    let seen = counties.filter(|(id, _)| sight.sees_region(inventory, *id));
+    let options = seen.map(|(_, region)| Entry::new(region.code.as_str(), p.name(&region.name_fa, &region.name_en), chosen)).collect();
+    Choice { name: "region", title: p.w.county, options }
 }
 
 /// Names the operators of the country; others keep their id.

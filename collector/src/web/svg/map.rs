@@ -1,4 +1,5 @@
-//! The dot map: villages where they are, coloured and shaped by state. No tiles, nothing from outside.
+//! The map: borders if the user has given any, and villages where they are, coloured and shaped by state. No tiles, nothing
+//! from outside.
 
 use super::coordinate;
 use crate::web::tone::Tone;
@@ -67,16 +68,59 @@ const fn colour(tone: Tone) -> &'static str {
     }
 }
 
-/// Draws dots as a picture of its own, the worst on top.
-pub fn dots_image(frame: &MapFrame, dots: &[Dot]) -> String {
+/// A border to draw.
+#[derive(Debug, Clone, Copy)]
+pub struct Area<'a> {
+    /// Rings of (degrees north, degrees east).
+    pub rings: &'a [Vec<(f64, f64)>],
+    /// How what it encloses looks; `None` for a plain line.
+    pub tone: Option<Tone>,
+}
+
+/// Points nearer than this to the one before cannot be seen.
+const FINEST: i64 = 2;
+
+/// Draws borders, then dots, as a picture of its own, the worst on top.
+pub fn map_image(frame: &MapFrame, areas: &[Area<'_>], dots: &[Dot]) -> String {
     let size = match dots.len() {
         0..=300 => 13.0,
         301..=1500 => 9.0,
         _ => 6.5,
     };
     let order = [Tone::Off, Tone::Good, Tone::Planned, Tone::Unknown, Tone::Unsteady, Tone::Weak, Tone::Bad];
-    let layers: String = order.into_iter().map(|tone| layer(frame, dots, tone, size)).collect();
+    // Lines first, so that a coloured border is never crossed by a plain one.
+    let (plain, toned): (Vec<&Area<'_>>, Vec<_>) = areas.iter().partition(|area| area.tone.is_none());
+    let borders = plain.into_iter().chain(toned).map(|area| border(frame, area));
+    let layers: String = borders.chain(order.into_iter().map(|tone| layer(frame, dots, tone, size))).collect();
     format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH:.0} {:.0}\" fill=\"none\">{layers}</svg>", frame.height)
+}
+
+/// One path per border; what leaves the frame is cut by the picture's edge.
+fn border(frame: &MapFrame, area: &Area<'_>) -> String {
+    let mut path = String::new();
+    for ring in area.rings {
+        let mut pen: Option<(i64, i64)> = None;
+        for (lat, lon) in ring {
+            let (x, y) = frame.place(*lat, *lon);
+            // A far neighbour's border is drawn outside, but its numbers stay short.
+            let (x, y) = ((x.round() as i64).clamp(-500, 1_500), (y.round() as i64).clamp(-500, 1_500));
+            match pen {
+                Some((at_x, at_y)) if (x - at_x).abs() < FINEST && (y - at_y).abs() < FINEST => continue,
+                Some((at_x, at_y)) => path.push_str(&format!("l{} {}", x - at_x, y - at_y)),
+                None => path.push_str(&format!("M{x} {y}")),
+            }
+            pen = Some((x, y));
+        }
+        path.push_str(if pen.is_some() { "z" } else { "" });
+    }
+    match area.tone {
+        _ if path.is_empty() => String::new(),
+        None => format!("<path d=\"{path}\" stroke=\"#8a9691\" stroke-opacity=\".45\"/>"),
+        Some(tone) => {
+            let colour = colour(tone);
+            format!("<path d=\"{path}\" fill=\"{colour}\" fill-opacity=\".16\" stroke=\"{colour}\" stroke-width=\"1.5\"/>")
+        }
+    }
 }
 
 /// One path per state; the shape follows the state: dot, ring, diamond, cross.
@@ -133,12 +177,23 @@ mod tests {
     }
 
     #[test]
+    fn a_border_is_coloured_and_its_unseen_points_are_left_out() {
+        let frame = MapFrame::around([(33.0, 56.0), (37.7, 61.0)].into_iter()).unwrap();
+        let fine: Vec<(f64, f64)> = (0..=5_000).map(|n| (34.0 + f64::from(n) / 5_000.0, 57.0)).chain([(34.0, 58.0)]).collect();
+        let rings = [fine];
+        let image = map_image(&frame, &[Area { rings: &rings, tone: Some(Tone::Weak) }, Area { rings: &rings, tone: None }], &[]);
+        assert!(image.contains(colour(Tone::Weak)) && image.contains("fill-opacity"));
+        assert!(image.len() < 8_000, "{} bytes", image.len());
+        assert!(image.find("#8a9691") < image.find(colour(Tone::Weak)), "plain lines lie below");
+    }
+
+    #[test]
     fn four_thousand_dots_stay_a_small_picture() {
         let tone = |n: u32| if n.is_multiple_of(20) { Tone::Bad } else { Tone::Good };
         let dot = |n: u32| Dot { lat: 33.0 + f64::from(n % 63) / 13.0, lon: 56.0 + f64::from(n / 63) / 13.0, tone: tone(n) };
         let dots: Vec<_> = (0..4040).map(dot).collect();
         let frame = MapFrame::around(dots.iter().map(|dot| (dot.lat, dot.lon))).unwrap();
-        let image = dots_image(&frame, &dots);
+        let image = map_image(&frame, &[], &dots);
         assert!(image.len() < 60_000, "{} bytes", image.len());
         assert!(image.contains(colour(Tone::Bad)));
     }

@@ -3,14 +3,18 @@
 //! Colours come from classes of the style sheet, so one drawing serves light, dark and print. Time and value axes run
 //! left to right in both languages.
 
+mod axes;
 mod bars;
+mod gauge;
 mod map;
 mod ribbon;
 mod rtt;
 mod spark;
 
+pub use axes::ceiling;
 pub use bars::{bounds_bar, share_bar};
-pub use map::{Dot, MapFrame, dots_image};
+pub use gauge::{Band, Gauge, Line, Point, gauge_chart};
+pub use map::{Area, Dot, MapFrame, map_image};
 pub use ribbon::{Stretch, ribbon};
 pub use rtt::{Round, rtt_chart};
 pub use spark::spark;

@@ -1,21 +1,23 @@
 //! Reads a site's past: states and outages from history and, where that is not built yet, from the engine's events; round
-//! trips from the log.
+//! trips and gauges of a few days from the log, of longer times from the days history has built.
+
+mod days;
+mod rounds;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rusqlite::Connection;
-use rusta_wire::{Metric, Network, Rung, Sample, SeriesTable, UnixMs};
+use rusta_wire::UnixMs;
 
 use super::state::WebState;
-use crate::advance::boots;
-use crate::dating::{Dated, Dating};
 use crate::day::Day;
 use crate::engine::LinkState;
 use crate::history::{Object, tables};
 use crate::log::LogError;
 use crate::persian::Window;
 use crate::store::StoreError;
-use crate::view::{CauseView, LinkDetail, LinkPast, OutageView, RoundView, SiteDetail, SitePast, StateSpan, Time};
+use crate::view::{CauseView, GaugePast, LinkDetail, LinkPast, OutageView, RoundView, SiteDetail, SitePast, StateSpan, Time};
 
 /// Why the past could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -28,30 +30,38 @@ pub enum ArchiveError {
     Store(#[from] StoreError),
 }
 
-/// A chart has about this many slots: more cannot be told apart on a screen.
-const SLOTS: i64 = 288;
+/// Windows up to this long are read round by round; longer ones would read more of the log than a page may wait for.
+const LONGEST_BY_ROUND: Duration = Duration::from_secs(8 * 86_400);
 
-/// Shorter slots would often hold no round at all.
-const SHORTEST_SLOT_S: i64 = 60;
+/// What was measured on one link.
+#[derive(Debug, Default)]
+struct Measured {
+    target: Option<String>,
+    slot_seconds: u32,
+    rounds: Vec<RoundView>,
+    gauges: Vec<GaugePast>,
+}
 
 /// Returns what is known of a site over a window.
 ///
 /// # Errors
 /// A failing log or database.
 pub fn site_past(web: &WebState, site: &SiteDetail, window: Window) -> Result<SitePast, ArchiveError> {
+    let mut measured = if window.length() <= LONGEST_BY_ROUND {
+        rounds::of_site(web, site, window)?
+    } else {
+        web.store.read(|db| days::of_site(db, site, window))?
+    };
     let code = site.site.code.as_str();
-    let slot_s = ((window.until.0 - window.from.0) / 1000 / SLOTS).max(SHORTEST_SLOT_S);
-    let mut rounds = rounds(web, code, window, slot_s * 1000)?;
     let links = web.store.read(|db| {
         let built = built_states(db, code, window)?;
         site.links.iter().map(|link| link_past(db, code, link, window, &built)).collect::<Result<Vec<_>, StoreError>>()
     })?;
-    let with_rounds = |past: LinkPast| {
-        let anchor = site.links.iter().find(|link| link.name == past.link).map(|link| link.network.0);
-        let (target, rounds) = rounds.remove(&past.link).and_then(|targets| best_target(targets, anchor)).unzip();
-        LinkPast { target, slot_seconds: u32::try_from(slot_s).unwrap_or(u32::MAX), rounds: rounds.unwrap_or_default(), ..past }
+    let complete = |past: LinkPast| {
+        let Measured { target, slot_seconds, rounds, gauges } = measured.remove(&past.link).unwrap_or_default();
+        LinkPast { target, slot_seconds, rounds, gauges, ..past }
     };
-    Ok(SitePast { links: links.into_iter().map(with_rounds).collect() })
+    Ok(SitePast { links: links.into_iter().map(complete).collect() })
 }
 
 /// States by link as history has them, and as far as it has them.
@@ -85,7 +95,15 @@ fn link_past(db: &Connection, code: &str, link: &LinkDetail, window: Window, bui
         })
         .collect();
     outages.extend(recent_outages(&states, link, built_until));
-    Ok(LinkPast { link: link.name.clone(), states: joined(states), outages, target: None, slot_seconds: 0, rounds: Vec::new() })
+    Ok(LinkPast {
+        link: link.name.clone(),
+        states: joined(states),
+        outages,
+        target: None,
+        slot_seconds: 0,
+        rounds: Vec::new(),
+        gauges: Vec::new(),
+    })
 }
 
 /// States since history was built last, from what the engine said.
@@ -149,86 +167,6 @@ fn joined(states: Vec<StateSpan>) -> Vec<StateSpan> {
         }
     }
     out
-}
-
-/// Round trips of one slot.
-#[derive(Default)]
-struct Slot {
-    least: Option<i64>,
-    medians: Vec<i64>,
-    most: Option<i64>,
-    sent: u64,
-    received: u64,
-}
-
-/// Slots by target, with what the target's path proves: (is an anchor of the link's network, its rung's height).
-struct TargetSlots {
-    network: Network,
-    rung: Rung,
-    slots: BTreeMap<i64, Slot>,
-}
-
-type ByTarget = BTreeMap<String, TargetSlots>;
-
-fn rounds(web: &WebState, code: &str, window: Window, slot_ms: i64) -> Result<BTreeMap<String, ByTarget>, ArchiveError> {
-    let mut links: BTreeMap<String, ByTarget> = BTreeMap::new();
-    let Some(log) = &web.log else { return Ok(links) };
-    let dating = Dating::load(web.store.read(|tx| boots::of_site(tx, code))?);
-    let ranges = dating.ranges(code, window.from, window.until);
-    for stored in log.site_range(code, &ranges)? {
-        let dated = dating.date(&stored.head, stored.received_at);
-        let (Dated::At { .. }, Ok(batch)) = (dated, stored.batch()) else { continue };
-        for sample in &batch.samples {
-            let Some(at) = dated.observed_at(sample.at).filter(|at| window.contains(*at)) else { continue };
-            let slot = window.from.0 + (at.0 - window.from.0) / slot_ms * slot_ms;
-            add(&mut links, &stored.table, sample, slot);
-        }
-    }
-    Ok(links)
-}
-
-fn add(links: &mut BTreeMap<String, ByTarget>, table: &SeriesTable, sample: &Sample, slot: i64) {
-    let Some(series) = table.series.get(usize::from(sample.series.0)).filter(|series| series.towards.is_empty()) else { return };
-    let times = if series.metrics.contains(&Metric::RttUsP50) {
-        [Metric::RttUsMin, Metric::RttUsP50, Metric::RttUsMax]
-    } else if series.metrics.contains(&Metric::ConnectUs) {
-        // A TCP handshake takes one round trip.
-        [Metric::ConnectUs; 3]
-    } else {
-        return;
-    };
-    let targets = links.entry(series.link.clone()).or_default();
-    let target = targets.entry(series.target.clone()).or_insert_with(|| TargetSlots {
-        network: series.network,
-        rung: series.rung,
-        slots: BTreeMap::new(),
-    });
-    let slot = target.slots.entry(slot).or_default();
-    let [least, median, most] = times.map(|metric| series.value(sample, metric));
-    slot.least = slot.least.min(least).or(slot.least).or(least);
-    slot.medians.extend(median);
-    slot.most = slot.most.max(most);
-    let count = |metric| series.value(sample, metric).and_then(|count| u64::try_from(count).ok());
-    slot.sent += count(Metric::Sent).unwrap_or(1);
-    slot.received += count(Metric::Received).unwrap_or_else(|| u64::from(median.is_some()));
-}
-
-/// Picks the target a link's chart shows: its nearest anchor, else the lowest rung.
-fn best_target(targets: ByTarget, network: Option<Network>) -> Option<(String, Vec<RoundView>)> {
-    let is_anchor = |slots: &TargetSlots| slots.rung.is_anchor_of(network.unwrap_or(slots.network));
-    let (name, best) = targets.into_iter().min_by_key(|(_, slots)| (!is_anchor(slots), slots.rung))?;
-    let round = |(at, mut slot): (i64, Slot)| {
-        slot.medians.sort_unstable();
-        RoundView {
-            at: Time(UnixMs(at)),
-            rtt_us_min: slot.least,
-            rtt_us_p50: slot.medians.get(slot.medians.len() / 2).copied(),
-            rtt_us_max: slot.most,
-            sent: slot.sent,
-            received: slot.received,
-        }
-    };
-    Some((name, best.slots.into_iter().map(round).collect()))
 }
 
 #[cfg(test)]
