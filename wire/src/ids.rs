@@ -39,7 +39,7 @@ hex_id!(
     TableId
 );
 
-/// A batch's place in its boot, from 0, without gaps.
+/// A batch's place in its boot: each number once, growing. An agent that starts leaves a gap, lest it use a number again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Sequence(pub u64);
 

@@ -12,9 +12,12 @@
 //!    collector never sees one sequence number with two contents it could both count.
 //! 3. The journal never takes more than `max_bytes`. Full: the oldest never-offered batches are merged into 5-minute, then
 //!    hourly summaries (`thin.rs`); only when nothing is left to thin is the oldest dropped, and both are counted.
-//! 4. Damage or a failing disk never stops the agent: what cannot be written waits in memory, bounded.
+//! 4. A number is used once in a boot, also when the journal was wiped or could not be written in between.
+//! 5. Damage or a failing disk never stops the agent: what cannot be written waits in memory, bounded.
 
 mod mark;
+#[cfg(test)]
+mod power_cut_tests;
 mod ranges;
 mod recovery;
 mod room;
@@ -174,7 +177,7 @@ impl Spool {
             wear_day: now,
             disk_works,
         };
-        found.settle(boot, &mut spool);
+        found.settle(boot, now, &mut spool);
         Ok(spool)
     }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 
 use nix::fcntl::{Flock, FlockArg};
 use rusta_wire::journal::Place;
-use rusta_wire::{Batch, BootId, Frame, FrameKind, TableId};
+use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, TableId};
 
 use super::{Entry, InUse, Spool, StoredTable, mark, to_u16};
 use crate::config;
@@ -44,8 +44,8 @@ impl Found {
         }
     }
 
-    /// Sets a spool up with what waits; `boot` is this one.
-    pub(super) fn settle(mut self, boot: BootId, spool: &mut Spool) {
+    /// Sets a spool up with what waits; `boot` is this one, and has lasted until `now`.
+    pub(super) fn settle(mut self, boot: BootId, now: MonoMs, spool: &mut Spool) {
         let mut order = std::mem::take(&mut self.marks.boots);
         order.extend(self.batches.iter().map(|(head, _)| head.id.boot));
         order.push(boot);
@@ -65,11 +65,10 @@ impl Found {
         let seen = self.batches.iter().filter(|(head, _)| head.id.boot == boot);
         let seen = seen.map(|(head, _)| head.id.sequence.0 + u64::from(head.covers)).max().unwrap_or(0);
         if let Some((_, life)) = spool.boots.last_mut() {
-            life.next = life.next.max(seen).max(life.offered.end()).max(life.done.end());
-            if self.damaged_bytes > 0 {
-                // Damage may have eaten the last batches of this boot. A gap is better than a number used twice.
-                life.next += self.damaged_bytes;
-            }
+            // The journal may have lost the newest of this boot, or be another one: it was damaged, wiped, or could not be
+            // written for a while. Batches are more than a millisecond apart, so a number that is not below the boot's
+            // milliseconds was never used; a gap is better than a number used twice.
+            life.next = life.next.max(seen).max(life.offered.end()).max(life.done.end()).max(now.0);
             (spool.depth.thinned, spool.depth.dropped) = (life.thinned, life.dropped);
         }
     }

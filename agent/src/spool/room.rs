@@ -16,10 +16,10 @@ impl Spool {
         }
     }
 
-    /// Gives up one batch and counts its samples.
+    /// Gives up one batch and counts its samples, those a summary stood for one by one.
     pub(super) fn drop_entry(&mut self, entry: &Entry) {
-        let samples = self.batch_of(entry).map_or(1, |(batch, _)| batch.samples.len());
-        self.depth.dropped += u64::try_from(samples).unwrap_or(0);
+        let samples = self.batch_of(entry).map_or(1, |(batch, table)| thin::rounds_told(&batch, &table));
+        self.depth.dropped += samples;
         self.forget(&[self.ticket(entry)]);
     }
 

@@ -6,7 +6,7 @@ use rusta_wire::{
     AgentId, BatchId, Clock, ClockSource, Metric, Network, Outcome, ProbeKind, Reason, Rung, Sample, Series, SeriesIndex, UnixMs,
 };
 
-const BOOT: BootId = BootId(0xb007);
+pub(super) const BOOT: BootId = BootId(0xb007);
 
 fn settings(dir: &Path, max_bytes: u64) -> config::Spool {
     config::Spool { dir: dir.to_path_buf(), max_bytes, sync: Sync::Batch, writes_per_day: 1 << 30 }
@@ -20,7 +20,12 @@ fn open(dir: &Path) -> Spool {
     open_boot(dir, BOOT)
 }
 
-fn table() -> SeriesTable {
+/// A spool so small that a few dozen batches fill it.
+pub(super) fn open_small(dir: &Path, now: MonoMs) -> Spool {
+    Spool::open(settings(dir, 8 * 1024), BOOT, now).unwrap()
+}
+
+pub(super) fn table() -> SeriesTable {
     let series = |n: u32| Series {
         link: "apn0".into(),
         network: Network::Apn,
@@ -60,7 +65,7 @@ fn batch(boot: BootId, sequence: u64) -> Batch {
     }
 }
 
-fn append(spool: &mut Spool, boot: BootId, offered: bool) -> Ticket {
+pub(super) fn append(spool: &mut Spool, boot: BootId, offered: bool) -> Ticket {
     let batch = batch(boot, spool.next_sequence().0);
     let ticket = spool.append(batch, &table(), offered).unwrap();
     spool.sync(MonoMs(0), false);
@@ -99,6 +104,33 @@ fn numbers_go_on_within_a_boot_even_when_nothing_waits() {
             spool.acknowledge(&[ticket]);
         }
         assert!(spool.depth().disk_bytes < 256 * 1024, "{} bytes for nothing", spool.depth().disk_bytes);
+    }
+}
+
+/// The fault this keeps out: a wiped spool began at 0 again, and the collector took what was new for what it had.
+#[test]
+fn a_number_is_never_used_twice_in_a_boot_whatever_became_of_the_journal() {
+    let mut used = std::collections::BTreeSet::new();
+    let dir = tempfile::tempdir().unwrap();
+    let open_at = |now: u64| Spool::open(settings(dir.path(), 512 * 1024), BOOT, MonoMs(now)).unwrap();
+    for (life, now) in [0u64, 70_000, 140_000, 210_000, 280_000].into_iter().enumerate() {
+        match life {
+            1 => std::fs::remove_dir_all(dir.path()).unwrap(),
+            2 => std::fs::write(dir.path().join("0000000001.journal"), b"damaged from the first byte on").unwrap(),
+            3 => {
+                // The directory takes nothing: what was numbered waited in memory only.
+                std::fs::remove_dir_all(dir.path()).unwrap();
+                std::fs::write(dir.path(), b"").unwrap();
+            }
+            4 => std::fs::remove_file(dir.path()).unwrap(),
+            _ => {}
+        }
+        let mut spool = open_at(now);
+        for _ in 0..60 {
+            let ticket = append(&mut spool, BOOT, true);
+            assert!(used.insert(ticket.sequence), "{} again in life {life}", ticket.sequence);
+            spool.acknowledge(&[ticket]);
+        }
     }
 }
 

@@ -114,6 +114,12 @@ fn summarise(batches: &[Batch], table: &SeriesTable, to_s: u32) -> (Batch, Serie
     (merged, table)
 }
 
+/// Counts the rounds a batch tells of.
+pub(super) fn rounds_told(batch: &Batch, table: &SeriesTable) -> u64 {
+    let told = |sample: &Sample| table.series.get(usize::from(sample.series.0))?.value(sample, Metric::Rounds);
+    batch.samples.iter().map(|sample| told(sample).and_then(|rounds| u64::try_from(rounds).ok()).unwrap_or(1)).sum()
+}
+
 fn summary_table(table: &SeriesTable, to_s: u32) -> SeriesTable {
     let mut table = table.clone();
     for series in &mut table.series {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::*;
 use crate::config::{Config, Machine, Watch};
+use crate::spool::Spool;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -176,6 +177,9 @@ fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
     );
     let config = Config::parse(&text, &Machine::default()).unwrap();
     let shared = Rc::new(Shared::open(&config).unwrap());
+    // Its numbers begin at 0, as if the boot had only begun.
+    let from_zero = crate::config::Spool { dir: dir.path().join("spool-from-0"), ..config.spool.clone() };
+    shared.spool.replace(Spool::open(from_zero, shared.clock.boot(), MonoMs(0)).unwrap());
     shared.adopt(Rc::new(config.watch()));
     for _ in 0..owed {
         spool_one(&shared);
