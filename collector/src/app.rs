@@ -69,6 +69,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         let log = log.clone();
         move || log.trouble().map(|reason| reason.to_string())
     });
+    telemetry.add_check("state", {
+        let store = store.clone();
+        move || store.trouble().map(|reason| reason.to_string())
+    });
 
     // What stands between: the engine.
     let advance = Advance::open(
@@ -125,6 +129,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     telemetry.register(|registry| counters.register(registry));
     let ingest = Ingest::new(ingest::Parts {
         log: log.clone(),
+        state: store.clone(),
         identity: identity.clone(),
         assignments: Arc::new(ingest::InventoryAssignments::new(inventory.clone())),
         admission: Admission::new(config.agents.backlog_bytes_per_minute),

@@ -46,13 +46,15 @@ struct Backlog {
 
 /// What an answer says about pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pace {
-    pub(super) backlog_bytes: u32,
-    pub(super) hold: Hold,
+pub struct Pace {
+    /// Backlog it may send in the next minute.
+    pub backlog_bytes: u32,
+    /// What waits altogether.
+    pub hold: Hold,
 }
 
-/// An upload under way.
-pub(super) struct UnderWay<'a>(&'a AtomicUsize);
+/// An upload under way, until it is dropped.
+pub struct UnderWay<'a>(&'a AtomicUsize);
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
@@ -67,18 +69,18 @@ impl Admission {
     }
 
     /// Admits an upload; `None` when too many are under way.
-    pub(super) fn enter(&self) -> Option<UnderWay<'_>> {
+    pub fn enter(&self) -> Option<UnderWay<'_>> {
         let before = self.under_way.fetch_add(1, Ordering::Relaxed);
         let entered = UnderWay(&self.under_way);
         (before < FULL).then_some(entered)
     }
 
-    /// Says at what pace an agent may go on; `backlog` if it just sent some.
-    pub(super) fn pace(&self, backlog: bool, now: UnixMs) -> Pace {
+    /// Says at what pace an agent may go on; `backlog` if it just sent some, `can_keep` if what is made of it can be kept.
+    pub fn pace(&self, backlog: bool, can_keep: bool, now: UnixMs) -> Pace {
         let shares = self.shares(backlog, now.0.div_euclid(60_000));
         let share = (self.bytes_per_minute / shares.max(1) as u64).clamp(LEAST_BYTES, MOST_BYTES);
         match self.under_way.load(Ordering::Relaxed) {
-            n if n > BUSY => Pace { backlog_bytes: 0, hold: Hold::Backlog },
+            n if n > BUSY || !can_keep => Pace { backlog_bytes: 0, hold: Hold::Backlog },
             _ => Pace { backlog_bytes: u32::try_from(share).unwrap_or(u32::MAX), hold: Hold::None },
         }
     }
@@ -95,7 +97,7 @@ impl Admission {
 }
 
 /// Says after how many milliseconds an agent that found no room comes back: its id spreads it over as long again.
-pub(super) fn come_back(agent: AgentId, broken: bool, now: UnixMs) -> u32 {
+pub fn come_back(agent: AgentId, broken: bool, now: UnixMs) -> u32 {
     let base = if broken { COME_BACK_BROKEN } else { COME_BACK };
     let base_ms = u64::try_from(base.as_millis()).unwrap_or(u64::MAX);
     // Mixed with the minute, so that nobody is last every time (Fibonacci hashing).
@@ -112,10 +114,10 @@ mod tests {
     #[test]
     fn backlog_is_shared_among_those_who_have_some() {
         let admission = Admission::new(100 << 20);
-        assert_eq!(admission.pace(true, NOW).backlog_bytes, 4 << 20, "one agent gets the most one may have");
-        let last = (0..1_000).map(|_| admission.pace(true, NOW)).last().unwrap();
+        assert_eq!(admission.pace(true, true, NOW).backlog_bytes, 4 << 20, "one agent gets the most one may have");
+        let last = (0..1_000).map(|_| admission.pace(true, true, NOW)).last().unwrap();
         assert!((90_000..=120_000).contains(&last.backlog_bytes), "{last:?}");
-        let later = admission.pace(false, UnixMs(NOW.0 + 60_000));
+        let later = admission.pace(false, true, UnixMs(NOW.0 + 60_000));
         assert!(later.backlog_bytes <= 120_000, "the minute before is remembered: {later:?}");
     }
 
@@ -125,10 +127,10 @@ mod tests {
         let under_way: Vec<_> = (0..FULL).map_while(|_| admission.enter()).collect();
         assert_eq!(under_way.len(), FULL);
         assert!(admission.enter().is_none());
-        assert_eq!(admission.pace(false, NOW).hold, Hold::Backlog);
+        assert_eq!(admission.pace(false, true, NOW).hold, Hold::Backlog);
         drop(under_way);
         assert!(admission.enter().is_some());
-        assert_eq!(admission.pace(false, NOW).hold, Hold::None);
+        assert_eq!(admission.pace(false, true, NOW).hold, Hold::None);
     }
 
     #[test]

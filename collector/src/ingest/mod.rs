@@ -32,7 +32,8 @@ use crate::clock;
 use crate::identity::{Identity, Standing};
 use crate::log::Log;
 use crate::port::Peer;
-pub use admission::Admission;
+use crate::store::Store;
+pub use admission::{Admission, Pace, UnderWay, come_back};
 pub use assignments::InventoryAssignments;
 pub use counters::Counters;
 pub use tls::server_config;
@@ -71,6 +72,8 @@ pub struct Ingest {
 pub struct Parts {
     /// Where batches go.
     pub log: Log,
+    /// Where what is made of them is kept.
+    pub state: Store,
     /// Who may speak.
     pub identity: Identity,
     /// What agents should measure.

@@ -27,7 +27,7 @@ use crate::identity::{Authority, make_token, revoke};
 use crate::log::tests::{batch, table};
 use crate::log::{Keeping, Position};
 use crate::port::{self, Limits, Port};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_millis(700);
@@ -74,6 +74,7 @@ impl Stand {
         let address = port.listener.local_addr().unwrap();
         let ingest = Ingest::new(Parts {
             log: log.clone(),
+            state: store.clone(),
             identity: identity.clone(),
             assignments: Arc::new(NoAssignments),
             admission: Admission::new(1 << 20),

@@ -50,7 +50,7 @@ impl From<LogError> for Rejected {
         match error {
             LogError::Overlap(_) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).into(),
             LogError::Busy => Rejected::Busy,
-            LogError::Unavailable(_) | LogError::Unreadable(_) => Rejected::Broken(error.to_string()),
+            LogError::Unavailable(_) | LogError::Unreadable(_) | LogError::Damaged(_) => Rejected::Broken(error.to_string()),
         }
     }
 }
@@ -74,7 +74,8 @@ pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: U
     match store(session, &speaker, request, now).await {
         Ok(done) => {
             session.shared.counters.acknowledged(done.appended, done.bytes, started.elapsed().as_secs_f64());
-            let pace = session.shared.admission.pace(done.backlog, now);
+            let can_keep = session.shared.state.trouble().is_none();
+            let pace = session.shared.admission.pace(done.backlog, can_keep, now);
             let answer = Answer { backlog_bytes: pace.backlog_bytes, hold: pace.hold, ..base_answer(session, Some(&speaker)) };
             protobuf(StatusCode::OK, &answer)
         }

@@ -45,6 +45,9 @@ PRAGMA user_version = 1;
 
 const COLUMNS: &str = "r.position, r.received_at, s.code, r.live_offset_ms, r.frame, r.content";
 
+/// Records in a row that damage may have taken before the rest of their day is given up: some seconds of looking.
+const HOLE: u64 = 1 << 20;
+
 /// Returns the path of a day's file.
 pub(super) fn path(dir: &Path, day: Day) -> PathBuf {
     dir.join(format!("{day}.sqlite"))
@@ -180,6 +183,15 @@ impl DayFile {
     }
 }
 
+/// Checks that a file has the tables of a day, as far as what is read and written names them.
+pub(super) fn check(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare(&format!(
+        "SELECT {COLUMNS}, r.agent, r.boot, r.sequence, r.covers, r.from_ms, r.until_ms FROM records r JOIN sites s ON s.id = r.site"
+    ))?;
+    db.prepare("SELECT c.encoded FROM names n JOIN contents c ON c.id = n.content WHERE n.agent = n.id AND c.digest = ?1")?;
+    Ok(())
+}
+
 /// The first position of a day's file; `None` if the file holds none.
 pub(super) fn first_position(db: &Connection) -> rusqlite::Result<Option<Position>> {
     edge(db, "SELECT min(position) FROM records")
@@ -205,9 +217,13 @@ fn edge(db: &Connection, sql: &str) -> rusqlite::Result<Option<Position>> {
 pub(super) struct Reader<'a>(pub(super) &'a Connection);
 
 impl Reader<'_> {
-    pub(super) fn read_from(&self, names: &Cache, after: Position, max: usize) -> Result<Vec<Stored>, LogError> {
+    /// Reads up to `max` records between two positions, neither included.
+    pub(super) fn read_from(&self, names: &Cache, after: Position, until: Position, max: usize) -> Result<Vec<Stored>, LogError> {
         let filter = "r.position > ?1 ORDER BY r.position LIMIT ?2";
-        self.records(names, filter, vec![integer(after.0), integer(max as u64)])
+        match self.records(names, filter, &[integer(after.0), integer(max as u64)]) {
+            Err(LogError::Damaged(why)) => self.one_by_one(names, after.0 + 1..until.0, max, &why),
+            read => read,
+        }
     }
 
     pub(super) fn of_boot(
@@ -219,22 +235,31 @@ impl Reader<'_> {
         max: usize,
     ) -> Result<Vec<Stored>, LogError> {
         let filter = "r.agent = ?1 AND r.boot = ?2 AND r.position > ?3 ORDER BY r.position LIMIT ?4";
-        self.records(names, filter, vec![integer(agent.0), integer(boot.0), integer(after.0), integer(max as u64)])
+        self.found(names, filter, &[integer(agent.0), integer(boot.0), integer(after.0), integer(max as u64)])
     }
 
     pub(super) fn site_range(&self, names: &Cache, site_code: &str, ranges: &[BootRange]) -> Result<Vec<Stored>, LogError> {
-        let mut find_site = self.0.prepare_cached("SELECT id FROM sites WHERE code = ?1")?;
-        let Some(site) = find_site.query_row([site_code], |row| row.get::<_, i64>(0)).optional()? else {
-            return Ok(Vec::new());
+        let site = match self.site(site_code) {
+            Err(LogError::Damaged(why)) => {
+                tracing::error!(why = &*why, "a day of the log is damaged on disk and no longer knows its sites");
+                None
+            }
+            known => known?,
         };
+        let Some(site) = site else { return Ok(Vec::new()) };
         let filter = "r.site = ?1 AND r.boot = ?2 AND r.from_ms < ?4 AND r.until_ms >= ?3";
         let mut out = Vec::new();
         for range in ranges {
-            let bounds = vec![Value::Integer(site), integer(range.boot.0), integer(range.from.0), integer(range.until.0)];
-            out.extend(self.records(names, filter, bounds)?);
+            let bounds = [Value::Integer(site), integer(range.boot.0), integer(range.from.0), integer(range.until.0)];
+            out.extend(self.found(names, filter, &bounds)?);
         }
         out.sort_by_key(|stored| stored.position);
         Ok(out)
+    }
+
+    fn site(&self, code: &str) -> Result<Option<i64>, LogError> {
+        let mut statement = self.0.prepare_cached("SELECT id FROM sites WHERE code = ?1")?;
+        Ok(statement.query_row([code], |row| row.get(0)).optional()?)
     }
 
     pub(super) fn names(&self, cache: &Cache, agent: AgentId, table: TableId) -> Result<Option<Arc<Names>>, LogError> {
@@ -245,7 +270,44 @@ impl Reader<'_> {
         encoded.map(|bytes| intern(cache, &bytes)).transpose()
     }
 
-    fn records(&self, names: &Cache, filter: &str, bounds: Vec<Value>) -> Result<Vec<Stored>, LogError> {
+    /// Reads what an index finds.
+    fn found(&self, names: &Cache, filter: &str, bounds: &[Value]) -> Result<Vec<Stored>, LogError> {
+        match self.records(names, filter, bounds) {
+            Err(LogError::Damaged(why)) => self.one_by_one(names, self.listed(filter, bounds).into_iter(), usize::MAX, &why),
+            read => read,
+        }
+    }
+
+    /// Lists the positions an index finds; a damaged one gives what it lists before the damage.
+    fn listed(&self, filter: &str, bounds: &[Value]) -> Vec<u64> {
+        let Ok(mut statement) = self.0.prepare_cached(&format!("SELECT r.position FROM records r WHERE {filter}")) else {
+            return Vec::new();
+        };
+        let rows = statement.query_map(rusqlite::params_from_iter(bounds), |row| row.get::<_, i64>(0));
+        rows.map(|rows| rows.map_while(Result::ok).map(i64::cast_unsigned).collect()).unwrap_or_default()
+    }
+
+    /// Reads what damage has left: a page that cannot be read costs the records on it.
+    fn one_by_one(&self, names: &Cache, positions: impl Iterator<Item = u64>, max: usize, why: &str) -> Result<Vec<Stored>, LogError> {
+        let (mut out, mut lost, mut hole) = (Vec::new(), 0u64, 0u64);
+        for position in positions {
+            match self.records(names, "r.position = ?1", &[integer(position)]) {
+                Ok(found) => {
+                    out.extend(found);
+                    hole = 0;
+                }
+                Err(LogError::Damaged(_)) => (lost, hole) = (lost + 1, hole + 1),
+                Err(error) => return Err(error),
+            }
+            if out.len() >= max || hole >= HOLE {
+                break;
+            }
+        }
+        tracing::error!(lost, why, "a day of the log is damaged on disk; what can be read of it is read");
+        Ok(out)
+    }
+
+    fn records(&self, names: &Cache, filter: &str, bounds: &[Value]) -> Result<Vec<Stored>, LogError> {
         let sql = format!("SELECT {COLUMNS} FROM records r JOIN sites s ON s.id = r.site WHERE {filter}");
         let mut statement = self.0.prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(bounds))?;
@@ -294,7 +356,7 @@ impl Reader<'_> {
 }
 
 fn intern(cache: &Cache, encoded: &[u8]) -> Result<Arc<Names>, LogError> {
-    cache.intern(encoded).map_err(|error| LogError::Unreadable(error.to_string().into()))
+    cache.intern(encoded).map_err(|error| LogError::Damaged(error.to_string().into()))
 }
 
 /// SQLite integers are signed; ids keep their bits.

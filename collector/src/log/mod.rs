@@ -19,13 +19,14 @@ mod spans;
 mod writer;
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::{Bound, Range};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use rusta_wire::batch::Head;
 use rusta_wire::{AgentId, BatchId, BootId, MonoMs, TableId, UnixMs};
 use tokio::sync::{oneshot, watch};
@@ -55,11 +56,19 @@ pub enum LogError {
     /// A file of the log could not be read.
     #[error("the log cannot be read: {0}")]
     Unreadable(Arc<str>),
+    /// What is in a file of the log is not what was written there.
+    #[error("the log is damaged on disk: {0}")]
+    Damaged(Arc<str>),
 }
 
 impl From<rusqlite::Error> for LogError {
     fn from(error: rusqlite::Error) -> Self {
-        LogError::Unreadable(error.to_string().into())
+        let why = error.to_string().into();
+        match error.sqlite_error_code() {
+            // Without a code: a column of another type, or a row that another one names and that is not there.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => LogError::Damaged(why),
+            Some(_) => LogError::Unreadable(why),
+        }
     }
 }
 
@@ -217,7 +226,9 @@ impl Log {
     pub fn read_from(&self, after: Position, max: usize) -> Result<Vec<Stored>, LogError> {
         let mut out = Vec::new();
         for day in self.days_holding(after) {
-            out.extend(self.on_day(day, |file, names| file.read_from(names, after, max - out.len()))?);
+            let bounds = self.bounds_of(day);
+            let after = after.max(Position(bounds.start.0.saturating_sub(1)));
+            out.extend(self.on_day(day, |file, names| file.read_from(names, after, bounds.end, max - out.len()))?);
             if out.len() >= max {
                 break;
             }
@@ -266,9 +277,14 @@ impl Log {
             return Ok(Some(known));
         }
         for day in self.days_holding(Position(0)).into_iter().rev() {
-            if let Some(names) = self.on_day(day, |file, names| file.names(names, agent, table))? {
-                self.shared.names.remember(agent, &names);
-                return Ok(Some(names));
+            match self.on_day(day, |file, names| file.names(names, agent, table)) {
+                Ok(Some(names)) => {
+                    self.shared.names.remember(agent, &names);
+                    return Ok(Some(names));
+                }
+                // The agent is asked for it again.
+                Ok(None) | Err(LogError::Damaged(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(None)
@@ -294,6 +310,14 @@ impl Log {
         let days = self.shared.days.read().unwrap_or_else(PoisonError::into_inner);
         let newest_before = days.iter().rev().find(|(_, first)| first.0 <= after.0 + 1).map(|(day, _)| *day);
         days.keys().copied().filter(|day| newest_before.is_none_or(|n| *day >= n)).collect()
+    }
+
+    /// Returns a day's first position, and the first one behind it.
+    fn bounds_of(&self, day: Day) -> Range<Position> {
+        let days = self.shared.days.read().unwrap_or_else(PoisonError::into_inner);
+        let start = days.get(&day).copied().unwrap_or_default();
+        let next = days.range((Bound::Excluded(day), Bound::Unbounded)).next().map(|(_, first)| *first);
+        start..next.unwrap_or_else(|| Position(self.shared.head.borrow().0 + 1))
     }
 
     fn on_day<T>(&self, day: Day, work: impl FnOnce(&day_file::Reader<'_>, &names::Cache) -> Result<T, LogError>) -> Result<T, LogError> {
@@ -349,5 +373,7 @@ pub fn position_before(dir: &Path, at: UnixMs) -> Result<Position, LogError> {
     Ok(Position::default())
 }
 
+#[cfg(test)]
+mod power_cut_tests;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use rusta_wire::{
     Batch, Clock, ClockSource, Frame, FrameKind, Metric, Network, Outcome, ProbeKind, Reason, Rung, Sample, Sequence, Series, SeriesIndex,
     SeriesTable,
@@ -8,7 +6,7 @@ use rusta_wire::{
 use super::*;
 
 /// 2026-11-21T09:00:00Z.
-const START: UnixMs = UnixMs(1_795_251_600_000);
+pub(super) const START: UnixMs = UnixMs(1_795_251_600_000);
 const DAY_MS: i64 = 86_400_000;
 
 pub(crate) fn table() -> SeriesTable {
@@ -60,11 +58,11 @@ fn keeping(dir: &Path) -> Keeping {
     Keeping { dir: dir.to_owned(), retention_days: 3, group_commit: Duration::from_millis(1) }
 }
 
-fn open(dir: &Path) -> Log {
+pub(super) fn open(dir: &Path) -> Log {
     Log::open(keeping(dir)).unwrap()
 }
 
-async fn append(log: &Log, received_at: UnixMs, batches: &[Batch]) -> Result<Appended, LogError> {
+pub(super) async fn append(log: &Log, received_at: UnixMs, batches: &[Batch]) -> Result<Appended, LogError> {
     log.append(upload(log, "S1", received_at, batches)).await
 }
 
@@ -171,72 +169,6 @@ async fn tables_are_found_again_after_a_restart() {
     let log = open(dir.path());
     assert_eq!(*log.names(AgentId(1), table().id()).unwrap().unwrap().table, table());
     assert!(log.names(AgentId(2), table().id()).unwrap().is_none(), "a table belongs to the agent that sent it");
-}
-
-/// A power cut leaves the write-ahead log cut anywhere behind the last sync, and a dying disk flips bits anywhere. What
-/// was synced before the place is there, in order, and nothing else; the file opens whatever is in it.
-#[tokio::test]
-async fn a_power_cut_anywhere_keeps_what_was_acknowledged() {
-    let made = tempfile::tempdir().unwrap();
-    let log = open(made.path());
-    let mut synced = BTreeMap::from([(0u64, 0usize)]);
-    let mut file = PathBuf::new();
-    for n in 0..4 {
-        append(&log, START, &[batch(1, 1, n, 1)]).await.unwrap();
-        file = log.files().remove(0);
-        synced.insert(std::fs::metadata(wal(&file)).unwrap().len(), n as usize + 1);
-    }
-    let (base, tail) = (std::fs::read(&file).unwrap(), std::fs::read(wal(&file)).unwrap());
-    let acknowledged = |place: usize| *synced.range(..=place as u64).next_back().unwrap().1;
-    let dir = tempfile::tempdir().unwrap();
-    let copy = dir.path().join(file.file_name().unwrap());
-    let damage = |bytes: &[u8]| {
-        let _absent = std::fs::remove_file(shm(&copy));
-        std::fs::write(&copy, &base).unwrap();
-        std::fs::write(wal(&copy), bytes).unwrap();
-    };
-    let check = |found: Vec<u64>, what: &str, at_least: usize| {
-        assert!(found.len() >= at_least, "{what}: {} of {at_least} acknowledged", found.len());
-        assert_eq!(found, (0..found.len() as u64).collect::<Vec<_>>(), "{what}");
-    };
-    for cut in (0..tail.len()).step_by(31).chain([tail.len()]) {
-        damage(&tail[..cut]);
-        check(sequences(&copy), &format!("cut at {cut}"), acknowledged(cut));
-    }
-    for place in (0..tail.len()).step_by(41) {
-        let mut flipped = tail.clone();
-        flipped[place] ^= 1 << (place % 8);
-        damage(&flipped);
-        check(sequences(&copy), &format!("flip at {place}"), acknowledged(place));
-    }
-    // And through the log itself, which also rebuilds its summary.
-    for cut in (0..tail.len()).step_by(9_973) {
-        damage(&tail[..cut]);
-        let _absent = std::fs::remove_file(dir.path().join("seen.sqlite"));
-        check(ids(&open(dir.path())), &format!("log cut at {cut}"), acknowledged(cut));
-    }
-}
-
-/// Reads the sequences of a day's file the way SQLite recovers it; a file without its tables holds none.
-fn sequences(file: &Path) -> Vec<u64> {
-    let db = Connection::open(file).unwrap();
-    let Ok(mut statement) = db.prepare("SELECT sequence FROM records ORDER BY position") else { return Vec::new() };
-    let rows = statement.query_map([], |row| row.get::<_, i64>(0)).unwrap();
-    rows.map(|row| row.unwrap().cast_unsigned()).collect()
-}
-
-fn wal(file: &Path) -> PathBuf {
-    beside(file, "-wal")
-}
-
-fn shm(file: &Path) -> PathBuf {
-    beside(file, "-shm")
-}
-
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }
 
 /// A small disk of its own; unmounted when dropped.

@@ -74,6 +74,7 @@ impl Writer {
     fn take_up(&mut self, day: Day, mark: Position) -> rusqlite::Result<()> {
         let db = Connection::open(day_file::path(&self.dir, day))?;
         let Some(first) = day_file::first_position(&db)? else { return Ok(()) };
+        day_file::check(&db)?;
         let last = day_file::last_position(&db)?.unwrap_or(first);
         if last > mark {
             let sql = "SELECT agent, boot, sequence, covers FROM records WHERE position > ?1";
@@ -200,8 +201,9 @@ impl Writer {
 
     fn fail(&mut self, error: &rusqlite::Error, shared: &Shared) {
         tracing::error!(%error, "the log cannot be written; uploads are refused until it can");
-        let damaged = matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase));
-        if damaged && let Some((day, _)) = self.days.pop_last() {
+        if !is_passing(error)
+            && let Some((day, _)) = self.days.pop_last()
+        {
             shared.remove_day(day);
             set_aside(&self.dir, day, error);
         }
@@ -254,6 +256,24 @@ fn insert(file: &mut DayFile, seen: &mut Seen, next: &mut Position, upload: &Upl
         }
     }
     Ok(Ok(appended))
+}
+
+/// Tells whether an error is the disk's or the moment's. Any other means that the file is not what we made it.
+fn is_passing(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed
+                | ErrorCode::OutOfMemory
+        )
+    )
 }
 
 fn refuse(answer: Answer, reason: &str) {

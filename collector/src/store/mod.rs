@@ -7,14 +7,13 @@
 //! Every area owns its tables through a migration in `store/schema/`; this module knows none of them.
 
 pub mod audit;
-pub mod boots;
 mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 /// How long a command waits for another process that writes. A backup holds no lock, an import writes for a second or two.
 const BUSY: Duration = Duration::from_secs(20);
@@ -67,6 +66,8 @@ struct Inner {
     path: PathBuf,
     writer: Mutex<Connection>,
     readers: Mutex<Vec<Connection>>,
+    /// Why the disk took nothing the last time something was written.
+    trouble: Mutex<Option<Arc<str>>>,
 }
 
 impl Store {
@@ -80,19 +81,34 @@ impl Store {
         let path = data_dir.join("state.sqlite");
         let mut writer = open_writer(&path)?;
         schema::migrate(&mut writer, &path)?;
-        Ok(Store { inner: Arc::new(Inner { path, writer: Mutex::new(writer), readers: Mutex::default() }) })
+        Ok(Store { inner: Arc::new(Inner { path, writer: Mutex::new(writer), readers: Mutex::default(), trouble: Mutex::default() }) })
     }
 
     /// Runs `work` in one transaction on the writer: all of it is kept, or, when it returns an error, none.
     ///
     /// # Errors
     /// What `work` returns, or what SQLite says to the commit.
-    pub fn write<T, E: From<StoreError>>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+    pub fn write<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + std::error::Error + 'static,
+    {
         let mut writer = lock(&self.inner.writer);
-        let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
-        let done = work(&transaction)?;
-        transaction.commit().map_err(StoreError::from)?;
-        Ok(done)
+        let done = write_on(&mut writer, work);
+        match &done {
+            Ok(_) => *lock(&self.inner.trouble) = None,
+            Err(error) => {
+                if let Some(reason) = disk_refused(error) {
+                    *lock(&self.inner.trouble) = Some(reason);
+                }
+            }
+        }
+        done
+    }
+
+    /// Says why the database cannot be written, if so: the disk is full, read-only or failing. The next write that succeeds
+    /// ends it; the engine writes every few seconds.
+    pub fn trouble(&self) -> Option<Arc<str>> {
+        lock(&self.inner.trouble).clone()
     }
 
     /// Runs `work` on a reader that sees one consistent state of the database throughout.
@@ -136,6 +152,21 @@ impl Store {
 /// [`StoreError::SqliteTooOld`].
 pub fn guard_sqlite_version() -> Result<(), StoreError> {
     if rusqlite::version_number() < OLDEST_SQLITE { Err(StoreError::SqliteTooOld(rusqlite::version())) } else { Ok(()) }
+}
+
+fn write_on<T, E: From<StoreError>>(writer: &mut Connection, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+    let done = work(&transaction)?;
+    transaction.commit().map_err(StoreError::from)?;
+    Ok(done)
+}
+
+/// Finds in an error's causes that the disk refused.
+fn disk_refused(error: &(dyn std::error::Error + 'static)) -> Option<Arc<str>> {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let sqlite = causes.filter_map(|error| error.downcast_ref::<rusqlite::Error>()).next()?;
+    let of_disk = [ErrorCode::DiskFull, ErrorCode::SystemIoFailure, ErrorCode::ReadOnly, ErrorCode::CannotOpen, ErrorCode::DatabaseCorrupt];
+    sqlite.sqlite_error_code().filter(|code| of_disk.contains(code)).map(|_| sqlite.to_string().into())
 }
 
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
