@@ -11,6 +11,10 @@
 //! A boot with a proof is dated, all of it, also what was measured before the contact. One without is unknown between
 //! its bounds. A proof outside the bounds is not believed.
 //!
+//! The boots of one agent follow each other, and one without a proof had no contact of its own: a later boot carried it.
+//! So it was over when the boot began that was alive when it was first heard of; and a clock persisted in an earlier boot
+//! says that it began after that one's last word.
+//!
 //! Whoever learnt the time from the collector says so in the batch itself; such a batch is dated by its own word and by
 //! nothing else, so its time does not depend on what arrived before or after it. Other batches are dated by the nearest
 //! proof of their boot; the crystal between the two adds to the error.
@@ -93,6 +97,8 @@ pub struct Boot {
     pub least_offset_ms: Option<i64>,
     /// The offset is not more than this.
     pub most_offset_ms: i64,
+    /// When the first of it was received; `None` if that was not kept.
+    pub heard_at: Option<UnixMs>,
     /// How good the proofs are.
     pub grade: Option<Grade>,
     /// The best proof of each day of the boot.
@@ -167,6 +173,7 @@ impl Dating {
                 last: head.until,
                 least_offset_ms: None,
                 most_offset_ms: most,
+                heard_at: Some(contact.received_at),
                 grade: None,
                 proofs: BTreeMap::new(),
                 leans_on_proofs: false,
@@ -176,6 +183,7 @@ impl Dating {
         boot.first = boot.first.min(head.from);
         boot.last = boot.last.max(head.until);
         boot.most_offset_ms = boot.most_offset_ms.min(most);
+        boot.heard_at = boot.heard_at.map(|heard| heard.min(contact.received_at));
         boot.least_offset_ms = boot.least_offset_ms.max(persisted(head));
         let own = own_word(head, contact.received_at).is_some();
         let leant_before = boot.leans_on_proofs;
@@ -193,8 +201,25 @@ impl Dating {
             return Dated::At { offset_ms: own.offset_ms, error_ms: own.error_ms };
         }
         match self.boots.get(&(head.id.agent, head.id.boot)) {
-            Some(boot) => boot.date(head),
+            Some(boot) => boot.date(head).unwrap_or_else(|| self.bound(boot, head)),
             None => Dated::Unknown { not_before: None, not_after: received_at },
+        }
+    }
+
+    /// Bounds what nobody can date: by itself, and by the boots of its agent that were dated.
+    fn bound(&self, boot: &Boot, head: &Head) -> Dated {
+        let of_site = self.by_site.get(&boot.site_code).into_iter().flatten();
+        let dated: Vec<(i64, i64, i64)> =
+            of_site.filter(|key| key.0 == boot.agent).filter_map(|key| self.boots.get(key)?.bounds()).collect();
+        let carrier = dated.iter().filter(|(began, ..)| boot.heard_at.is_some_and(|heard| *began <= heard.0)).max();
+        let over = carrier.map(|(_, began_at_most, _)| began_at_most.saturating_sub(signed(boot.last)));
+        let most = over.map_or(boot.most_offset_ms, |over| over.min(boot.most_offset_ms));
+        let passed = boot.least_offset_ms.map(|least| least.saturating_add(signed(boot.last)));
+        let before = dated.iter().filter(|(_, began_at_most, _)| passed.is_some_and(|passed| *began_at_most <= passed));
+        let least = boot.least_offset_ms.max(before.map(|(.., ended)| *ended).max());
+        Dated::Unknown {
+            not_before: least.map(|least| UnixMs(least.saturating_add(signed(head.from)))),
+            not_after: UnixMs(most.saturating_add(signed(head.until))),
         }
     }
 
@@ -248,19 +273,25 @@ impl Boot {
         }
     }
 
-    fn date(&self, head: &Head) -> Dated {
-        let nearest = self.proofs.values().min_by_key(|proof| (distance(proof.at, head.until), proof.at));
-        match nearest {
-            Some(proof) => {
-                let drift = distance(proof.at, head.from).max(distance(proof.at, head.until)).saturating_mul(DRIFT_PPM) / 1_000_000;
-                let error = u64::from(proof.error_ms).saturating_add(drift);
-                Dated::At { offset_ms: proof.offset_ms, error_ms: u32::try_from(error).unwrap_or(u32::MAX) }
-            }
-            None => Dated::Unknown {
-                not_before: self.least_offset_ms.map(|least| UnixMs(least.saturating_add(signed(head.from)))),
-                not_after: UnixMs(self.most_offset_ms.saturating_add(signed(head.until))),
-            },
-        }
+    /// Dates a batch by the nearest proof.
+    fn date(&self, head: &Head) -> Option<Dated> {
+        let (offset_ms, error_ms) = self.offset_between(head.from, head.until)?;
+        Some(Dated::At { offset_ms, error_ms })
+    }
+
+    fn offset_between(&self, from: MonoMs, until: MonoMs) -> Option<(i64, u32)> {
+        let proof = self.proofs.values().min_by_key(|proof| (distance(proof.at, until), proof.at))?;
+        let drift = distance(proof.at, from).max(distance(proof.at, until)).saturating_mul(DRIFT_PPM) / 1_000_000;
+        let error = u64::from(proof.error_ms).saturating_add(drift);
+        Some((proof.offset_ms, u32::try_from(error).unwrap_or(u32::MAX)))
+    }
+
+    /// Says when a dated boot began, at the earliest and at the latest, and until when at least it lasted, in Unix milliseconds.
+    fn bounds(&self) -> Option<(i64, i64, i64)> {
+        let (zero, error) = self.offset_between(MonoMs(0), MonoMs(0))?;
+        let (end, end_error) = self.offset_between(self.last, self.last)?;
+        let ended = end.saturating_add(signed(self.last)).saturating_sub(i64::from(end_error));
+        Some((zero.saturating_sub(i64::from(error)), zero.saturating_add(i64::from(error)), ended))
     }
 
     /// Widened by an hour on each side: a saved end may lag, and offsets differ a little between proofs.
@@ -311,10 +342,9 @@ fn is_ahead(head: &Head, received_at: UnixMs) -> bool {
     head.clock.unix.0 > received_at.0.saturating_add(i64::from(head.clock.uncertainty_ms)).saturating_add(OUR_ERROR_MS)
 }
 
-/// The least offset a persisted clock allows: time only went on since it was written down.
+/// The least offset a persisted clock allows: time only went on since it was written down, nobody knows for how long.
 fn persisted(head: &Head) -> Option<i64> {
-    let persisted = head.clock.source == ClockSource::Persisted;
-    persisted.then(|| clock_proof(head).offset_ms.saturating_sub(i64::from(head.clock.uncertainty_ms)))
+    (head.clock.source == ClockSource::Persisted).then(|| clock_proof(head).offset_ms)
 }
 
 fn distance(a: MonoMs, b: MonoMs) -> u64 {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Transaction, params};
-use rusta_wire::{AgentId, BootId, MonoMs};
+use rusta_wire::{AgentId, BootId, MonoMs, UnixMs};
 
 use super::AdvanceError;
 use crate::dating::{Boot, Grade, Proof};
@@ -21,8 +21,8 @@ pub(crate) fn of_site(tx: &Transaction<'_>, site_code: &str) -> Result<Vec<Boot>
 
 fn read(tx: &Transaction<'_>, filter: &str, site_code: &str) -> Result<Vec<Boot>, StoreError> {
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT agent, boot, site_code, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs FROM boots
-         WHERE {filter} ORDER BY agent, boot",
+        "SELECT agent, boot, site_code, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs, heard_at
+         FROM boots WHERE {filter} ORDER BY agent, boot",
     ))?;
     let rows = statement.query_map([site_code], |row| {
         let mono = |ms: i64| MonoMs(u64::try_from(ms).unwrap_or(0));
@@ -37,6 +37,7 @@ fn read(tx: &Transaction<'_>, filter: &str, site_code: &str) -> Result<Vec<Boot>
             grade: row.get::<_, Option<u8>>(7)?.and_then(grade),
             proofs: proofs(&row.get::<_, String>(8)?),
             leans_on_proofs: row.get(9)?,
+            heard_at: row.get::<_, Option<i64>>(10)?.map(UnixMs),
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
@@ -46,8 +47,8 @@ fn read(tx: &Transaction<'_>, filter: &str, site_code: &str) -> Result<Vec<Boot>
 pub(super) fn keep(tx: &Transaction<'_>, boots: &[Boot]) -> Result<(), AdvanceError> {
     let mut statement = tx.prepare_cached(
         "INSERT OR REPLACE INTO boots
-         (agent, boot, site_code, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         (agent, boot, site_code, first_ms, last_ms, least_offset_ms, most_offset_ms, grade, proofs, leans_on_proofs, heard_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for boot in boots {
         let triple = |proof: &Proof| (proof.at.0, proof.offset_ms, proof.error_ms);
@@ -63,6 +64,7 @@ pub(super) fn keep(tx: &Transaction<'_>, boots: &[Boot]) -> Result<(), AdvanceEr
             boot.grade.map(|grade| grade as u8),
             serde_json::to_string(&proofs).unwrap_or_else(|_| "[]".to_owned()),
             boot.leans_on_proofs,
+            boot.heard_at.map(|at| at.0),
         ])?;
     }
     Ok(())

@@ -79,6 +79,102 @@ fn a_persisted_clock_bounds_an_unknown_boot_from_below() {
     assert_eq!(not_after.0, START);
 }
 
+/// One life of a router in [`lives`].
+struct Life {
+    began: i64,
+    minutes: u64,
+    /// Minute of the first contact, if there was one.
+    contact: Option<u64>,
+}
+
+/// A router that is switched on and off for days, and sometimes meets its collector. Everything it spooled is carried by the
+/// life that meets one next. Returns its lives, and its batches in the order received.
+fn lives(random: &mut impl FnMut(u64) -> u64, count: u64) -> (Vec<Life>, Vec<(Head, i64, Option<i64>)>) {
+    let (mut at, mut floor) = (START, None);
+    let (mut all, mut spooled, mut received) = (Vec::new(), Vec::new(), Vec::new());
+    for boot in 0..count {
+        at += (1 + random(2_000) as i64) * MINUTE as i64;
+        let minutes = 3 + random(200);
+        let is_last = boot + 1 == count;
+        let contact = (is_last || random(2) == 0).then(|| 1 + random(minutes - 2));
+        for n in 0..minutes {
+            let until = at + (n as i64 + 1) * MINUTE as i64;
+            let is_learnt = contact.is_some_and(|contact| n > contact);
+            let batch = match (is_learnt, floor) {
+                (true, _) => head(boot, n, ClockSource::Collector, until + random(40) as i64 - 20, 20),
+                (false, Some(floor)) => head(boot, n, ClockSource::Persisted, floor, u32::MAX),
+                (false, None) => head(boot, n, ClockSource::None, n as i64, u32::MAX),
+            };
+            let arrives = until + 100;
+            match contact {
+                Some(contact) if n == contact => {
+                    let live = at + random(3_000) as i64;
+                    received.push((batch, arrives, Some(live)));
+                    received.extend(spooled.drain(..).map(|old| (old, arrives + 1_000, None)));
+                }
+                Some(contact) if n > contact => received.push((batch, arrives, None)),
+                _ => spooled.push(batch),
+            }
+        }
+        if let Some(contact) = contact {
+            floor = Some(at + (contact as i64 + 1) * MINUTE as i64);
+        }
+        all.push(Life { began: at, minutes, contact });
+        at += minutes as i64 * MINUTE as i64;
+    }
+    (all, received)
+}
+
+#[test]
+fn every_life_is_dated_within_its_error_or_bounded_by_its_neighbours() {
+    let (mut unknown, mut bounded_both) = (0, 0);
+    for seed in 1..=200u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut random = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let (lives, received) = lives(&mut random, 6);
+        let mut dating = Dating::default();
+        for (head, at, live) in &received {
+            observe(&mut dating, head, *at, *live);
+        }
+        for (head, received_at, _) in &received {
+            let place = head.id.boot.0 as usize;
+            let began = lives[place].began;
+            let (from, until) = (began + signed(head.from), began + signed(head.until));
+            match dating.date(head, UnixMs(*received_at)) {
+                Dated::At { offset_ms, error_ms } => {
+                    assert!(
+                        (offset_ms - began).unsigned_abs() <= u64::from(error_ms),
+                        "seed {seed}, boot {place}: {offset_ms} ± {error_ms}"
+                    );
+                    assert!(lives[place].contact.is_some(), "seed {seed}: boot {place} met nobody and was dated");
+                }
+                Dated::Unknown { not_before, not_after } => {
+                    assert!(
+                        not_before.is_none_or(|bound| bound.0 <= from) && until <= not_after.0,
+                        "seed {seed}, boot {place}: {not_before:?}"
+                    );
+                    unknown += 1;
+                    let next = lives[place + 1..].iter().find(|life| life.contact.is_some()).unwrap();
+                    let rest = (lives[place].minutes as i64 * MINUTE as i64) - signed(head.until);
+                    assert!(not_after.0 <= next.began + i64::from(WAY_MS) + 5_000 - rest, "seed {seed}, boot {place} lasts into the next");
+                    if let Some(before) = lives[..place].iter().rfind(|life| life.contact.is_some()) {
+                        let end = before.began + before.minutes as i64 * MINUTE as i64;
+                        assert!(
+                            not_before.unwrap().0 + 40_000 >= end + signed(head.from),
+                            "seed {seed}, boot {place} begins in the one before"
+                        );
+                        bounded_both += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(unknown > 5_000 && bounded_both > 2_000, "{unknown} unknown, {bounded_both} bounded on both sides");
+}
+
 /// Old tzdata: the system clock jumps an hour ahead and says it is synchronised.
 #[test]
 fn a_clock_an_hour_ahead_changes_nothing() {

@@ -1,7 +1,7 @@
 //! The schema of the state database as a list of migrations, oldest first.
 //!
 //! Each area adds a file `schema/NNN_area.sql` and a line here: base 001-009, engine and history 010-019, inventory and
-//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks 050-059. A number, once released, never changes meaning:
+//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059. A number, once released, never changes meaning:
 //! a later change is a later number. The table `migrations` keeps which were applied, so numbers may be added out of
 //! order; `PRAGMA user_version` keeps the highest, so that an older program refuses a newer file.
 
@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 35, sql: include_str!("schema/035_agent_version.sql") },
     Migration { number: 36, sql: include_str!("schema/036_user_language.sql") },
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
+    Migration { number: 50, sql: include_str!("schema/050_boots_heard.sql") },
 ];
 
 /// Applies what is missing, all of it or none.
@@ -57,8 +58,8 @@ pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError
 mod tests {
     use super::*;
 
-    /// A state database as the first released collector left it, with rows in every table of its time.
-    const GOLDEN: &[(u32, &str)] = &[(1, include_str!("schema/golden/001.sql"))];
+    /// State databases as earlier collectors left them, with rows in every table of their time.
+    const GOLDEN: &[(u32, &str)] = &[(1, include_str!("schema/golden/001.sql")), (40, include_str!("schema/golden/040.sql"))];
 
     #[test]
     fn numbers_are_unique_and_in_order() {
@@ -70,9 +71,12 @@ mod tests {
         for (version, sql) in GOLDEN {
             let mut db = Connection::open_in_memory().unwrap();
             db.execute_batch(sql).unwrap();
+            let before = tables_of(&db);
+            assert!(before.iter().all(|(_, _, rows)| !rows.is_empty()), "golden {version} has a table without rows");
             migrate(&mut db, Path::new("golden")).unwrap();
-            let agents: String = db.query_row("SELECT group_concat(id || ' ' || site_code) FROM agents", [], |row| row.get(0)).unwrap();
-            assert_eq!(agents, "00000000000000a1 15-0001,00000000000000a2 15-0002", "golden {version}");
+            for (table, columns, rows) in before {
+                assert_eq!(rows_of(&db, &table, &columns), rows, "golden {version}: {table} was changed");
+            }
             assert_eq!(schema_of(&db), schema_of(&current()), "golden {version} became another schema than a new database has");
         }
     }
@@ -100,6 +104,25 @@ mod tests {
         db.execute_batch("CREATE TABLE tokens (other INTEGER)").unwrap();
         assert!(migrate(&mut db, Path::new("stuck")).is_err());
         assert_eq!(schema_of(&db).len(), 1);
+    }
+
+    /// A table's name, its columns, its rows as text.
+    type Table = (String, String, Vec<String>);
+
+    /// Reads every table but the list of migrations, which a migration adds to.
+    fn tables_of(db: &Connection) -> Vec<Table> {
+        let sql =
+            "SELECT m.name, group_concat('quote(' || c.name || ')', ' || '','' || ') FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+                   WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name != 'migrations' GROUP BY m.name";
+        let mut statement = db.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let named: Vec<(String, String)> = rows.map(Result::unwrap).collect();
+        named.into_iter().map(|(table, columns)| (table.clone(), columns.clone(), rows_of(db, &table, &columns))).collect()
+    }
+
+    fn rows_of(db: &Connection, table: &str, columns: &str) -> Vec<String> {
+        let mut statement = db.prepare(&format!("SELECT {columns} FROM {table} ORDER BY 1")).unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
     fn current() -> Connection {
