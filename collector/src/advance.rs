@@ -300,7 +300,7 @@ impl Advance {
         let Some(proof) = boot.proofs.values().next() else { return };
         let time = BootTime { at: UnixMs(proof.offset_ms), error_ms: proof.error_ms };
         let from = Day::of(UnixMs(time.date(boot.first).0 - LOOK_AHEAD_MS));
-        let until = Day::of(UnixMs(time.date(boot.last).0 + LEAD_IN_MS)).min(Day::of(stored.received_at));
+        let until = Day::of(UnixMs(time.date(boot.last).0 + LEAD_IN_MS)).min(Day::of(stored.received_at).next());
         let days = (from.0..=until.0).map(|day| (Day(day), boot.site_code.to_string()));
         self.unkept.days.extend(days);
     }
@@ -353,5 +353,7 @@ fn set_agents(store: &Store, engine: &mut Engine) -> Result<(), AdvanceError> {
     Ok(())
 }
 
+#[cfg(test)]
+mod order_tests;
 #[cfg(test)]
 mod tests;

@@ -9,11 +9,11 @@ use crate::engine::{AgentState, LinkState};
 use crate::log::{Incoming, Keeping, Upload};
 
 /// A log, a database and a loop over them; `restart` is a kill: nothing is said before it.
-struct Bench {
+pub(super) struct Bench {
     dir: tempfile::TempDir,
-    log: Log,
-    store: Store,
-    inventories: watch::Receiver<Arc<Versions>>,
+    pub(super) log: Log,
+    pub(super) store: Store,
+    pub(super) inventories: watch::Receiver<Arc<Versions>>,
     advance: Option<Advance>,
 }
 
@@ -22,8 +22,10 @@ fn open_log(dir: &Path) -> Log {
 }
 
 impl Bench {
-    fn new(villages: usize) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+    pub(super) fn new(villages: usize) -> Self {
+        // In memory, where there is some: what is tested is not the disk.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let (log, store) = (open_log(dir.path()), Store::open(dir.path()).unwrap());
         for n in 1..=villages {
             let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, ?2, ?1, 0, 0)";
@@ -34,7 +36,7 @@ impl Bench {
         Bench { dir, log, store, inventories, advance: None }
     }
 
-    fn start(&mut self, now: i64) {
+    pub(super) fn start(&mut self, now: i64) {
         let parts = Parts {
             log: self.log.clone(),
             store: self.store.clone(),
@@ -51,11 +53,16 @@ impl Bench {
     }
 
     fn append(&self, agent: &Agent, batches: &[Batch], received: i64) {
+        self.append_told(agent, batches, received, Some(second(agent.boot.1).0));
+    }
+
+    /// Appends what arrived in a request that told when its boot began, or did not.
+    pub(super) fn append_told(&self, agent: &Agent, batches: &[Batch], received: i64, live_offset_ms: Option<i64>) {
         let incoming = |batch: &Batch| {
             let payload = batch.encode(&agent.table).unwrap();
             Incoming {
                 head: Batch::head(&payload).unwrap(),
-                live_offset_ms: Some(second(agent.boot.1).0),
+                live_offset_ms,
                 frame: Bytes::from(Frame::new(FrameKind::Batch, payload).unwrap().to_bytes()),
                 names: self.log.learn_names(agent.id, &agent.table.encode()).unwrap(),
             }
@@ -71,7 +78,7 @@ impl Bench {
         self.append(agent, &[batch], until);
     }
 
-    fn step(&mut self, now: i64) {
+    pub(super) fn step(&mut self, now: i64) {
         let advance = self.advance.as_mut().unwrap();
         while advance.step(second(now)).unwrap() > 0 {}
     }
@@ -179,7 +186,7 @@ fn days_touched_are_kept_with_the_cursor() {
 }
 
 /// Everything history holds but the revisions, which count how often late data changed it.
-fn history(store: &Store) -> Vec<String> {
+pub(super) fn history(store: &Store) -> Vec<String> {
     let queries = [
         "SELECT 'seconds', o.kind, o.code, o.link, d.day, d.up, d.degraded, d.down, d.unknown FROM daily_seconds d JOIN objects o
          ON o.id = d.object ORDER BY 2, 3, 4, 5",

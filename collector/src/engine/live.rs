@@ -416,11 +416,12 @@ impl Engine {
         }
     }
 
-    /// Says which sites' timelines of which days up to the present one the record bears on. Today's is said once a site; late data always.
+    /// Says which sites' timelines of which days the record bears on, tomorrow's too when it leads into it. Those that are not
+    /// over are said once a site; late data always.
     fn touch_days(&mut self, place: usize, record: &Record, boot: BootTime, events: &mut Vec<Event>) {
         let today = Day::of(self.now);
         let (from, until) = (boot.date(record.batch.from), boot.date(record.batch.until));
-        let last = Day::of(UnixMs(until.0 + LEAD_IN_MS)).min(today);
+        let last = Day::of(UnixMs(until.0 + LEAD_IN_MS)).min(today.next());
         let days = Day::of(UnixMs(from.0 - LOOK_AHEAD_MS)).0..=last.0;
         let mut sites = vec![record.site];
         sites.extend(self.agents[place].links.iter().map(|link| self.inventory.link(*link).site));
@@ -428,8 +429,11 @@ impl Engine {
         for day in days.map(Day) {
             for site in &sites {
                 let touched = &mut self.sites[site.index()].touched;
-                if day == today && touched.replace(today) == Some(today) {
-                    continue;
+                if day >= today {
+                    if *touched >= Some(day) {
+                        continue;
+                    }
+                    *touched = Some(day);
                 }
                 events.push(Event::DayTouched { site: *site, day });
             }

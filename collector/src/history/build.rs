@@ -150,7 +150,9 @@ impl Builder {
             }
             self.sweep = Sweep { began_at: Some(now), after: (i32::MIN, String::new()), is_running: true };
         }
-        let due = self.store.read(|tx| dirty_after(tx, settled, Day::of(now), &self.sweep.after))?;
+        // A day of which nothing has settled yet stays on the list.
+        let begun = Day::of(UnixMs(now.0 - SETTLE_MS - 1));
+        let due = self.store.read(|tx| dirty_after(tx, settled, begun, &self.sweep.after))?;
         match due.last() {
             Some(last) => self.sweep.after = (last.day.0, last.site.clone()),
             None => self.sweep.is_running = false,
