@@ -33,11 +33,25 @@ impl Response {
 /// # Errors
 /// No connection, or none that answers within ten seconds.
 pub fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
+    ask(address, &format!("GET {path}"), b"")
+}
+
+/// Posts a body to a path.
+///
+/// # Errors
+/// As for [`get`].
+pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Response> {
+    ask(address, &format!("POST {path}"), body)
+}
+
+fn ask(address: SocketAddr, what: &str, body: &[u8]) -> std::io::Result<Response> {
     let limit = Duration::from_secs(10);
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     // HTTP/1.0 keeps the answer in one piece: no chunks, and the end of the connection is the end of the body.
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\nAccept: */*\r\n\r\n")?;
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{what} HTTP/1.0\r\nHost: {address}\r\nAccept: */*\r\n{length}\r\n")?;
+    stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     read(&answer).ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {}", String::from_utf8_lossy(&answer))))

@@ -3,6 +3,8 @@
 //! ```text
 //! stage     a temporary folder with a collector, its inventory and its enrolled agents   -> programs, http
 //! netns     namespaces, veth pairs, loss and outage, gone when dropped
+//! router    a boot of a router with wrong clocks, the real agent in it
+//! disk      small disks to be filled
 //! fleet     virtual agents that speak the wire, so that one process is a province
 //! ```
 //! Everything a test starts ends with the test, also when it panics.
@@ -10,10 +12,12 @@
 // A fault in the harness is a failed test; it may panic like one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod disk;
 pub mod fleet;
 pub mod http;
 pub mod log;
 pub mod netns;
 pub mod programs;
 pub mod random;
+pub mod router;
 pub mod stage;

@@ -1,8 +1,9 @@
-//! Reads a collector's log from its files, with no code of the collector.
+//! Reads a collector's log and an agent's spool from their files, with no code of either.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use rusta_wire::{AgentId, BatchId, BootId, Sequence};
+use rusta_wire::{AgentId, Batch, BatchId, BootId, Frame, FrameKind, Sequence, SeriesTable, TableId};
 
 /// One stored batch.
 #[derive(Debug, Clone, Copy)]
@@ -23,12 +24,49 @@ pub fn stored(folder: &Path) -> Vec<StoredBatch> {
             continue;
         }
         let db = rusqlite::Connection::open(&path).unwrap();
+        let has_records = "SELECT count(*) FROM sqlite_schema WHERE name = 'records'";
+        if db.query_row(has_records, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
+            // A day that is being made just now.
+            continue;
+        }
         let mut statement = db.prepare("SELECT agent, boot, sequence, covers FROM records").unwrap();
         let rows = statement.query_map([], |row| Ok([row.get::<_, i64>(0)?, row.get(1)?, row.get(2)?, row.get(3)?])).unwrap();
         for [agent, boot, sequence, covers] in rows.map(Result::unwrap) {
             let [agent, boot, sequence] = [agent, boot, sequence].map(i64::cast_unsigned);
             let id = BatchId { agent: AgentId(agent), boot: BootId(boot), sequence: Sequence(sequence) };
             found.push(StoredBatch { id, covers: u32::try_from(covers).unwrap() });
+        }
+    }
+    found
+}
+
+/// One batch in a spool's segments, done or not.
+#[derive(Debug, Clone, Copy)]
+pub struct SpooledBatch {
+    /// Which.
+    pub id: BatchId,
+    /// How many samples it holds.
+    pub samples: usize,
+}
+
+/// Lists every whole batch in the segments of a spool's folder; an agent may be writing there.
+pub fn spooled(folder: &Path) -> Vec<SpooledBatch> {
+    let mut segments: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
+    segments.sort();
+    let (mut tables, mut found) = (HashMap::new(), Vec::new());
+    for segment in segments {
+        let bytes = std::fs::read(segment).unwrap_or_default();
+        for frame in Frame::read_all(&bytes).map_while(Result::ok) {
+            match frame.kind {
+                FrameKind::Table => drop(tables.insert(TableId::of(&frame.payload), SeriesTable::decode(&frame.payload).unwrap())),
+                FrameKind::Batch => {
+                    let head = Batch::head(&frame.payload).unwrap();
+                    let samples = Batch::decode(&frame.payload, &tables[&head.table]).unwrap().samples.len();
+                    found.push(SpooledBatch { id: head.id, samples });
+                }
+                FrameKind::Mark => {}
+            }
         }
     }
     found

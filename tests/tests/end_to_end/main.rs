@@ -5,11 +5,14 @@
 
 mod bad_input;
 mod browser;
+mod clocks;
 mod dashboards;
+mod disk;
 mod examples;
 mod harness;
 mod kills;
 mod lab;
+mod renewal;
 mod run_script;
 mod schemathesis;
 mod spool;

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use rusta_agent::config::{Config, Machine};
-use rusta_agent::packet::{certificate, dns, http};
+use rusta_agent::modem::{self, Facts};
+use rusta_agent::packet::{certificate, dns, http, ntp, sip};
 use rusta_collector::inventory::source::{self, Files};
+use rusta_wire::journal::Journal;
 use rusta_wire::{Answer, Batch, Frame, FrameKind, SeriesTable, UnixMs};
 
 /// One decoder.
 pub struct Target {
     /// The name for `scripts/fuzz`.
     pub name: &'static str,
-    /// Whole inputs.
+    /// Whole inputs; with those in `tests/golden/fuzz/NAME/`, see [`corpus`].
     pub seeds: Vec<Vec<u8>>,
     /// Feeds it one input.
     pub run: fn(&[u8]),
@@ -26,14 +28,40 @@ fn table() -> SeriesTable {
     SeriesTable::decode(&file("golden/wire/v1-table.bin")).unwrap()
 }
 
-/// Lists every target.
+/// Reads the seeds of a target that are files: recorded answers, and inputs that once found a fault.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz").join(name);
+    let mut files: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// Lists every target with all its seeds.
 pub fn all() -> Vec<Target> {
+    let mut targets = decoders();
+    for target in &mut targets {
+        target.seeds.extend(corpus(target.name));
+        assert!(!target.seeds.is_empty(), "{} has nothing to start from", target.name);
+    }
+    targets
+}
+
+fn decoders() -> Vec<Target> {
     vec![
         Target { name: "frame", seeds: vec![file("golden/wire/v1-upload.bin")], run: frame },
         Target { name: "table", seeds: vec![file("golden/wire/v1-table.bin")], run: series_table },
         Target { name: "batch", seeds: vec![file("golden/wire/v1-batch-full.bin"), file("golden/wire/v1-batch-bare.bin")], run: batch },
         Target { name: "answer", seeds: vec![file("golden/wire/v1-answer.bin")], run: answer },
+        Target { name: "journal", seeds: vec![file("golden/wire/v1-upload.bin"), segment()], run: journal },
         Target { name: "dns", seeds: vec![dns_answer()], run: dns_message },
+        Target { name: "ntp", seeds: vec![ntp_answer()], run: ntp_message },
+        Target { name: "sip", seeds: vec![SIP_OK.into()], run: sip_message },
+        Target { name: "snmp", seeds: vec![], run: snmp_response },
+        Target { name: "at", seeds: vec![], run: at_answer },
+        Target { name: "uqmi", seeds: vec![], run: |bytes| modem_tool(bytes, modem::uqmi::read) },
+        Target { name: "mmcli", seeds: vec![], run: |bytes| modem_tool(bytes, modem::mmcli::read) },
+        Target { name: "ubus", seeds: vec![UBUS.into()], run: |bytes| modem_tool(bytes, modem::ubus::read) },
+        Target { name: "hilink", seeds: vec![], run: |bytes| modem_tool(bytes, modem::hilink::read) },
         Target { name: "http", seeds: http_answers(), run: http_answer },
         Target { name: "certificate", seeds: vec![self_signed()], run: certificate_der },
         Target { name: "agent-config", seeds: vec![file("../configs/agent.yaml")], run: agent_config },
@@ -60,6 +88,81 @@ fn dns_query() -> Vec<u8> {
 
 fn dns_message(bytes: &[u8]) {
     let _ = dns::answer(bytes, &dns_query());
+}
+
+const NONCE: u64 = 0x0102_0304_0506_0708;
+
+fn ntp_answer() -> Vec<u8> {
+    let mut packet = ntp::query(NONCE).to_vec();
+    let sent = packet[40..48].to_vec();
+    packet[24..32].copy_from_slice(&sent);
+    (packet[0], packet[1]) = (0x24, 2);
+    packet
+}
+
+const SIP_OK: &str = "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK0102030405060708\r\nCSeq: 1 OPTIONS\r\n\
+    Content-Length: 0\r\n\r\n";
+
+const UBUS: &str = r#"{"up": true, "uptime": 3021, "l3_device": "wwan0", "ipv4-address": [{"address": "10.71.3.9", "mask": 30}]}"#;
+
+fn ntp_message(bytes: &[u8]) {
+    if let Ok(Some(answer)) = ntp::answer(bytes, NONCE) {
+        let _ = ntp::offset_us(&answer, 0, 0);
+    }
+}
+
+fn sip_message(bytes: &[u8]) {
+    let _ = sip::answer(bytes, NONCE);
+}
+
+/// What the agent's SNMP client makes of a datagram before it believes anything in it.
+fn snmp_response(bytes: &[u8]) {
+    let decoded = snmp::message::Message::decode(bytes.to_vec().into(), snmp::DecodeConfig::default());
+    drop(decoded);
+}
+
+fn modem_tool(bytes: &[u8], read: fn(&str, &mut Facts)) {
+    let text = String::from_utf8_lossy(bytes);
+    let mut facts = Facts::default();
+    read(&text, &mut facts);
+    // Every fact a modem tells is in its metric's range, or is left out.
+    for (metric, value) in facts.into_values() {
+        assert!(modem::METRICS.contains(&metric), "{metric:?} = {value} is no fact of a modem");
+    }
+}
+
+fn at_answer(bytes: &[u8]) {
+    modem_tool(bytes, modem::at::read);
+    let text = String::from_utf8_lossy(bytes);
+    let _ = modem::at::is_complete(&text);
+    if let Some(message) = modem::at::ussd(&text) {
+        let _ = modem::at::balance_kib(&message);
+    }
+}
+
+/// A segment of a spool: a table, batches, and what is left of a batch the power cut.
+fn segment() -> Vec<u8> {
+    let mut bytes = file("golden/wire/v1-upload.bin");
+    let batch = Frame::new(FrameKind::Batch, file("golden/wire/v1-batch-bare.bin")).unwrap().to_bytes();
+    bytes.extend_from_slice(&batch);
+    bytes.extend_from_slice(&batch[..batch.len() / 2]);
+    bytes
+}
+
+/// Whatever a segment holds, the journal opens; each frame it showed can be read again, also after more was appended.
+fn journal(bytes: &[u8]) {
+    let memory = Path::new("/dev/shm");
+    let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    std::fs::write(dir.path().join("0000000001.journal"), bytes).unwrap();
+    let mut places = Vec::new();
+    let (mut journal, found) = Journal::open(dir.path(), 1 << 20, |place, _| places.push(place)).unwrap();
+    assert_eq!(found.frames, places.len() as u64);
+    places.extend(journal.append(&[Frame::new(FrameKind::Mark, vec![7; 9]).unwrap()]).unwrap());
+    drop(journal);
+    let mut again = Vec::new();
+    let (journal, _) = Journal::open(dir.path(), 1 << 20, |place, _| again.push(place)).unwrap();
+    assert_eq!(again, places, "what was there is not what is there");
+    assert!(places.iter().all(|place| journal.read(*place).is_ok()));
 }
 
 fn http_answers() -> Vec<Vec<u8>> {
