@@ -73,7 +73,7 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
 
 /// Lists every version of every definition, with the terms it stands on.
 #[utoipa::path(get, path = "/api/v1/kpis/definitions", tag = "kpis",
-    responses((status = 200, body = List<DefinitionView>), (status = 304), (status = 401, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = List<DefinitionView>), (status = 304), (status = 401, response = Problem), (status = 503, response = Problem)))]
 pub(super) async fn definitions(State(web): State<WebState>, caller: Caller) -> Result<Response, Problem> {
     let definitions = web.book.definitions().map_err(|_| Problem::unavailable())?;
     let items = definitions.all().iter().map(DefinitionView::from).collect();
