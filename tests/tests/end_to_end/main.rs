@@ -12,6 +12,7 @@ mod examples;
 mod harness;
 mod kills;
 mod lab;
+mod packages;
 mod renewal;
 mod run_script;
 mod schemathesis;

@@ -1,0 +1,153 @@
+//! What people install: the packages `scripts/package` makes, and the units that start the agent from them.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rusta_tests::programs::{Programs, Running, eventually, run, run_ok};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(path.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
+}
+
+/// Packs this program as `scripts/package` packs the static one, and returns the two files.
+fn packages(programs: &Programs, folder: &Path) -> [PathBuf; 2] {
+    let script = repository().join("scripts/package");
+    let mut command = Command::new(script);
+    command.args(["agent", "x86_64", "--binary"]).arg(&programs.agent).arg("--out").arg(folder).env("SOURCE_DATE_EPOCH", "1795262400");
+    let paths: Vec<PathBuf> = run_ok(&mut command).lines().map(PathBuf::from).collect();
+    paths.try_into().unwrap()
+}
+
+/// Asserts what is installed: each path with its mode, and nothing beside them.
+fn assert_files(root: &Path, expected: &[(&str, u32)]) {
+    let listed = run_ok(Command::new("find").arg(root).args(["-type", "f", "-printf", "%P %m\n"]));
+    let found: BTreeSet<&str> = listed.lines().collect();
+    let expected: Vec<String> = expected.iter().map(|(path, mode)| format!("{path} {mode:o}")).collect();
+    assert_eq!(found, expected.iter().map(String::as_str).collect());
+}
+
+fn assert_shell_reads(script: &Path) {
+    run_ok(Command::new("dash").arg("-n").arg(script));
+}
+
+#[test]
+fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
+    let programs = rusta_tests::programs!();
+    let folder = tempfile::tempdir().unwrap();
+    let [deb, ipk] = packages(&programs, folder.path());
+    let version = env!("CARGO_PKG_VERSION");
+    let unpacked = |name: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir(&path).unwrap();
+        path
+    };
+
+    let (root, control) = (unpacked("deb"), unpacked("deb-control"));
+    run_ok(Command::new("dpkg-deb").arg("-x").arg(&deb).arg(&root));
+    run_ok(Command::new("dpkg-deb").arg("-e").arg(&deb).arg(&control));
+    assert_files(
+        &root,
+        &[("usr/bin/rusta-agent", 0o755), ("lib/systemd/system/rusta-agent.service", 0o644), ("etc/rusta/agent.yaml", 0o640)],
+    );
+    assert_eq!(std::fs::read(root.join("usr/bin/rusta-agent")).unwrap(), std::fs::read(&programs.agent).unwrap());
+    assert_eq!(read(control.join("conffiles")), "/etc/rusta/agent.yaml\n");
+    let about = read(control.join("control"));
+    assert!(about.contains(&format!("Version: {version}\n")) && about.contains("Architecture: amd64\n"), "{about}");
+    assert_eq!(std::fs::metadata(control.join("postinst")).unwrap().permissions().mode() & 0o777, 0o755);
+    assert_shell_reads(&control.join("postinst"));
+
+    let (outer, root, control) = (unpacked("ipk"), unpacked("ipk-data"), unpacked("ipk-control"));
+    run_ok(Command::new("tar").arg("-xzf").arg(&ipk).arg("-C").arg(&outer));
+    assert_eq!(read(outer.join("debian-binary")), "2.0\n");
+    run_ok(Command::new("tar").arg("-xpzf").arg(outer.join("data.tar.gz")).arg("-C").arg(&root));
+    run_ok(Command::new("tar").arg("-xpzf").arg(outer.join("control.tar.gz")).arg("-C").arg(&control));
+    assert_files(&root, &[("usr/sbin/rusta-agent", 0o755), ("etc/init.d/rusta-agent", 0o755), ("etc/rusta/agent.yaml", 0o600)]);
+    assert_eq!(read(control.join("conffiles")), "/etc/rusta/agent.yaml\n");
+    let about = read(control.join("control"));
+    assert!(about.contains(&format!("Version: {version}-1\n")) && !about.contains('@'), "{about}");
+    assert_shell_reads(&root.join("etc/init.d/rusta-agent"));
+}
+
+#[test]
+fn systemd_understands_every_line_of_the_unit() {
+    let folder = tempfile::tempdir().unwrap();
+    let unit = folder.path().join("rusta-agent.service");
+    let text = read(repository().join("configs/systemd/rusta-agent.service"));
+    let agent = rusta_tests::programs!().agent;
+    std::fs::write(&unit, text.replace("/usr/bin/rusta-agent", &agent.display().to_string())).unwrap();
+    let said = run(Command::new("systemd-analyze").args(["verify"]).arg(&unit));
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""));
+}
+
+/// Expands a set of system calls as systemd defines it.
+fn members(set: &str) -> BTreeSet<String> {
+    let listed = run_ok(Command::new("systemd-analyze").args(["syscall-filter", set]));
+    let words = listed.lines().skip(1).map(str::trim).filter(|word| !word.is_empty() && !word.starts_with('#'));
+    words.flat_map(|word| if word.starts_with('@') { members(word) } else { [word.to_string()].into() }).collect()
+}
+
+/// What the unit's `SystemCallFilter=` lines leave to the agent, read in their order.
+fn permitted() -> BTreeSet<String> {
+    let mut permitted = BTreeSet::new();
+    let unit = read(repository().join("configs/systemd/rusta-agent.service"));
+    for line in unit.lines().filter_map(|line| line.strip_prefix("SystemCallFilter=")) {
+        for word in line.trim_start_matches('~').split_whitespace() {
+            let set = if word.starts_with('@') { members(word) } else { [word.to_string()].into() };
+            if line.starts_with('~') {
+                permitted.retain(|call| !set.contains(call));
+            } else {
+                permitted.extend(set);
+            }
+        }
+    }
+    permitted
+}
+
+const WATCH: &str = r#"
+links: [{ name: lo0, network: gov, interface: lo }]
+targets:
+  - { name: loopback, link: lo0, rung: device, every: 5s, timeout: 2s, icmp: { address: 127.0.0.1, count: 1 } }
+  - { name: host, link: lo0, rung: device, every: 5s, timeout: 2s, host: { interfaces: [lo] } }
+  - { name: plugin, link: lo0, rung: service, every: 5s, timeout: 2s, exec: { command: [/bin/true] } }
+  - { name: door, link: lo0, rung: core, every: 5s, timeout: 2s, tcp: { address: "127.0.0.1:9" } }
+  - { name: page, link: lo0, rung: core, every: 5s, timeout: 2s, http: { url: "https://127.0.0.1:9/" } }
+  - { name: path, link: lo0, rung: core, every: 5s, timeout: 2s, path: { address: 127.0.0.1 } }
+  - { name: name, link: lo0, rung: naming, every: 5s, timeout: 2s, dns: { server: 127.0.0.1, name: a.example, type: A } }
+"#;
+
+/// The agent gives up its capabilities when it starts. A filter without that call would kill it there, on every machine
+/// where people installed the package.
+#[test]
+fn the_units_filter_permits_every_call_the_agent_makes() {
+    let (folder, agent) = (tempfile::tempdir().unwrap(), rusta_tests::programs!().agent);
+    let at = folder.path().display();
+    let config = folder.path().join("agent.yaml");
+    std::fs::write(&config, format!("spool: {{ dir: {at}/spool }}\nstatus_socket: {at}/socket\n{WATCH}")).unwrap();
+    let trace = folder.path().join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-o"]).arg(&trace).arg(&agent).args(["run", "--config"]).arg(&config);
+    let mut running = Running::start("agent", command, folder.path());
+    eventually(Duration::from_secs(60), "every target is measured", || {
+        let said = run(Command::new(&agent).args(["status", "--json", "--config"]).arg(&config));
+        let status: serde_json::Value = serde_json::from_str(&said.stdout).ok()?;
+        let targets = status["links"][0]["targets"].as_array()?.clone();
+        (targets.len() == 7 && targets.iter().all(|target| !target["outcome"].is_null())).then_some(())
+    });
+    running.signal(Signal::SIGTERM);
+    running.wait(Duration::from_secs(20));
+    let traced = read(&trace);
+    let call = |line: &str| Some(line.split_whitespace().nth(1)?.split_once('(')?.0.to_string());
+    let made: BTreeSet<String> = traced.lines().filter_map(call).filter(|name| !name.starts_with(['<', '+', '-'])).collect();
+    assert!(made.len() > 40 && made.contains("capset"), "{made:?}");
+    let permitted = permitted();
+    let refused: Vec<_> = made.iter().filter(|call| !permitted.contains(*call)).collect();
+    assert!(refused.is_empty(), "the unit's filter refuses {refused:?}");
+}
