@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rusta_tests::programs::{Programs, Running, eventually, run, run_ok};
+use rusta_tests::programs::{Running, eventually, run, run_ok};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -17,11 +17,11 @@ fn read(path: impl AsRef<Path>) -> String {
     std::fs::read_to_string(path.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
 }
 
-/// Packs this program as `scripts/package` packs the static one, and returns the two files.
-fn packages(programs: &Programs, folder: &Path) -> [PathBuf; 2] {
+/// Packs a program as `scripts/package` packs the static one, and returns the two files.
+fn packages(agent: &Path, folder: &Path) -> [PathBuf; 2] {
     let script = repository().join("scripts/package");
     let mut command = Command::new(script);
-    command.args(["agent", "x86_64", "--binary"]).arg(&programs.agent).arg("--out").arg(folder).env("SOURCE_DATE_EPOCH", "1795262400");
+    command.args(["agent", "x86_64", "--binary"]).arg(agent).arg("--out").arg(folder).env("SOURCE_DATE_EPOCH", "1795262400");
     let paths: Vec<PathBuf> = run_ok(&mut command).lines().map(PathBuf::from).collect();
     paths.try_into().unwrap()
 }
@@ -42,7 +42,10 @@ fn assert_shell_reads(script: &Path) {
 fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
     let programs = rusta_tests::programs!();
     let folder = tempfile::tempdir().unwrap();
-    let [deb, ipk] = packages(&programs, folder.path());
+    // Without its symbols, as it is shipped: packing them takes a minute.
+    let agent = folder.path().join("rusta-agent");
+    run_ok(Command::new("strip").arg("-o").arg(&agent).arg(&programs.agent));
+    let [deb, ipk] = packages(&agent, folder.path());
     let version = env!("CARGO_PKG_VERSION");
     let unpacked = |name: &str| {
         let path = folder.path().join(name);
@@ -57,7 +60,7 @@ fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
         &root,
         &[("usr/bin/rusta-agent", 0o755), ("lib/systemd/system/rusta-agent.service", 0o644), ("etc/rusta/agent.yaml", 0o640)],
     );
-    assert_eq!(std::fs::read(root.join("usr/bin/rusta-agent")).unwrap(), std::fs::read(&programs.agent).unwrap());
+    assert_eq!(std::fs::read(root.join("usr/bin/rusta-agent")).unwrap(), std::fs::read(&agent).unwrap());
     assert_eq!(read(control.join("conffiles")), "/etc/rusta/agent.yaml\n");
     let about = read(control.join("control"));
     assert!(about.contains(&format!("Version: {version}\n")) && about.contains("Architecture: amd64\n"), "{about}");

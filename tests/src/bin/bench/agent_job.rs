@@ -57,7 +57,8 @@ pub fn measure(programs: &Programs, seconds: u64) -> Value {
     let (core, village) = (lab.namespace("core"), lab.namespace("village"));
     lab.join((&core, "gov", "10.84.0.1/24"), (&village, "gov0", "10.84.0.2/24"));
     lab.join((&core, "rep", "10.84.1.1/24"), (&village, "rep0", "10.84.1.2/24"));
-    village.ip(&["link", "add", "spare0", "type", "dummy"]);
+    // The fourth interface of the job; not every kernel has the `dummy` kind.
+    village.ip(&["link", "add", "spare0", "type", "veth", "peer", "name", "spare1"]);
     for n in 0..10 {
         core.ip(&["address", "add", &format!("10.84.0.{}/24", 10 + n), "dev", "gov"]);
     }
