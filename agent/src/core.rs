@@ -20,7 +20,7 @@ use crate::{health, ladder};
 const FIRST_REPORT: Duration = Duration::from_secs(10);
 
 /// Reports for changes of state are at least this far apart: a flapping link must not cost a report a flap.
-const CHANGE_SPACING: Duration = Duration::from_secs(5);
+const CHANGE_SPACING: Duration = Duration::from_secs(2);
 
 /// How often data plans and the assignment's trial are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);

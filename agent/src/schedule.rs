@@ -21,6 +21,9 @@ pub const CONFIRM_ROUNDS: u32 = 3;
 /// How long a run of failures must last to be an outage, as the collector's rule has it.
 pub const CONFIRM_TIME: Duration = Duration::from_secs(90);
 
+/// When the collector can judge a run of failures, and so wants to hear of it at once: a site of class A, any site.
+const JUDGED_AFTER: [Duration; 2] = [Duration::from_secs(25), CONFIRM_TIME];
+
 /// The first rounds after a start happen within this time, spread: a technician waits for them.
 const FIRST_ROUNDS_WITHIN: Duration = Duration::from_secs(5);
 
@@ -59,6 +62,9 @@ struct Slot {
     /// Rounds in a row that contradict `standing`, and when the first of them was due.
     contrary: u32,
     contrary_since: MonoMs,
+    /// Since when every round fails, and how many of [`JUDGED_AFTER`] have passed since.
+    failing_since: Option<MonoMs>,
+    judged: usize,
 }
 
 /// The due times of all targets.
@@ -84,6 +90,8 @@ impl Schedule {
                 standing: Standing::Unknown,
                 contrary: 0,
                 contrary_since: now,
+                failing_since: None,
+                judged: 0,
             })
             .collect();
         Schedule { slots, awake: vec![true; links], slowdown: vec![1; links] }
@@ -108,12 +116,13 @@ impl Schedule {
         taken
     }
 
-    /// Takes in the end of a round that was due at `at`, and sets when the next one is. Returns whether the target's
-    /// standing changed with it.
+    /// Takes in the end of a round that was due at `at`, and sets when the next one is. Returns whether the collector can
+    /// judge by it what it could not before.
     pub fn finished(&mut self, target: usize, at: MonoMs, now: MonoMs, outcome: Outcome) -> bool {
         let Some(slot) = self.slots.get_mut(target) else { return false };
         slot.running = false;
-        let changed = slot.judge(at, outcome.verdict());
+        let can_be_judged = slot.count_failures(at, outcome.verdict());
+        let changed = slot.judge(at, outcome.verdict()) || can_be_judged;
         let link = slot.pace.link;
         self.settle(link, now);
         let (awake, slowdown) = (self.awake.get(link).copied().unwrap_or(true), self.slowdown.get(link).copied().unwrap_or(1));
@@ -179,6 +188,20 @@ impl Slot {
             self.standing = said;
             self.contrary = 0;
             return true;
+        }
+        false
+    }
+
+    /// Counts how long every round has failed; returns whether one of [`JUDGED_AFTER`] has just passed.
+    fn count_failures(&mut self, at: MonoMs, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::NoEvidence => return false,
+            Verdict::Success => (self.failing_since, self.judged) = (None, 0),
+            Verdict::Failure => {
+                let lasted = at.since(*self.failing_since.get_or_insert(at));
+                let judged = JUDGED_AFTER.iter().filter(|after| lasted >= **after).count();
+                return std::mem::replace(&mut self.judged, judged) < judged;
+            }
         }
         false
     }
@@ -258,6 +281,24 @@ mod tests {
         let back = run(&mut schedule, 0, &[Outcome::Ok; 4]);
         assert_eq!(gaps(&back)[..2], [15, 15]);
         assert_eq!(schedule.standing(0), Standing::Holds);
+    }
+
+    #[test]
+    fn the_collector_hears_when_it_can_judge_a_class_a_site_and_any_site() {
+        for (every, heard) in [(5, [20, 25, 90].as_slice()), (10, &[30, 40, 90]), (60, &[30, 90])] {
+            let mut schedule = Schedule::start(vec![Pace { every: Duration::from_secs(every), ..pace(0, every) }], 1, MonoMs(0));
+            run(&mut schedule, 0, &[Outcome::Ok; 2]);
+            let begin = schedule.slots[0].due;
+            let mut hurried = Vec::new();
+            while schedule.slots[0].due.since(begin) <= Duration::from_secs(300) {
+                let now = schedule.slots[0].due;
+                let (_, at) = schedule.take_due(now)[0];
+                if schedule.finished(0, at, now, Outcome::Timeout) {
+                    hurried.push(at.since(begin).as_secs());
+                }
+            }
+            assert_eq!(hurried, heard, "every {every} s");
+        }
     }
 
     #[test]

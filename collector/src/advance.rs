@@ -14,6 +14,9 @@
 
 pub(crate) mod boots;
 mod memory;
+mod replay;
+
+pub use replay::Replay;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -251,7 +254,9 @@ impl Advance {
     fn follow_registry(&mut self, now: UnixMs) -> Result<(), AdvanceError> {
         let versions = Arc::clone(&self.inventories.borrow_and_update());
         let in_force = versions.at(now);
-        if in_force.version != self.engine.inventory().version {
+        let known = self.engine.inventory();
+        // Announced windows change without another version.
+        if in_force.version != known.version || in_force.maintenance != known.maintenance {
             let events = self.engine.replace_inventory(in_force);
             self.take(&events);
             set_agents(&self.store, &mut self.engine)?;
@@ -268,31 +273,12 @@ impl Advance {
 
     /// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest.
     fn record(&mut self, stored: &Stored) -> Option<Record> {
-        let site = self.engine.inventory().site_by_code(&stored.site_code)?;
-        let boot = self.date(stored);
-        match stored.batch() {
-            Ok(batch) => {
-                let table = Arc::clone(&stored.table);
-                Some(Record { position: stored.position, received_at: stored.received_at, site, boot, batch, table })
-            }
-            Err(error) => {
-                tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out");
-                None
-            }
-        }
-    }
-
-    /// Dates a record. If it also dates what came before it, the days of that are to be built again.
-    fn date(&mut self, stored: &Stored) -> Option<BootTime> {
-        let (head, received_at) = (&stored.head, stored.received_at);
-        let contact = Contact { head, site_code: &stored.site_code, received_at, live_offset_ms: stored.live_offset_ms };
-        if self.dating.observe(&contact) {
+        let (dates_more, record) = record_of(&self.engine, &mut self.dating, stored);
+        // What dates what came before it has the days of that built again.
+        if dates_more {
             self.touch_boot(stored);
         }
-        match self.dating.date(head, received_at) {
-            Dated::At { offset_ms, error_ms } => Some(BootTime { at: UnixMs(offset_ms), error_ms }),
-            Dated::Unknown { .. } => None,
-        }
+        record
     }
 
     fn touch_boot(&mut self, stored: &Stored) {
@@ -344,13 +330,39 @@ impl Advance {
     }
 }
 
+/// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest. Tells also whether
+/// it dates what came before it.
+fn record_of(engine: &Engine, dating: &mut Dating, stored: &Stored) -> (bool, Option<Record>) {
+    let Some(site) = engine.inventory().site_by_code(&stored.site_code) else { return (false, None) };
+    let (head, received_at) = (&stored.head, stored.received_at);
+    let contact = Contact { head, site_code: &stored.site_code, received_at, live_offset_ms: stored.live_offset_ms };
+    let dates_more = dating.observe(&contact);
+    let boot = match dating.date(head, received_at) {
+        Dated::At { offset_ms, error_ms } => Some(BootTime { at: UnixMs(offset_ms), error_ms }),
+        Dated::Unknown { .. } => None,
+    };
+    match stored.batch() {
+        Ok(batch) => {
+            let table = Arc::clone(&stored.table);
+            (dates_more, Some(Record { position: stored.position, received_at, site, boot, batch, table }))
+        }
+        Err(error) => {
+            tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out");
+            (dates_more, None)
+        }
+    }
+}
+
 /// Tells the engine who is enrolled.
 fn set_agents(store: &Store, engine: &mut Engine) -> Result<(), AdvanceError> {
-    let enrolled = store.read(memory::agents)?;
-    let inventory = Arc::clone(engine.inventory());
-    let placed = enrolled.into_iter().filter_map(|(agent, site): (AgentId, String)| Some((agent, inventory.site_by_code(&site)?)));
-    engine.set_agents(&placed.collect::<Vec<_>>());
+    place_agents(&store.read(memory::agents)?, engine);
     Ok(())
+}
+
+fn place_agents(enrolled: &[(AgentId, String)], engine: &mut Engine) {
+    let inventory = Arc::clone(engine.inventory());
+    let placed = enrolled.iter().filter_map(|(agent, site)| Some((*agent, inventory.site_by_code(site)?)));
+    engine.set_agents(&placed.collect::<Vec<_>>());
 }
 
 #[cfg(test)]

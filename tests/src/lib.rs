@@ -6,6 +6,7 @@
 //! router    a boot of a router with wrong clocks, the real agent in it
 //! disk      small disks to be filled
 //! fleet     virtual agents that speak the wire, so that one process is a province
+//! ear       gateways and mail servers that remember what the collector told them
 //! ```
 //! Everything a test starts ends with the test, also when it panics.
 
@@ -13,6 +14,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod disk;
+pub mod ear;
 pub mod fleet;
 pub mod http;
 pub mod log;

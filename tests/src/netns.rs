@@ -81,6 +81,9 @@ fn clear_what_killed_tests_left() {
     }
 }
 
+/// Every second packet, at random.
+const HALF: &[&str] = &["-m", "statistic", "--mode", "random", "--probability", "0.5"];
+
 /// One network namespace.
 #[derive(Debug, Clone)]
 pub struct Namespace {
@@ -113,17 +116,27 @@ impl Namespace {
     /// Drops every second packet that arrives on `interface`, whatever it carries. On arrival, because a filter on the
     /// way out would tell the sender.
     pub fn lose_half(&self, interface: &str) {
-        self.filter("-A", interface);
+        self.filter("-A", interface, HALF);
+    }
+
+    /// Drops every packet that arrives on `interface`: the line is cut far away, and neither end is told.
+    pub fn lose_all(&self, interface: &str) {
+        self.filter("-A", interface, &[]);
+    }
+
+    /// Ends [`Namespace::lose_all`].
+    pub fn lose_all_no_more(&self, interface: &str) {
+        self.filter("-D", interface, &[]);
     }
 
     /// Ends [`Namespace::lose_half`].
     pub fn lose_nothing(&self, interface: &str) {
-        self.filter("-D", interface);
+        self.filter("-D", interface, HALF);
     }
 
-    fn filter(&self, verb: &str, interface: &str) {
-        let rule = ["-t", "mangle", verb, "PREROUTING", "-i", interface, "-m", "statistic", "--mode", "random", "--probability", "0.5"];
-        run_ok(self.command("iptables").args(rule).args(["-j", "DROP"]));
+    fn filter(&self, verb: &str, interface: &str, which: &[&str]) {
+        let rule = ["-t", "mangle", verb, "PREROUTING", "-i", interface];
+        run_ok(self.command("iptables").args(rule).args(which).args(["-j", "DROP"]));
     }
 
     /// Runs `work` on a thread inside the namespace.

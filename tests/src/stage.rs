@@ -73,9 +73,14 @@ impl Stage {
         self.write("collector.yaml", &text);
     }
 
-    /// Writes the villages' registry and imports it.
+    /// Writes the villages' registry, with sites of class B, and imports it.
     pub fn import(&self, villages: &[Village]) {
-        write_inventory(&self.path("inventory"), villages);
+        self.import_changed(villages, |_, text| text);
+    }
+
+    /// Writes the villages' registry, each file as `change` returns it, and imports it.
+    pub fn import_changed(&self, villages: &[Village], change: impl Fn(&str, String) -> String) {
+        write_inventory(&self.path("inventory"), villages, change);
         run_ok(self.collector().args(["inventory", "import"]).arg(self.path("inventory")));
     }
 
@@ -143,7 +148,7 @@ impl Stage {
 
 const DISTRICT: &str = "0901010001";
 
-fn write_inventory(folder: &Path, villages: &[Village]) {
+fn write_inventory(folder: &Path, villages: &[Village], change: impl Fn(&str, String) -> String) {
     let mut regions = String::from(
         "code,kind,parent_code,name_fa,name_en,households,population,households_as_of,inhabited\n\
          09,province,,استان نمونه,Sample Province,,,,\n\
@@ -163,6 +168,6 @@ fn write_inventory(folder: &Path, villages: &[Village]) {
     }
     std::fs::create_dir_all(folder).unwrap();
     for (name, text) in [("regions.csv", regions), ("sites.csv", sites), ("links.csv", links)] {
-        std::fs::write(folder.join(name), text).unwrap();
+        std::fs::write(folder.join(name), change(name, text)).unwrap();
     }
 }

@@ -1,11 +1,14 @@
 //! Scenarios as data: a topology and a timeline in; incidents, calls and their reasons out.
 //!
-//! Each file of `scenarios/` is one story. Time passes in steps of five seconds near an event and thirty elsewhere, through
+//! Each file of `scenarios/` is one story, told by setting states, or, with `samples = true`, by agents' batches that the
+//! engine judges. Time passes in steps of five seconds near an event and thirty elsewhere, through
 //! the real notifier over a real state database, so that a restart in a story is a restart.
 
 // A fault in a test is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "scenarios/samples.rs"]
+mod samples;
 #[path = "scenarios/story.rs"]
 mod story;
 #[path = "scenarios/world.rs"]
@@ -55,4 +58,8 @@ scenarios! {
     class_a_in_time
     night_ticket_waits
     shift_digest
+    weekly_digest
+    measured_pop_and_strangers
+    measured_silence_of_a_mast
+    measured_repair
 }

@@ -262,3 +262,30 @@ fn history_is_the_same_whatever_came_first_and_however_often_it_was_built() {
     middle_out.rotate_left(3);
     assert_eq!(run(middle_out, &late), expected, "from the middle on");
 }
+
+#[test]
+fn the_log_played_again_shows_what_the_loop_saw() {
+    let mut bench = Bench::new(2);
+    bench.start(0);
+    let states = |snapshot: &Snapshot| (snapshot.links[0].state, snapshot.links[1].state, snapshot.agents[1].state);
+    let mut live = Vec::new();
+    story(&mut bench, |bench, _| {
+        let snapshot = bench.snapshot();
+        live.push(states(&snapshot));
+    });
+    assert!(live.iter().any(|(one, ..)| *one == LinkState::Down) && live.iter().any(|(.., agent)| *agent == AgentState::Silent));
+    let (versions, thresholds) = (Arc::clone(&bench.inventories.borrow()), Thresholds::default());
+    let replay = Replay { data_dir: bench.dir.path(), store: &bench.store, versions: &versions, thresholds: &thresholds };
+    let (first, last) = (30, 180);
+    let window = crate::persian::Window { from: second(first * 60 + 9), until: second(last * 60 + 10) };
+    let before = bench.told();
+    let mut again = Vec::new();
+    replay
+        .run(window, Duration::from_secs(60), |snapshot| {
+            again.push(states(snapshot));
+            Ok::<_, AdvanceError>(())
+        })
+        .unwrap();
+    assert_eq!(again, live[usize::try_from(first - 1).unwrap()..]);
+    assert_eq!(bench.told(), before, "a question about the past changes nothing");
+}

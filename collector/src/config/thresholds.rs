@@ -13,6 +13,8 @@ pub struct Thresholds {
     pub confirm_rounds: u32,
     /// How long those failures must have lasted.
     pub confirm_time: Duration,
+    /// The same for links of class-A sites, whose loss is told within 45 s.
+    pub confirm_time_class_a: Duration,
     /// Consecutive successes of one anchor before a link is up again.
     pub recover_rounds: u32,
     /// Length of a quality slot.
@@ -80,6 +82,7 @@ impl Default for Thresholds {
             cycle: MINUTE,
             confirm_rounds: 3,
             confirm_time: Duration::from_secs(90),
+            confirm_time_class_a: Duration::from_secs(25),
             recover_rounds: 3,
             slot: 5 * MINUTE,
             degraded_slots: 3,
@@ -99,6 +102,13 @@ impl Default for Thresholds {
             evidence_least: 2 * MINUTE,
             now_max_age: 10 * MINUTE,
         }
+    }
+}
+
+impl Thresholds {
+    /// Returns how long failures must have lasted; class A is never slower than the rest.
+    pub fn confirm_time_of(&self, class_a: bool) -> Duration {
+        if class_a { self.confirm_time_class_a.min(self.confirm_time) } else { self.confirm_time }
     }
 }
 

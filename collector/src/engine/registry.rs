@@ -7,8 +7,9 @@ use rusta_wire::UnixMs;
 
 use super::event::Event;
 use super::live::{Engine, Timer, link_id};
+use super::machine::LinkKind;
 use super::state::{LinkView, SiteView, VillageState, VillageView};
-use super::track::{LinkKey, LinkTrack, SiteTrack, VillageTrack, key_of, kind_of};
+use super::track::{LinkKey, LinkTrack, SiteTrack, VillageTrack, key_of};
 use crate::inventory::{Inventory, RegionId, RegionKind, SiteId};
 
 impl Engine {
@@ -40,9 +41,9 @@ impl Engine {
         self.links = (0..inventory.links.len())
             .map(link_id)
             .map(|id| {
-                let link = inventory.link(id);
-                let kept = held.remove(&key_of(inventory, id)).filter(|track| track.kind == kind_of(link));
-                LinkTrack { dirty: true, ..kept.unwrap_or_else(|| LinkTrack::new(link, now)) }
+                let kind = LinkKind::of(inventory, id);
+                let kept = held.remove(&key_of(inventory, id)).filter(|track| track.kind == kind);
+                LinkTrack { dirty: true, ..kept.unwrap_or_else(|| LinkTrack::new(kind, now)) }
             })
             .collect();
         self.dirty = (0..self.links.len()).map(link_id).collect();

@@ -272,6 +272,7 @@ fn an_announced_window_covers_a_link_whatever_it_does() {
     draft.link("S", "spare", Network::Gov, "").role = Role::Backup;
     let mut inventory = draft.build(1, UnixMs(0)).unwrap().inventory;
     inventory.maintenance.push(crate::inventory::MaintenanceWindow {
+        ended_at: None,
         id: "w".into(),
         reason: "work".into(),
         span: (second(600), second(1_200)),

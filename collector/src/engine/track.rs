@@ -51,8 +51,7 @@ pub(super) struct LinkTrack {
 }
 
 impl LinkTrack {
-    pub(super) fn new(link: &Link, at: UnixMs) -> Self {
-        let kind = kind_of(link);
+    pub(super) fn new(kind: LinkKind, at: UnixMs) -> Self {
         LinkTrack {
             kind,
             machine: Machine::new(kind, at),
@@ -148,7 +147,7 @@ impl SiteTrack {
 
     /// Returns the national-network machine, made on first use.
     pub(super) fn nin_machine(&mut self, at: UnixMs) -> &mut Machine {
-        let kind = LinkKind { anchors: Anchors::On(rusta_wire::Rung::Nin), access: None };
+        let kind = LinkKind { anchors: Anchors::On(rusta_wire::Rung::Nin), access: None, class_a: false };
         self.nin.get_or_insert_with(|| Box::new(Machine::new(kind, at)))
     }
 }
@@ -161,11 +160,6 @@ pub(super) struct VillageTrack {
     pub(super) sites: Vec<SiteId>,
     pub(super) state: VillageState,
     pub(super) since: UnixMs,
-}
-
-/// Returns what the machine of a link must know.
-pub(super) fn kind_of(link: &Link) -> LinkKind {
-    LinkKind { anchors: Anchors::Of(link.network), access: link.access }
 }
 
 /// Names a link so that it is the same in every version of the inventory.

@@ -55,7 +55,7 @@ pub use sighting::{Sighted, Sighting};
 pub use slots::Slots;
 pub use span::{Span, StateSeconds};
 pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};
-pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values};
+pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values, has_daily_values};
 pub use village::{VillageDay, village_timeline};
 
 /// How far the nearest samples of a silent site are looked for. Agents keep seven days.

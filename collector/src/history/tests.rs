@@ -360,6 +360,7 @@ fn an_interface_that_is_gone_is_the_device_and_on_mobile_access_the_modem() {
 fn closing_hours_are_not_in_service_for_the_site_and_work_is_kept_apart_by_when_it_was_announced() {
     let mut inventory = Inventory::clone(&inventory(1));
     let window = |id: &str, from: i64, until: i64, announced: i64| crate::inventory::MaintenanceWindow {
+        ended_at: None,
         id: id.to_owned(),
         reason: String::new(),
         span: (second(from), second(until)),

@@ -156,10 +156,7 @@ impl Driver {
 
 impl Run {
     fn new(input: &SiteInput<'_>, start: UnixMs) -> Self {
-        let driver = |id: LinkId| {
-            let link = input.inventory.link(id);
-            Driver::new(Some(id), LinkKind { anchors: Anchors::Of(link.network), access: link.access }, start)
-        };
+        let driver = |id: LinkId| Driver::new(Some(id), LinkKind::of(input.inventory, id), start);
         Run { links: input.inventory.links_of(input.site).map(driver).collect(), nin: None, boots: HashMap::new(), start }
     }
 
@@ -210,7 +207,7 @@ impl Run {
             driver.observe(sighted, input.thresholds);
         }
         if proves && !sighted.vantage && sighted.series.rung == Rung::Nin {
-            let kind = LinkKind { anchors: Anchors::On(Rung::Nin), access: None };
+            let kind = LinkKind { anchors: Anchors::On(Rung::Nin), access: None, class_a: false };
             self.nin.get_or_insert_with(|| Driver::new(None, kind, self.start)).observe(sighted, input.thresholds);
         }
         for fact in sight::facts(sighted.series, sighted.sample).filter(|_| !sighted.vantage) {

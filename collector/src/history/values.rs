@@ -99,6 +99,11 @@ const OF_DEVICES: &[(Metric, i64, i64)] = &[
     (Metric::UploadBps, 0, i64::MAX),
 ];
 
+/// Tells whether the values of a metric are kept by day.
+pub fn has_daily_values(metric: Metric) -> bool {
+    OF_ANCHORS.contains(&metric) || OF_DEVICES.iter().any(|(kept, ..)| *kept == metric)
+}
+
 /// One slot while it is counted.
 #[derive(Default)]
 struct Counting {

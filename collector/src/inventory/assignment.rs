@@ -67,15 +67,16 @@ fn targets(inventory: &Inventory, site: SiteId) -> Vec<Mapping> {
     out
 }
 
-/// A profile for everybody, for a kind of site, or for named sites; and for a kind of link.
+/// A profile for everybody, for a kind or class of site, or for named sites; and for a kind of link.
 fn matches(profile: &Profile, site: &Site, link: &Link) -> bool {
     let for_site = if profile.sites.is_empty() {
         profile.kinds.is_empty() || profile.kinds.contains(&site.kind)
     } else {
         profile.sites.contains(&site.code)
     };
+    let for_class = profile.classes.is_empty() || profile.classes.contains(&site.criticality);
     let for_link = profile.networks.is_empty() || profile.networks.contains(&link.network);
-    for_site && for_link && profile.metered.is_none_or(|metered| metered == link.metered)
+    for_site && for_class && for_link && profile.metered.is_none_or(|metered| metered == link.metered)
 }
 
 fn is_vantage(inventory: &Inventory, site: SiteId, service: &Service) -> bool {

@@ -97,6 +97,8 @@ pub struct MaintenanceWindow {
     pub span: (UnixMs, UnixMs),
     /// Whether it comes back.
     pub repeat: Repeat,
+    /// When it was ended early or called off: nothing of it is later.
+    pub ended_at: Option<UnixMs>,
     /// When it was announced; the contract forgives only what was announced a day ahead.
     pub announced_at: UnixMs,
     /// What it covers.
@@ -110,6 +112,7 @@ const WEEK_MS: i64 = 7 * 24 * 3_600_000;
 impl MaintenanceWindow {
     /// Returns the spans of this window that overlap `[from, until)`, clipped to it.
     pub fn spans(&self, from: UnixMs, until: UnixMs) -> Vec<(UnixMs, UnixMs)> {
+        let until = self.ended_at.map_or(until, |end| end.min(until));
         let (first, last) = match self.repeat {
             Repeat::Never => (0, 0),
             Repeat::Weekly => {

@@ -92,6 +92,8 @@ pub struct ProfileText {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sites: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,

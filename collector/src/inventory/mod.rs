@@ -28,6 +28,7 @@ mod resolve;
 pub mod sheet;
 pub mod source;
 pub mod versions;
+pub mod windows;
 
 #[cfg(test)]
 mod tests;

@@ -29,6 +29,8 @@ pub struct Profile {
     pub name: String,
     /// Site kinds it is for; empty means all.
     pub kinds: Vec<SiteKind>,
+    /// Site classes it is for; empty means all.
+    pub classes: Vec<Criticality>,
     /// Sites it is for, by code; the site's own additions.
     pub sites: Vec<String>,
     /// Link networks it is for; empty means all.

@@ -105,6 +105,7 @@ impl Resolver<'_> {
             covers.extend(found.or_else(|| self.unknown("nodes", code, "nodes.csv", "")));
         }
         Some(MaintenanceWindow {
+            ended_at: None,
             id: text.id.clone(),
             reason: text.reason.clone(),
             span: span?,
@@ -127,9 +128,11 @@ impl Resolver<'_> {
                 self.fault("targets", Kind::Collision { found: target.name.clone(), first });
             }
         }
+        let class = |word: &str| word.parse::<Criticality>().map_err(|_| "one of A, B, C".to_owned());
         Some(Profile {
             name: text.name.clone(),
             kinds: self.kinds("kinds", &text.kinds),
+            classes: text.classes.iter().filter_map(|word| self.read("classes", word, class)).collect(),
             sites: text.sites.clone(),
             networks: text.networks.iter().filter_map(|word| self.read("networks", word, network)).collect(),
             metered: text.metered,

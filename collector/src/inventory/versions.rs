@@ -18,6 +18,7 @@ use super::draft::Draft;
 use super::fault::Fault;
 use super::model::{Inventory, RegionId};
 use super::source::{self, Files};
+use super::windows::{self, Announced};
 use super::{Built, export};
 use crate::persian::Window;
 use crate::store::{Store, StoreError};
@@ -133,13 +134,16 @@ pub fn files(store: &Store, version: u32) -> Result<Files, VersionError> {
 #[derive(Debug, Clone, Default)]
 pub struct Versions {
     in_force: Vec<Arc<Inventory>>,
+    /// As imported, without announced windows.
+    imported: Vec<Arc<Inventory>>,
+    windows: Vec<Announced>,
 }
 
 impl Versions {
     /// Orders versions by when they came into force; of two with one date the later import holds.
     pub fn new(mut versions: Vec<Arc<Inventory>>) -> Self {
         versions.sort_by_key(|v| (v.effective_from, v.version));
-        Versions { in_force: versions }
+        Versions { in_force: versions.clone(), imported: versions, windows: Vec::new() }
     }
 
     /// Reads every version of the state database.
@@ -147,9 +151,9 @@ impl Versions {
         Versions::default().reload(store)
     }
 
-    /// Reads the versions that are not in memory yet.
+    /// Reads the versions that are not in memory yet, and the windows announced since.
     pub fn reload(&self, store: &Store) -> Result<Self, VersionError> {
-        let known = |row: &VersionRow| self.in_force.iter().find(|v| v.version == row.version).cloned();
+        let known = |row: &VersionRow| self.imported.iter().find(|v| v.version == row.version).cloned();
         let read = |row: VersionRow| match known(&row) {
             Some(inventory) => Ok(inventory),
             None => {
@@ -159,7 +163,21 @@ impl Versions {
                 Ok(Arc::new(draft.build(row.version, UnixMs(row.effective_from)).map_err(damaged)?.inventory))
             }
         };
-        Ok(Versions::new(list(store)?.into_iter().map(read).collect::<Result<_, VersionError>>()?))
+        let read = Versions::new(list(store)?.into_iter().map(read).collect::<Result<_, VersionError>>()?);
+        Ok(read.announce(store.read(|db| windows::announced(db))?, self))
+    }
+
+    /// Puts announced windows into every version; what `before` made already is taken from it, so that nobody sees a change
+    /// where there is none.
+    fn announce(mut self, windows: Vec<Announced>, before: &Versions) -> Self {
+        if windows.is_empty() {
+            return self;
+        }
+        let made = |version: u32| before.in_force.iter().find(|v| v.version == version && windows == before.windows).cloned();
+        let with_windows = |v: &Arc<Inventory>| made(v.version).unwrap_or_else(|| Arc::new(windows::with_windows(v, &windows)));
+        self.in_force = self.imported.iter().map(with_windows).collect();
+        self.windows = windows;
+        self
     }
 
     /// Returns the version in force at a time; before the first, the first.

@@ -373,6 +373,50 @@ pub fn position_before(dir: &Path, at: UnixMs) -> Result<Position, LogError> {
     Ok(Position::default())
 }
 
+/// A log read in order beside the collector that writes it.
+pub struct Past {
+    dir: PathBuf,
+    days: std::collections::VecDeque<Day>,
+    open: Option<Connection>,
+    names: names::Cache,
+    after: Position,
+}
+
+impl Past {
+    /// Begins behind a position.
+    ///
+    /// # Errors
+    /// A directory that cannot be read.
+    pub fn open(dir: &Path, after: Position) -> Result<Past, LogError> {
+        let days = day_file::days_in(dir).map_err(|error| LogError::Unreadable(format!("{}: {error}", dir.display()).into()))?;
+        Ok(Past { dir: dir.to_owned(), days: days.into_keys().collect(), open: None, names: names::Cache::default(), after })
+    }
+
+    /// Reads up to `max` further records; none at the end.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn read(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
+        loop {
+            let db = match self.open.take() {
+                Some(db) => db,
+                None => match self.days.pop_front() {
+                    Some(day) => day_file::open_reader(&self.dir, day)?,
+                    None => return Ok(Vec::new()),
+                },
+            };
+            let (Some(first), Some(last)) = (day_file::first_position(&db)?, day_file::last_position(&db)?) else { continue };
+            let after = self.after.max(Position(first.0.saturating_sub(1)));
+            let found = day_file::Reader(&db).read_from(&self.names, after, Position(last.0 + 1), max)?;
+            if let Some(last) = found.last() {
+                self.after = last.position;
+                self.open = Some(db);
+                return Ok(found);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod power_cut_tests;
 #[cfg(test)]

@@ -33,6 +33,9 @@ pub struct Told {
     pub at: i64,
     /// With which severity.
     pub severity: Severity,
+    /// By which name of the root it was told first.
+    #[serde(default)]
+    pub root: String,
     /// In a summary together with others, rather than in a call of its own.
     pub in_summary: bool,
 }
@@ -67,6 +70,15 @@ pub struct Case {
 }
 
 impl Case {
+    /// Notes that somebody is told now.
+    pub(super) fn tell(&mut self, recipient: &str, now: UnixMs, in_summary: bool) {
+        let before = self.told.get(recipient);
+        let root = before.map_or_else(|| self.message.root.0.clone(), |told| told.root.clone());
+        // Who was called by name hears of the end by name.
+        let in_summary = in_summary && before.is_none_or(|told| told.in_summary);
+        self.told.insert(recipient.to_owned(), Told { at: now.0, severity: self.severity, root, in_summary });
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.closed_at.is_none()
     }

@@ -109,7 +109,15 @@ fn letter(kind: Kind) -> Letter {
         value: None,
         path: "/incidents/7".into(),
     };
-    Letter { kind, severity: Severity::Page, about: vec![message], key: "incident/7".into(), at: 1_763_700_090_000, fa: true }
+    Letter {
+        kind,
+        severity: Severity::Page,
+        about: vec![message],
+        key: "incident/7".into(),
+        at: 1_763_700_090_000,
+        fa: true,
+        told_as: None,
+    }
 }
 
 fn used(name: &str, preset: &str, url: &str) -> ChannelUse {
@@ -264,6 +272,16 @@ async fn take_mails(mut stream: BufReader<TcpStream>, answers: Vec<&'static str>
         }
         line.clear();
     }
+}
+
+#[test]
+fn a_command_without_a_runtime_can_check_a_mail_channel() {
+    ring();
+    let mut mail = used("mail", "smtp", "");
+    for (name, value) in [("host", "mail.example.ir"), ("from", "rusta@example.ir"), ("tls", "none")] {
+        mail.options.insert(name.into(), value.into());
+    }
+    assert!(matches!(Channel::build(&mail, &[]), Ok(Channel::Smtp(_))));
 }
 
 #[tokio::test]
@@ -442,6 +460,26 @@ async fn a_call_is_kept_or_not_at_all() {
     });
     assert!(refused.is_err());
     assert!(post.states().is_empty());
+}
+
+#[tokio::test]
+async fn the_second_host_hears_nothing_while_looks_fail() {
+    fn clock() -> UnixMs {
+        UnixMs(1_763_700_000_000)
+    }
+    ring();
+    let host = Gateway::start(vec![Says::Answer(200, "")]).await;
+    let setup = Setup { deadman: Some((host.url.clone(), Duration::from_millis(20))), ..Setup::default() };
+    let delivery = Arc::new(Delivery::new(Arc::new(setup), HashMap::new()));
+    let looked_at = Arc::new(AtomicI64::new(clock().0 - 61_000));
+    let switch = tokio::spawn(task::switch_on(delivery, looked_at.clone(), clock));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert!(host.heard().is_empty(), "the last look is a minute old");
+    looked_at.store(clock().0 - 1_000, Ordering::Relaxed);
+    while host.heard().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    switch.abort();
 }
 
 #[test]

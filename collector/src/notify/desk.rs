@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rusta_wire::UnixMs;
 use serde::{Deserialize, Serialize};
 
-use super::case::{Case, CaseKey, Told};
+use super::case::{Case, CaseKey};
 use super::inbox::Inbox;
 use super::message::{Letter, Message};
 use super::setup::Setup;
@@ -99,6 +99,8 @@ pub struct Desk {
     pub(super) setup: Arc<Setup>,
     pub(super) cases: BTreeMap<CaseKey, Case>,
     pub(super) memory: Memory,
+    /// What failed most often in the last seven days: the first digest of a week tells it.
+    pub(super) worst_of_week: Vec<Message>,
 }
 
 /// What the desk remembers beside its cases.
@@ -110,7 +112,13 @@ pub struct Memory {
     pub(super) openings: BTreeMap<String, Vec<i64>>,
     /// By route: when the last digest was due.
     pub(super) digests: BTreeMap<String, i64>,
+    /// By route: what only a digest tells and was over before it came.
+    #[serde(default)]
+    pub(super) over: BTreeMap<String, Vec<Message>>,
 }
+
+/// A digest longer than this is not read; the pages have everything.
+const MOST_OVER: usize = 200;
 
 /// How long an opening counts towards flapping.
 pub(super) const FLAP_WINDOW_MS: i64 = 30 * 60_000;
@@ -118,7 +126,7 @@ pub(super) const FLAP_WINDOW_MS: i64 = 30 * 60_000;
 impl Desk {
     /// Starts from what was stored.
     pub fn new(setup: Arc<Setup>, cases: Vec<Case>, memory: Memory) -> Self {
-        Desk { setup, cases: cases.into_iter().map(|case| (case.key.clone(), case)).collect(), memory }
+        Desk { setup, cases: cases.into_iter().map(|case| (case.key.clone(), case)).collect(), memory, worst_of_week: Vec::new() }
     }
 
     /// Lists the cases that are not over.
@@ -192,6 +200,8 @@ impl Desk {
             message,
             last: BTreeMap::new(),
         };
+        let titles = rules_of(&case, rules);
+        let case = Case { message: case.message.clone().with_titles(&titles), ..case };
         self.cases.insert(key, case);
     }
 
@@ -221,8 +231,13 @@ impl Desk {
             }
             let Some(old) = self.cases.remove(&from) else { continue };
             if let Some(case) = self.cases.get_mut(&into) {
-                for (recipient, told) in old.told {
-                    case.told.entry(recipient).or_insert(told);
+                for (recipient, told) in &old.told {
+                    if self.setup.is_capped(recipient) {
+                        case.told.entry(recipient.clone()).or_insert_with(|| told.clone());
+                    } else {
+                        // A machine knows the two apart: the end of one is not the end of the other.
+                        work.calls.push(self.setup.end_of(&old, recipient, told, facts.now()));
+                    }
                 }
                 case.acknowledged = case.acknowledged.take().or(old.acknowledged);
             }
@@ -244,10 +259,7 @@ impl Desk {
     fn run(&mut self, rules: &Rules, facts: &Facts<'_>, key: CaseKey, work: &mut Work) {
         let Some(mut case) = self.cases.remove(&key) else { return };
         if !case.is_open() {
-            if !self.resolve(&mut case, facts.now(), work) {
-                work.changed.insert(key.clone());
-                self.cases.insert(key, case);
-            }
+            self.resolve(&case, facts.now(), work);
             return;
         }
         let mut ask = Ask {
@@ -277,28 +289,29 @@ impl Desk {
         self.cases.insert(key, case);
     }
 
-    /// Tells everybody who was called that it is over; returns whether nothing is left to say.
-    fn resolve(&mut self, case: &mut Case, now: UnixMs, work: &mut Work) -> bool {
-        let told = std::mem::take(&mut case.told);
-        let reason = match told.len() {
+    /// Tells everybody who was called that it is over.
+    fn resolve(&mut self, case: &Case, now: UnixMs, work: &mut Work) {
+        let reason = match case.told.len() {
             0 => "over before anybody was called".to_owned(),
             count => format!("over: {count} told"),
         };
-        for (recipient, told) in told {
-            let inbox = self.memory.inboxes.entry(recipient.clone()).or_default();
+        for (recipient, told) in &case.told {
             if told.in_summary {
-                inbox.over(case.message.clone(), now);
+                self.memory.inboxes.entry(recipient.clone()).or_default().over(case.message.clone(), now);
             } else {
-                let id = format!("{}@{}:resolve:{recipient}", case.key, case.opened_at);
-                work.calls.push(self.setup.call(id, &recipient, Kind::Resolve, case, vec![case.message.clone()], now));
+                work.calls.push(self.setup.end_of(case, recipient, told, now));
             }
         }
         for inbox in self.memory.inboxes.values_mut() {
             inbox.drop_waiting(&case.key);
         }
+        if case.severity == Severity::Digest && !self.setup.digests.is_empty() {
+            let over = self.memory.over.entry(case.route.clone()).or_default();
+            over.push(case.message.clone());
+            over.drain(..over.len().saturating_sub(MOST_OVER));
+        }
         work.decisions.push(Decision { case: case.key.to_string(), at: now, stage: "record", verdict: Verdict::Pass, reason });
         work.ended.push(case.key.clone());
-        true
     }
 
     fn flush(&mut self, facts: &Facts<'_>, work: &mut Work) {
@@ -310,11 +323,13 @@ impl Desk {
                 let worst = keys.iter().filter_map(|key| self.cases.get(key)).max_by_key(|case| case.severity);
                 if let Some(worst) = worst {
                     let id = format!("summary@{}:{recipient}", now.0);
-                    work.calls.push(self.setup.call(id, recipient, Kind::Summary, worst, about, now));
+                    let mut call = self.setup.call(id, recipient, Kind::Summary, worst, about, now);
+                    (call.letter.key, call.letter.told_as) = (summary_key(recipient), None);
+                    work.calls.push(call);
                 }
                 for key in keys {
                     let Some(case) = self.cases.get_mut(&key) else { continue };
-                    case.told.insert(recipient.clone(), Told { at: now.0, severity: case.severity, in_summary: true });
+                    case.tell(recipient, now, true);
                     work.changed.insert(key);
                 }
             }
@@ -322,7 +337,9 @@ impl Desk {
             let all_over = !self.cases.values().any(told_in_summary);
             if let Some(about) = inbox.take_over(now, all_over) {
                 let id = format!("summary_resolve@{}:{recipient}", now.0);
-                work.calls.push(self.setup.plain_call(id, recipient, Kind::SummaryResolve, Severity::Ticket, about, now));
+                let mut call = self.setup.plain_call(id, recipient, Kind::SummaryResolve, Severity::Ticket, about, now);
+                call.letter.key = summary_key(recipient);
+                work.calls.push(call);
             }
         }
     }
@@ -338,7 +355,11 @@ impl Desk {
             }
             *last = due.0;
             let open = self.cases.values().filter(|case| case.route == route.name && case.is_open());
-            let about = open.map(|case| case.message.clone()).collect::<Vec<_>>();
+            let mut about = open.map(|case| case.message.clone()).collect::<Vec<_>>();
+            about.extend(self.memory.over.remove(&route.name).unwrap_or_default());
+            if self.setup.begins_week(due) {
+                about.extend_from_slice(&self.worst_of_week);
+            }
             for step in &route.digest {
                 for recipient in self.setup.recipients(step, now, &rules.calendars) {
                     let id = format!("digest@{}:{}:{recipient}", due.0, route.name);
@@ -356,6 +377,11 @@ impl Desk {
         }
         self.memory.openings.retain(|_, times| !times.is_empty());
     }
+}
+
+/// Names a recipient's summaries: one for all, so that the outbox lets no end overtake its beginning.
+fn summary_key(recipient: &str) -> String {
+    format!("summary/{recipient}")
 }
 
 /// Records what the stages said, each standing decision once.

@@ -3,13 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use rusta_wire::UnixMs;
 
+use super::desk::Verdict;
 use super::keep::{incident_of, number};
-use super::message::root_names;
-use super::outbox::{Outbox, Queued, Settled};
-use crate::engine::incident::{Incident, IncidentEvent, IncidentId, Leaving};
+use super::message::{Message, root_names};
+use super::outbox::{Outbox, Queued, Settled, json};
+use crate::engine::incident::{Hold, Incident, IncidentEvent, IncidentId, Leaving};
 use crate::inventory::{Criticality, LinkId};
-use crate::persian::Window;
-use crate::rules::{Facts, StoredIncident};
+use crate::persian::{Lang, Window, integer};
+use crate::rules::{Facts, StoredIncident, Subject};
 use crate::store::StoreError;
 
 /// One incident for a page.
@@ -149,15 +150,86 @@ pub fn incident(db: &Connection, id: IncidentId) -> Result<Option<(IncidentView,
     Ok(Some((view, affected, timeline, calls)))
 }
 
-/// Reads an incident's story: what happened to it, what people did, and why calls were or were not made.
+/// Reads an incident's story: what happened to it, what people did, why calls were or were not made, and which rules still
+/// wait for their time.
 fn timeline(db: &Connection, id: IncidentId) -> Result<Vec<Timeline>, StoreError> {
     let sql = "SELECT at, actor, kind, text FROM incident_timeline WHERE incident = ?1
-               UNION ALL SELECT at, 'notify', stage || ' ' || verdict, reason FROM decisions WHERE case_key = ?2 ORDER BY at";
+               UNION ALL SELECT at, 'notify', stage || ' ' || verdict, reason FROM decisions WHERE case_key = ?2
+               UNION ALL SELECT since, 'rules', 'pending', rule FROM alerts WHERE subject = ?3 AND state = 'pending' ORDER BY at";
+    let mut lines = lines(db, sql, params![number(id), format!("incident/{id}"), json(&Subject::Incident(id.0))])?;
+    let is_unasked = "SELECT opened_at FROM incidents WHERE id = ?1 AND merged_into IS NULL
+                      AND NOT EXISTS (SELECT 1 FROM decisions WHERE case_key = ?2) AND NOT EXISTS (SELECT 1 FROM alerts WHERE subject = ?3)";
+    let subject = json(&Subject::Incident(id.0));
+    let opened: Option<i64> =
+        db.query_row(is_unasked, params![number(id), format!("incident/{id}"), subject], |row| row.get(0)).optional()?;
+    lines.extend(opened.map(|at| Timeline { at, actor: "rules".to_owned(), kind: "no_rule".to_owned(), text: String::new() }));
+    Ok(lines)
+}
+
+/// Says why somebody was called and why not: about an incident by its number, or about everything decided of a site by its
+/// code. Oldest first.
+///
+/// # Errors
+/// What SQLite says.
+pub fn explain(db: &Connection, about: &str) -> Result<Vec<Timeline>, StoreError> {
+    if let Ok(id) = about.trim_start_matches("incident/").parse() {
+        return timeline(db, IncidentId(id));
+    }
+    let sql = "SELECT DISTINCT incident FROM incident_members WHERE site_code = ?1 ORDER BY incident";
+    let ids = db.prepare_cached(sql)?.query_map([about], |row| row.get::<_, i64>(0))?.collect::<Result<Vec<_>, _>>()?;
+    let mut found = decided_of_site(db, about)?;
+    for id in ids {
+        let id = IncidentId(id.unsigned_abs());
+        found.extend(timeline(db, id)?.into_iter().map(|line| Timeline { kind: format!("incident/{id} {}", line.kind), ..line }));
+    }
+    found.sort_by_key(|line| line.at);
+    Ok(found)
+}
+
+/// Lists what was decided about a site outside of incidents: links held back from judgement, and alerts of its own.
+///
+/// # Errors
+/// What SQLite says.
+pub fn decided_of_site(db: &Connection, site: &str) -> Result<Vec<Timeline>, StoreError> {
+    // A subject names its site whole: behind a slash, and before one or the end.
+    let sql = "SELECT at, 'notify', CASE WHEN case_key = 'site/' || ?1 THEN '' ELSE case_key || ' ' END || stage || ' ' || verdict, reason
+               FROM decisions WHERE case_key = 'site/' || ?1
+               OR case_key LIKE 'alert/%' AND '/' || case_key || '/' LIKE '%/' || REPLACE(REPLACE(?1, '%', ''), '_', '\\_') || '/%' ESCAPE '\\'
+               ORDER BY id";
+    lines(db, sql, params![site])
+}
+
+fn lines(db: &Connection, sql: &str, about: impl rusqlite::Params) -> Result<Vec<Timeline>, StoreError> {
     let mut query = db.prepare_cached(sql)?;
-    let lines = query.query_map(params![number(id), format!("incident/{id}")], |row| {
-        Ok(Timeline { at: row.get(0)?, actor: row.get(1)?, kind: row.get(2)?, text: row.get(3)? })
-    })?;
+    let read = |row: &Row<'_>| Ok(Timeline { at: row.get(0)?, actor: row.get(1)?, kind: row.get(2)?, text: row.get(3)? });
+    let lines = query.query_map(about, read)?;
     Ok(lines.collect::<Result<_, _>>()?)
+}
+
+/// Lists the roots that failed most often in the seven days before `until`: those that failed at least twice.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn worst_of_week(db: &Connection, until: UnixMs) -> Result<Vec<Message>, StoreError> {
+    const WEEK_MS: i64 = 7 * 86_400_000;
+    // As many as people can work on in a week.
+    const MOST: u32 = 20;
+    let sql = "SELECT root_fa, root_en, COUNT(*) AS times, MIN(started_at), MAX(id) FROM incidents
+               WHERE opened_at >= ?1 AND opened_at < ?2 AND merged_into IS NULL AND trouble <> 'ours'
+               GROUP BY root_kind, root_code HAVING times > 1 ORDER BY times DESC, root_code LIMIT ?3";
+    let mut query = db.prepare_cached(sql)?;
+    let rows = query.query_map(params![until.0 - WEEK_MS, until.0, MOST], |row| {
+        let times: i64 = row.get(2)?;
+        let title = |lang: Lang, word: &str| format!("{} {word}", integer(times, lang));
+        Ok(Message {
+            titles: vec![(title(Lang::Fa, "بار در هفته"), title(Lang::En, "times this week"))],
+            root: (row.get(0)?, row.get(1)?),
+            since: row.get(3)?,
+            path: format!("/incidents/{}", row.get::<_, i64>(4)?),
+            ..Message::default()
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Lists incidents that touch a window, for replaying rules.
@@ -242,9 +314,23 @@ pub(super) fn note_event(tx: &Transaction<'_>, event: &IncidentEvent, facts: &Fa
         IncidentEvent::RootRestored(id) => (*id, "root_restored", String::new()),
         IncidentEvent::Merged { incident, into } => (*incident, "merged", into.to_string()),
         IncidentEvent::Resolved(id) => (*id, "resolved", String::new()),
-        IncidentEvent::Held { .. } | IncidentEvent::Released { .. } => return Ok(()),
+        IncidentEvent::Held { link, why } => return note_hold(tx, *link, *why, facts),
+        IncidentEvent::Released { .. } => return Ok(()),
     };
     note(tx, id, facts.now(), "engine", kind, &text)
+}
+
+/// Writes why a link in trouble is no incident yet. Gathering passes within a minute and would fill the table.
+fn note_hold(tx: &Transaction<'_>, link: LinkId, why: Hold, facts: &Facts<'_>) -> Result<(), StoreError> {
+    if why == Hold::Gathering {
+        return Ok(());
+    }
+    let inventory = &facts.snapshot.inventory;
+    let link = inventory.link(link);
+    let sql = "INSERT INTO decisions (case_key, at, stage, verdict, reason) VALUES ('site/' || ?1, ?2, 'judge', ?3, ?4)";
+    let reason = format!("{}: {}", link.name, why.as_str());
+    tx.prepare_cached(sql)?.execute(params![inventory.site(link.site).code, facts.now().0, Verdict::Hold.as_str(), reason])?;
+    Ok(())
 }
 
 fn left(links: &[(LinkId, Leaving)], facts: &Facts<'_>) -> String {

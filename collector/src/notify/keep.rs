@@ -72,6 +72,17 @@ pub fn keep_time(tx: &Transaction<'_>, now: UnixMs) -> Result<(), StoreError> {
     remember(tx, "looked_at", &now.0.to_string())
 }
 
+/// Forgets why links were held and alerts of sites were told or not, once that is a season ago; the reasons of incidents
+/// stay with them.
+///
+/// # Errors
+/// What SQLite says.
+pub fn forget_old_decisions(tx: &Transaction<'_>, now: UnixMs) -> Result<(), StoreError> {
+    const SEASON_MS: i64 = 92 * 86_400_000;
+    tx.execute("DELETE FROM decisions WHERE at < ?1 AND case_key NOT LIKE 'incident/%'", [now.0 - SEASON_MS])?;
+    Ok(())
+}
+
 fn keep_incidents(tx: &Transaction<'_>, facts: &Facts<'_>, events: &[IncidentEvent]) -> Result<(), StoreError> {
     let mut touched: BTreeMap<IncidentId, BTreeSet<LinkId>> = BTreeMap::new();
     for event in events {

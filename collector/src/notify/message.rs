@@ -106,6 +106,18 @@ pub struct Letter {
     pub at: i64,
     /// The language of its reader.
     pub fa: bool,
+    /// As what its reader heard of the case first; `None` in a first letter.
+    #[serde(default)]
+    pub told_as: Option<ToldAs>,
+}
+
+/// What machines recognise a case by, however it grows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldAs {
+    /// The severity it was told with last.
+    pub severity: Severity,
+    /// The Persian name of the root it was told by first.
+    pub root: String,
 }
 
 fn line(inventory: &Inventory, site: SiteId) -> SiteLine {

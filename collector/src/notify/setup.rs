@@ -7,9 +7,9 @@ use std::time::Duration;
 use rusta_wire::UnixMs;
 use serde::Deserialize;
 
-use super::case::Case;
+use super::case::{Case, Told};
 use super::desk::{Call, Kind};
-use super::message::{Letter, Message};
+use super::message::{Letter, Message, ToldAs};
 use super::rotation::Rotation;
 use crate::config::{Mistake, Mistakes, from_yaml, parse_duration};
 use crate::persian::{JalaliDate, Lang, Moment};
@@ -171,10 +171,24 @@ impl Setup {
         Some(this_minute - Duration::from_secs(u64::from(back) * 60))
     }
 
+    /// Tells whether a digest time is the first of its week, which begins on Saturday.
+    pub(super) fn begins_week(&self, digest: UnixMs) -> bool {
+        Moment::at(digest).date.weekday() == 0 && self.digests.iter().min() == Some(&minute_of(digest))
+    }
+
     pub(super) fn call(&self, id: String, to: &str, kind: Kind, case: &Case, about: Vec<Message>, now: UnixMs) -> Call {
         let mut call = self.plain_call(id, to, kind, case.severity, about, now);
         call.letter.key = case.key.to_string();
+        call.letter.told_as = case.told.get(to).map(|told| ToldAs { severity: told.severity, root: told.root.clone() });
         call.channels = self.channels_on(to, &case.route, case.severity);
+        call
+    }
+
+    /// Writes the end of a case to somebody who was told of it.
+    pub(super) fn end_of(&self, case: &Case, to: &str, told: &Told, now: UnixMs) -> Call {
+        let id = format!("{}@{}:resolve:{to}", case.key, case.opened_at);
+        let mut call = self.call(id, to, Kind::Resolve, case, vec![case.message.clone()], now);
+        call.letter.severity = told.severity;
         call
     }
 
@@ -182,7 +196,7 @@ impl Setup {
         let fa = self.people.get(to).is_none_or(|person| person.lang == Lang::Fa);
         let route = self.routes.first().map_or("", |route| route.name.as_str());
         let channels = self.channels_on(to, route, severity);
-        let letter = Letter { kind, severity, about, key: id.clone(), at: now.0, fa };
+        let letter = Letter { kind, severity, about, key: id.clone(), at: now.0, fa, told_as: None };
         Call { id, to: to.to_owned(), channels, letter }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use rusta_wire::UnixMs;
 
-use super::case::{Case, CaseKey, Told};
+use super::case::{Case, CaseKey};
 use super::desk::{Call, FLAP_WINDOW_MS, Kind, Verdict, rules_of};
 use super::inbox::Inbox;
 use super::message::Message;
@@ -212,7 +212,7 @@ fn deliver(ask: &mut Ask<'_, '_>) -> Ruling {
             let mut call = ask.setup.call(id, &recipient, kind, ask.case, vec![ask.case.message.clone()], now);
             call.channels = channels;
             ask.calls.push(call);
-            ask.case.told.insert(recipient.clone(), Told { at: now.0, severity: ask.case.severity, in_summary: false });
+            ask.case.tell(&recipient, now, false);
             called.push(recipient);
         } else {
             inbox.wait(ask.case.key.clone(), now);

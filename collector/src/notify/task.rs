@@ -3,7 +3,7 @@
 //! ```text
 //! look:     snapshot -> incidents -> rules -> desk -> one transaction
 //! deliver:  outbox -> channels            (on its own, so that a slow gateway delays no judgement)
-//! repeat:   what still holds -> Alertmanager, every minute
+//! repeat:   what still holds -> each Alertmanager, every minute
 //! switch:   "all is well here" -> the second host, every minute, only while looks succeed
 //! ```
 
@@ -18,28 +18,30 @@ use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::case::CaseKey;
-use super::channel::{Channel, ChannelError, presets};
+use super::channel::{Channel, ChannelError, Sent, presets};
 use super::delivery::{Delivery, deliver_due};
 use super::desk::Desk;
-use super::keep::{Kept, keep, keep_time, load};
+use super::figures::{Medians, goal, past_kpis};
+use super::incidents::worst_of_week;
+use super::keep::{Kept, forget_old_decisions, keep, keep_time, load};
 use super::outbox::Outbox;
 use super::setup::Setup;
 use crate::config::{AlertFiles, Config, Mistakes};
 use crate::engine::Snapshot;
 use crate::engine::incident::{IncidentId, Incidents, Settings};
 use crate::inventory::Inventory;
-use crate::kpi::{Weight, connected_share_now};
-use crate::rules::{DEFAULT_RULES, Facts, KpiFact, Rules, Watch};
+use crate::kpi::{Book, Weight, connected_share_now};
+use crate::rules::{DEFAULT_RULES, Facts, KpiFact, KpiSpan, Rules, Watch};
 use crate::store::{Store, StoreError};
 
 /// How often the time of the last look is kept when nothing else is: well inside the gap that means "we slept".
 const KEEP_TIME: Duration = Duration::from_secs(30);
 /// How often rules about sites, metrics and KPIs are looked at: they hold for minutes, so this is soon enough.
 const EVERYTHING: Duration = Duration::from_secs(15);
+/// How often KPIs over past days are read: they change by the day, and late data comes by the minute.
+const READ_PAST: Duration = Duration::from_secs(600);
 /// How often the outbox is looked at when nobody says that something is in it: retries become due by themselves.
 const LOOK_INTO_OUTBOX: Duration = Duration::from_millis(500);
-/// How often Alertmanager hears again what holds; it forgets after five minutes.
-const REPEAT: Duration = Duration::from_secs(60);
 /// A look older than this means that the notifier is not well, so the dead-man's switch falls silent.
 const WELL: Duration = Duration::from_secs(60);
 
@@ -105,6 +107,7 @@ pub struct Notifier {
     incidents: Incidents,
     watch: Watch,
     desk: Desk,
+    medians: Medians,
     kept_at: UnixMs,
     looked_at_everything: UnixMs,
 }
@@ -126,6 +129,7 @@ impl Notifier {
             incidents,
             watch,
             desk,
+            medians: Medians::default(),
             kept_at: UnixMs(0),
             looked_at_everything: UnixMs(0),
         })
@@ -168,12 +172,17 @@ impl Notifier {
     fn look_once(&mut self, snapshot: &Snapshot, kpis: impl Fn(&Snapshot) -> Vec<KpiFact>) -> Result<usize, StoreError> {
         self.take_up_work(snapshot.at)?;
         let events = self.incidents.advance(snapshot);
-        let mut facts = Facts::new(snapshot, &self.incidents);
-        facts.everything = self.looked_at_everything > snapshot.at || snapshot.at.since(self.looked_at_everything) >= EVERYTHING;
-        if facts.everything {
-            facts.kpis = kpis(snapshot);
+        let everything = self.looked_at_everything > snapshot.at || snapshot.at.since(self.looked_at_everything) >= EVERYTHING;
+        if everything {
+            if self.medians.refresh(&self.rules, &self.store, &snapshot.inventory, snapshot.at)? {
+                self.desk.worst_of_week = self.store.read(|tx| worst_of_week(tx, snapshot.at))?;
+                self.store.write(|tx| forget_old_decisions(tx, snapshot.at))?;
+            }
             self.looked_at_everything = snapshot.at;
         }
+        let median = |link, metric| self.medians.get(link, metric);
+        let kpis = if everything { kpis(snapshot) } else { Vec::new() };
+        let facts = Facts { everything, kpis, median: &median, ..Facts::new(snapshot, &self.incidents) };
         let changes = self.watch.look(&self.rules, &facts);
         let work = self.desk.advance(&self.rules, &facts, changes);
         let something = !events.is_empty() || self.watch.changed().next().is_some() || !work.is_empty();
@@ -215,14 +224,11 @@ impl Notifier {
 
 /// Computes the KPI of now that rules may ask for, with each region's goal.
 pub fn connected_share(snapshot: &Snapshot, max_age: Duration) -> Vec<KpiFact> {
-    let goal = |region| {
-        let goals = snapshot.inventory.goals.iter().filter(|goal| goal.kpi == connected_share_now::KPI.id && goal.region == region);
-        goals.map(|goal| goal.value).next()
-    };
+    let id = connected_share_now::KPI.id;
     let figures = connected_share_now::figures(snapshot, Weight::Village, max_age);
     let fact = |figure: crate::kpi::Figure| {
         let region = snapshot.inventory.region_by_code(&figure.region)?;
-        Some(KpiFact { id: figure.id.to_owned(), region, value: figure.value, goal: goal(region) })
+        Some(KpiFact { id: id.to_owned(), over: KpiSpan::Now, region, value: figure.value, goal: goal(&snapshot.inventory, id, region) })
     };
     figures.into_iter().filter_map(fact).collect()
 }
@@ -253,7 +259,33 @@ pub fn start(
     let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
     let running = Running { delivery: Arc::new(Delivery::new(setup, channels)), store: store.clone(), clock: crate::clock::now };
     let max_age = config.thresholds.now_max_age;
-    Ok(tokio::spawn(run(notifier, running, snapshots, move |snapshot| connected_share(snapshot, max_age), stop)))
+    let past = watch::Sender::new(Vec::new());
+    let past_seen = past.subscribe();
+    let kpis = move |snapshot: &Snapshot| {
+        let mut found = connected_share(snapshot, max_age);
+        found.extend_from_slice(&past_seen.borrow());
+        found
+    };
+    let reading = tokio::spawn(read_past(past, notifier.rules.clone(), store.clone(), snapshots.clone()));
+    Ok(tokio::spawn(async move {
+        run(notifier, running, snapshots, kpis, stop).await;
+        reading.abort();
+    }))
+}
+
+/// Reads the KPIs over past days now and then, off the runtime's threads.
+async fn read_past(past: watch::Sender<Vec<KpiFact>>, rules: Arc<Rules>, store: Store, snapshots: watch::Receiver<Arc<Snapshot>>) {
+    let book = Arc::new(Book::new(store));
+    loop {
+        let (book, rules, snapshot) = (book.clone(), rules.clone(), snapshots.borrow().clone());
+        let read = tokio::task::spawn_blocking(move || past_kpis(&rules, &book, &snapshot.inventory, snapshot.at));
+        match read.await {
+            Ok(Ok(found)) => drop(past.send_replace(found)),
+            Ok(Err(error)) => tracing::error!(%error, "the KPIs that rules ask for cannot be read"),
+            Err(_) => tracing::error!("the KPIs that rules ask for could not be computed"),
+        }
+        tokio::time::sleep(READ_PAST).await;
+    }
 }
 
 /// Runs the notifier until `stop` turns true; then delivers what is due once more.
@@ -275,7 +307,9 @@ pub async fn run<K>(
     let mut tasks = JoinSet::new();
     tasks.spawn(look_on(notifier, snapshots, kpis, written.clone(), looked_at.clone(), clock));
     tasks.spawn(deliver_on(delivery.clone(), store.clone(), written, clock));
-    tasks.spawn(repeat_on(delivery.clone(), store.clone()));
+    for (name, channel) in &delivery.channels {
+        tasks.spawn(repeat_on(name.clone(), channel.clone(), delivery.setup.page_url.clone(), store.clone()));
+    }
     tasks.spawn(switch_on(delivery.clone(), looked_at, clock));
     // A closed channel means that whoever could stop us is gone.
     let _ = stop.wait_for(|stop| *stop).await;
@@ -336,28 +370,21 @@ async fn deliver_on(delivery: Arc<Delivery>, store: Store, written: Arc<Notify>,
     }
 }
 
-/// Tells Alertmanager again what still holds.
-async fn repeat_on(delivery: Arc<Delivery>, store: Store) {
+/// Tells one Alertmanager again what still holds.
+async fn repeat_on(name: String, channel: Arc<Channel>, page_url: String, store: Store) {
+    let Channel::Alertmanager(alertmanager) = channel.as_ref() else { return };
     loop {
-        tokio::time::sleep(REPEAT).await;
-        for (name, channel) in &delivery.channels {
-            let Channel::Alertmanager(alertmanager) = channel.as_ref() else { continue };
-            match store.read(|tx| Outbox::standing(tx, name)) {
-                Ok(letters) if !letters.is_empty() => {
-                    let sent = alertmanager.repeat(&letters, &delivery.setup.page_url).await;
-                    if sent != super::channel::Sent::Delivered {
-                        tracing::warn!(channel = %name, ?sent, "standing alerts could not be repeated");
-                    }
-                }
-                Ok(_) => {}
-                Err(error) => tracing::error!(%error, "standing alerts cannot be read"),
-            }
+        tokio::time::sleep(alertmanager.repeat_every).await;
+        match alertmanager.repeat(|| store.read(|tx| Outbox::standing(tx, &name)), &page_url).await {
+            Ok(Sent::Delivered) => {}
+            Ok(sent) => tracing::warn!(channel = %name, ?sent, "standing alerts could not be repeated"),
+            Err(error) => tracing::error!(%error, "standing alerts cannot be read"),
         }
     }
 }
 
 /// Tells a second host that calls would still go out; its silence is that host's alarm.
-async fn switch_on(delivery: Arc<Delivery>, looked_at: Arc<AtomicI64>, clock: fn() -> UnixMs) {
+pub(super) async fn switch_on(delivery: Arc<Delivery>, looked_at: Arc<AtomicI64>, clock: fn() -> UnixMs) {
     let Some((url, every)) = delivery.setup.deadman.clone() else { return };
     let Ok(client) = reqwest::Client::builder().timeout(Duration::from_secs(10)).build() else { return };
     loop {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rusta_wire::{Metric, UnixMs};
 
+use super::KpiSpan;
 use super::impact::Impact;
 use crate::engine::Snapshot;
 use crate::engine::incident::{Incident, IncidentId, Incidents};
@@ -14,6 +15,8 @@ use crate::inventory::{LinkId, NodeKind, RegionId};
 pub struct KpiFact {
     /// Which KPI.
     pub id: String,
+    /// Over which time.
+    pub over: KpiSpan,
     /// Of which region.
     pub region: RegionId,
     /// Its value; `None` when too little is known.

@@ -15,17 +15,19 @@ mod typed;
 mod watch;
 
 #[cfg(test)]
+mod default_tests;
+#[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-use rusta_wire::Metric;
+use rusta_wire::{Metric, UnixMs};
 
 pub(crate) use calendar::hours;
 pub use calendar::{Calendar, Calendars};
 pub use fact::{Facts, KpiFact};
 pub use impact::Impact;
-pub use replay::{Fired, StoredIncident, replay};
+pub use replay::{Fired, StoredIncident, note_changes, replay};
 pub use typed::parse;
 pub(crate) use typed::place;
 pub use watch::{Alert, AlertState, Change, Subject, Watch};
@@ -33,6 +35,7 @@ pub use watch::{Alert, AlertState, Change, Subject, Watch};
 use crate::engine::incident::Trouble;
 use crate::engine::{AgentState, SiteState};
 use crate::inventory::{Criticality, RegionKind, SiteKind, word_enum};
+use crate::persian::{JalaliDate, Period};
 
 /// The rules that ship with the program, following the practice in `domain.md`: page, ticket, digest.
 pub const DEFAULT_RULES: &str = include_str!("../../../configs/alerts.yaml");
@@ -46,6 +49,29 @@ word_enum! {
         Ticket = "ticket",
         /// Wake up.
         Page = "page",
+    }
+}
+
+word_enum! {
+    /// The time a KPI of a rule is about.
+    KpiSpan {
+        /// This moment.
+        Now = "now",
+        /// Yesterday, in Tehran.
+        Yesterday = "yesterday",
+        /// The Jalali month so far.
+        Month = "month",
+    }
+}
+
+impl KpiSpan {
+    /// Returns the period it means at a moment; `None` for this moment itself.
+    pub fn period(self, now: UnixMs) -> Option<Period> {
+        match self {
+            KpiSpan::Now => None,
+            KpiSpan::Yesterday => Some(Period::Day(JalaliDate::at(now).plus_days(-1))),
+            KpiSpan::Month => Some(Period::month_at(now)),
+        }
     }
 }
 
@@ -91,10 +117,12 @@ pub enum Condition {
         /// Or with a clock further off than this.
         skew_above: Option<Duration>,
     },
-    /// A KPI's value of now.
+    /// A KPI's value.
     Kpi {
         /// Which KPI.
         id: String,
+        /// Over which time.
+        over: KpiSpan,
         /// Of every region of this kind.
         of: RegionKind,
         /// Out of bounds.

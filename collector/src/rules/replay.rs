@@ -1,13 +1,13 @@
 //! What a rule would have said over stored history: `alerts test RULE --period`.
 //!
 //! Incident rules are replayed from the stored incidents, exactly: a rule fires when its incident had lasted `for` inside
-//! the rule's calendar. Other rules look at the present only and say so.
+//! the rule's calendar. For other rules the log is played again, and this module notes when they fire and stop.
 
 use std::time::Duration;
 
 use rusta_wire::UnixMs;
 
-use super::{Condition, IncidentMatch, Rule, Rules};
+use super::{Alert, Change, IncidentMatch, Rule, Rules, Subject};
 use crate::engine::incident::{IncidentId, Trouble};
 use crate::inventory::Criticality;
 use crate::persian::Window;
@@ -40,8 +40,8 @@ pub struct StoredIncident {
 /// One time a rule would have fired.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fired {
-    /// About which incident.
-    pub incident: IncidentId,
+    /// About what.
+    pub subject: Subject,
     /// When it would have begun to fire.
     pub at: UnixMs,
     /// When it would have stopped; `None` if it still would.
@@ -50,19 +50,31 @@ pub struct Fired {
     pub title: String,
 }
 
-/// Replays a rule over incidents, for the given window.
-///
-/// # Errors
-/// Says why the rule cannot be replayed.
-pub fn replay(rule: &Rule, rules: &Rules, incidents: &[StoredIncident], window: Window, now: UnixMs) -> Result<Vec<Fired>, String> {
-    let Condition::Incident(wanted) = &rule.condition else {
-        return Err(format!("`{}` does not watch incidents; only their history is stored as people saw it", rule.name));
-    };
+/// Replays a rule that watches incidents over those that are stored, for the given window.
+pub fn replay(wanted: &IncidentMatch, rule: &Rule, rules: &Rules, incidents: &[StoredIncident], window: Window, now: UnixMs) -> Vec<Fired> {
     let fired = incidents.iter().filter(|incident| matches(wanted, incident)).filter_map(|incident| {
         let at = fires_at(rule, rules, incident, now)?;
-        window.contains(at).then(|| Fired { incident: incident.id, at, until: incident.resolved_at, title: incident.title.clone() })
+        window.contains(at).then(|| Fired {
+            subject: Subject::Incident(incident.id.0),
+            at,
+            until: incident.resolved_at,
+            title: incident.title.clone(),
+        })
     });
-    Ok(fired.collect())
+    fired.collect()
+}
+
+/// Notes what changed at `at`: what fires is begun, what stops is ended.
+pub fn note_changes(fired: &mut Vec<Fired>, changes: Vec<Change>, at: UnixMs, title: impl Fn(&Alert) -> String) {
+    for change in changes {
+        match change {
+            Change::Fired(alert) => fired.push(Fired { at, until: None, title: title(&alert), subject: alert.subject }),
+            Change::Resolved(alert) => {
+                let open = fired.iter_mut().rev().find(|one| one.subject == alert.subject && one.until.is_none());
+                open.into_iter().for_each(|one| one.until = Some(at));
+            }
+        }
+    }
 }
 
 fn matches(wanted: &IncidentMatch, incident: &StoredIncident) -> bool {

@@ -7,8 +7,10 @@ use serde::Deserialize;
 
 use super::calendar::{Calendar, Calendars, DAYS, hours};
 use super::fact::ROOT_KINDS;
-use super::{Bound, Condition, IncidentMatch, KpiBound, Rule, Rules, Severity, SiteMatch};
+use super::{Bound, Condition, IncidentMatch, KpiBound, KpiSpan, Rule, Rules, Severity, SiteMatch};
 use crate::config::{Mistake, Mistakes, from_yaml, nearest, parse_duration};
+use crate::history::has_daily_values;
+use crate::kpi::{CATALOGUE, Measure, by_id};
 use crate::persian::JalaliDate;
 
 /// A rules file larger than this is not a rules file.
@@ -109,6 +111,7 @@ struct TypedAgent {
 #[serde(deny_unknown_fields)]
 struct TypedKpi {
     id: String,
+    over: Option<String>,
     of: Option<String>,
     below: Option<String>,
     above: Option<String>,
@@ -265,8 +268,21 @@ impl Reader<'_> {
         if bounds.len() != 1 {
             self.wrong(rule, "kpi", "give exactly one of below, above, below_goal".to_owned());
         }
+        let over = typed.over.map_or(Some(KpiSpan::Now), |text| self.word(rule, "over", &text, KpiSpan::ALL)).unwrap_or(KpiSpan::Now);
+        match by_id(&typed.id) {
+            None => {
+                let known = CATALOGUE.iter().map(|kpi| kpi.id).collect::<Vec<_>>();
+                self.wrong_in(rule, "kpi", "id", format!("there is no KPI `{}`{}", typed.id, meant(&typed.id, &known)));
+            }
+            Some(kpi) if matches!(kpi.measures.first(), Some(Measure::Now(_))) != (over == KpiSpan::Now) => {
+                let spans = if over == KpiSpan::Now { "give over: yesterday or month" } else { "it is a figure of now: leave `over` out" };
+                self.wrong_in(rule, "kpi", "id", format!("`{}`: {spans}", typed.id));
+            }
+            Some(_) => {}
+        }
         Condition::Kpi {
             id: typed.id,
+            over,
             of: of.unwrap_or(crate::inventory::RegionKind::Province),
             bound: bounds.pop().unwrap_or(KpiBound::BelowGoal),
             clear_margin: typed.clear_margin.map_or(0.0, |text| self.ratio(rule, "clear_margin", &text)),
@@ -286,6 +302,9 @@ impl Reader<'_> {
         bounds.extend((!typed.is.is_empty()).then_some(Bound::Is(typed.is)));
         if bounds.len() != 1 {
             self.wrong(rule, "metric", "give exactly one of above, below, is, below_median_by".to_owned());
+        }
+        if matches!(bounds.first(), Some(Bound::BelowMedian(..))) && metric.is_some_and(|metric| !has_daily_values(metric)) {
+            self.wrong(rule, "below_median_by", format!("history keeps no daily values of `{}`", typed.name));
         }
         let leaves = match bounds.first() {
             Some(Bound::Above(limit, clear)) => clear <= limit,

@@ -164,9 +164,10 @@ impl Watch {
             Condition::Incident(wanted) => incidents(wanted, facts),
             Condition::Site(wanted) => sites(wanted, facts),
             Condition::Agent { states, skew_above } => agents(states, *skew_above, facts),
-            Condition::Kpi { id, of, bound, clear_margin } => {
+            Condition::Kpi { id, over, of, bound, clear_margin } => {
                 let inventory = &facts.snapshot.inventory;
-                let of_kind = facts.kpis.iter().filter(|kpi| kpi.id == *id && inventory.region(kpi.region).kind == *of);
+                let of_kind =
+                    facts.kpis.iter().filter(|kpi| kpi.id == *id && kpi.over == *over && inventory.region(kpi.region).kind == *of);
                 let out = of_kind.filter_map(|kpi| {
                     let subject = Subject::Kpi(inventory.region(kpi.region).code.clone(), id.clone());
                     let margin = if held(&subject) { *clear_margin } else { 0.0 };

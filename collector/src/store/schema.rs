@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 35, sql: include_str!("schema/035_agent_version.sql") },
     Migration { number: 36, sql: include_str!("schema/036_user_language.sql") },
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
+    Migration { number: 41, sql: include_str!("schema/041_maintenance.sql") },
     Migration { number: 50, sql: include_str!("schema/050_boots_heard.sql") },
 ];
 

@@ -3,10 +3,13 @@
 // A test is allowed to fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod alertmanager;
 mod bad_input;
 mod browser;
+mod calls;
 mod clocks;
 mod dashboards;
+mod detection;
 mod disk;
 mod examples;
 mod harness;
@@ -19,3 +22,4 @@ mod schemathesis;
 mod spool;
 mod strangers;
 mod uplinks;
+mod villages;

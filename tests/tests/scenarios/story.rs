@@ -20,6 +20,9 @@ pub struct Story {
     pub rules: Option<String>,
     /// People, turns, routes and channels; without it one person hears everything.
     pub oncall: Option<String>,
+    /// Told by batches through the engine, with the thresholds that ship.
+    #[serde(default)]
+    pub samples: bool,
     #[serde(default)]
     pub step: Vec<Step>,
     pub expect: Vec<Expect>,
@@ -84,6 +87,8 @@ pub struct Expect {
     pub open: Option<usize>,
     /// Incidents ever opened.
     pub opened: Option<usize>,
+    /// Sites by state.
+    pub states: BTreeMap<String, usize>,
     /// Links held, with their reasons.
     pub held: BTreeMap<String, usize>,
     /// Open incidents by kind of root and number of open members.
@@ -96,6 +101,8 @@ pub struct Expect {
     pub each_listed_once: Vec<String>,
     /// Parts of decisions that must have been recorded: `stage: part of the reason`.
     pub reasons: Vec<String>,
+    /// What the last call tells of, in a digest or summary.
+    pub lines: Option<usize>,
     /// Who got something, and of which kind: `ali: escalate`.
     pub told: Vec<String>,
     /// Seconds from the last step to the first call.

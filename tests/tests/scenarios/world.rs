@@ -12,6 +12,7 @@ use rusta_collector::rules::{DEFAULT_RULES, Facts, Rules};
 use rusta_collector::store::{Store, StoreError};
 use rusta_wire::{AgentId, Network, UnixMs};
 
+use super::samples::Samples;
 use super::story::{Expect, Sites, Step, Story, duration};
 
 const ONE_PERSON: &str = r#"
@@ -30,10 +31,12 @@ struct Sent {
     to: String,
     kind: String,
     sites: Vec<String>,
+    lines: usize,
 }
 
 pub struct World {
     snapshot: Snapshot,
+    samples: Option<Samples>,
     begins: UnixMs,
     /// Steps of our clock so far: what a story calls time goes on steadily.
     clock_ms: i64,
@@ -55,6 +58,7 @@ impl World {
         let rules = rusta_collector::rules::parse("rules", story.rules.as_deref().unwrap_or(DEFAULT_RULES)).unwrap();
         let setup = Arc::new(parse_setup("oncall", story.oncall.as_deref().unwrap_or(ONE_PERSON), &[]).unwrap());
         let mut world = World {
+            samples: story.samples.then(|| Samples::new(&inventory, begins)),
             snapshot: snapshot(inventory, begins),
             begins,
             clock_ms: 0,
@@ -102,7 +106,12 @@ impl World {
 
     fn look(&mut self) {
         let at = self.snapshot.at;
-        for view in self.snapshot.links.iter_mut().filter(|view| matches!(view.state, LinkState::Up | LinkState::Degraded)) {
+        if let Some(samples) = &mut self.samples {
+            self.snapshot = Snapshot::clone(&samples.pass(at));
+        }
+        let told = self.samples.is_none();
+        for view in self.snapshot.links.iter_mut().filter(|_| told).filter(|view| matches!(view.state, LinkState::Up | LinkState::Degraded))
+        {
             view.evidence_at = Some(at);
         }
         self.notifier.as_mut().unwrap().look(&self.snapshot, |_| Vec::new()).unwrap();
@@ -124,7 +133,10 @@ impl World {
         }
         for (patterns, state) in states {
             let sites = self.sites(patterns);
-            sites.into_iter().for_each(|site| self.set(site, state));
+            match &mut self.samples {
+                None => sites.into_iter().for_each(|site| self.set(site, state)),
+                Some(samples) => samples.set(&sites, state == LinkState::Down, state == LinkState::Unknown),
+            }
         }
         if let Some(by) = &step.clock {
             let (back, by) = by.strip_prefix('-').map_or((false, by.as_str()), |by| (true, by));
@@ -199,6 +211,14 @@ impl World {
         assert!(wanted.is_empty() || wanted == open, "wanted {wanted:?} {}", story());
         let mut held: BTreeMap<String, usize> = BTreeMap::new();
         incidents.held().for_each(|(_, why)| *held.entry(why.as_str().to_owned()).or_default() += 1);
+        let mut states: BTreeMap<String, usize> = BTreeMap::new();
+        self.snapshot.sites.iter().for_each(|view| *states.entry(view.state.as_str().to_owned()).or_default() += 1);
+        for (state, wanted) in &expect.states {
+            assert_eq!(states.get(state).copied().unwrap_or(0), *wanted, "sites {state} of {states:?} {}", story());
+        }
+        if let Some(wanted) = expect.lines {
+            assert_eq!(calls.last().map(|call| call.lines), Some(wanted), "lines of the last call {}", story());
+        }
         for (why, wanted) in &expect.held {
             assert_eq!(held.get(why).copied().unwrap_or(0), *wanted, "held {held:?} {}", story());
         }
@@ -259,7 +279,8 @@ impl World {
             let about = letter["about"].as_array().unwrap().iter();
             let sites =
                 about.flat_map(|message| message["sites"].as_array().unwrap()).map(|site| site["code"].as_str().unwrap().to_owned());
-            Sent { at, to, kind: letter["kind"].as_str().unwrap().to_owned(), sites: sites.collect() }
+            let lines = letter["about"].as_array().unwrap().len();
+            Sent { at, to, kind: letter["kind"].as_str().unwrap().to_owned(), sites: sites.collect(), lines }
         });
         sent.collect()
     }

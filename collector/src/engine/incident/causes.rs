@@ -21,7 +21,9 @@ const SUSPECTED: f64 = 30.0;
 /// Ranks what may be behind an incident.
 pub(super) fn rank(look: &Look<'_>, incident: &Incident) -> Vec<RankedCause> {
     let mut causes = told_by_agents(look, incident);
-    causes.extend(shared(look, incident));
+    // An agent that names a rung is alive: that its site is cut off does not blame its device.
+    let device_works = !causes.is_empty();
+    causes.extend(shared(look, incident).into_iter().filter(|cause| !(device_works && cause.rung == Rung::Device)));
     causes.sort_by_key(|cause| (std::cmp::Reverse(cause.confidence), cause.rung, cause.scope));
     causes.dedup_by_key(|cause| (cause.rung, cause.scope));
     causes.truncate(MOST_CAUSES);

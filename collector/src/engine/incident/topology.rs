@@ -141,7 +141,13 @@ impl Topology {
 /// Returns the rung a scope's failure breaks.
 pub fn rung_of(scope: Scope, inventory: &Inventory) -> Rung {
     match scope {
-        Scope::Link(_) | Scope::Site(_) => Rung::Device,
+        Scope::Link(_) => Rung::Device,
+        Scope::Site(site) => match inventory.site(site).kind {
+            SiteKind::Pop => Rung::Pop,
+            SiteKind::Bts => Rung::Radio,
+            SiteKind::Core => Rung::Core,
+            _ => Rung::Device,
+        },
         Scope::Node(node) => match inventory.nodes[node.index()].kind {
             NodeKind::Bts => Rung::Radio,
             NodeKind::Pop => Rung::Pop,

@@ -12,7 +12,7 @@
 //! - A round is evidence from its time until `evidence_intervals` of its series have passed, at least
 //!   `evidence_least`. An anchor is *fresh* until then, judged by how far its agent is known to have looked.
 //! - **Down**: every fresh anchor has `confirm_rounds` failures in a row, the run in which all fail has lasted
-//!   `confirm_time`, and no vantage is answered. It starts at the latest of the anchors' first failures.
+//!   `confirm_time` (`confirm_time_class_a` at a site of class A), and no vantage is answered. It starts at the latest of the anchors' first failures.
 //! - **Up** again: some anchor or vantage has `recover_rounds` answers in a row; from the first of them.
 //! - **Unknown**: nothing is fresh; from the end of the last evidence. One answer ends it, so does a confirmed failure.
 //! - A *vantage* is another site's agent that probes this link from outside. An answer proves the link up while it is
@@ -38,7 +38,7 @@ pub use reach::Boot;
 
 use super::state::{Cause, LinkState};
 use crate::config::Thresholds;
-use crate::inventory::Access;
+use crate::inventory::{Access, Criticality, Inventory, LinkId};
 use quality::Quality;
 use reach::Reach;
 
@@ -68,6 +68,17 @@ pub struct LinkKind {
     pub anchors: Anchors,
     /// Technology; sets RTT limits and the contracted generation.
     pub access: Option<Access>,
+    /// Whether its site is of class A, which is confirmed sooner.
+    pub class_a: bool,
+}
+
+impl LinkKind {
+    /// Reads what a link's machine must know out of the registry.
+    pub fn of(inventory: &Inventory, link: LinkId) -> Self {
+        let link = inventory.link(link);
+        let class_a = inventory.site(link.site).criticality == Criticality::A;
+        LinkKind { anchors: Anchors::Of(link.network), access: link.access, class_a }
+    }
 }
 
 /// A target as a machine sees it.
@@ -152,7 +163,7 @@ impl Machine {
     pub fn new(kind: LinkKind, at: UnixMs) -> Self {
         Machine {
             kind,
-            reach: Reach::new(at),
+            reach: Reach::new(at, kind.class_a),
             quality: Quality::default(),
             facts: Facts::default(),
             said: vec![Change { at, state: LinkState::Unknown, cause: None }],

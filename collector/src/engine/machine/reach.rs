@@ -56,13 +56,18 @@ pub(super) struct Reach {
     since: UnixMs,
     /// Set while down because the site was off, which one answer ends: until when that is known.
     off_until: Option<UnixMs>,
+    class_a: bool,
 }
+
+/// A boot's offset is learnt better while it runs, so rounds exactly `confirm_time` apart may be dated a little closer. The
+/// agent reports at that moment and not again for a minute.
+const REDATED_MS: i64 = 500;
 
 const NEVER: UnixMs = UnixMs(i64::MIN);
 
 impl Reach {
-    pub(super) fn new(at: UnixMs) -> Self {
-        Reach { runs: Vec::new(), horizons: Vec::new(), state: LinkState::Unknown, since: at, off_until: None }
+    pub(super) fn new(at: UnixMs, class_a: bool) -> Self {
+        Reach { runs: Vec::new(), horizons: Vec::new(), state: LinkState::Unknown, since: at, off_until: None, class_a }
     }
 
     pub(super) fn resume(&mut self, state: LinkState, since: UnixMs) {
@@ -172,7 +177,7 @@ impl Reach {
                 let all_fail = own_fresh().all(|run| run.failures >= thresholds.confirm_rounds);
                 let since = own_fresh().map(|run| run.first_failure).max()?;
                 let newest = own_fresh().map(|run| run.last_at).max()?;
-                let lasted = newest.0.saturating_sub(since.0) >= millis(thresholds.confirm_time);
+                let lasted = newest.0.saturating_sub(since.0) + REDATED_MS >= millis(thresholds.confirm_time_of(self.class_a));
                 (all_fail && lasted && vantage_answer.is_none()).then_some(Turn { at: since, state: LinkState::Down })
             }
         }

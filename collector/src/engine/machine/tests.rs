@@ -22,7 +22,7 @@ fn target(source: AgentId, vantage: bool, rung: Rung) -> Target {
 impl Bench {
     fn new() -> Self {
         let thresholds = Thresholds::default();
-        let kind = LinkKind { anchors: Anchors::Of(Network::Gov), access: Some(Access::Lte) };
+        let kind = LinkKind { anchors: Anchors::Of(Network::Gov), access: Some(Access::Lte), class_a: false };
         let mut machine = Machine::new(kind, seconds(0));
         machine.slot(target(A, false, Rung::Gateway), &thresholds);
         machine.slot(target(A, false, Rung::Pop), &thresholds);

@@ -1,4 +1,7 @@
 //! Alertmanager API v2: labels identify, annotations tell. Grouping is done before it, so each case is one alert.
+//!
+//! A case keeps for life what it was first told by, whatever becomes of its root; only its severity, by which people route,
+//! may rise. Then the alert of the old severity ends in the request that begins the other.
 
 use std::time::Duration;
 
@@ -6,30 +9,59 @@ use rusta_wire::UnixMs;
 use serde_json::{Value, json};
 
 use super::{ChannelError, Parcel, Sent, Settings, post};
+use crate::config::parse_duration;
 use crate::notify::desk::Kind;
 use crate::notify::message::Letter;
 use crate::notify::text::{Rendered, render};
 use crate::persian::Moment;
+use crate::rules::Severity;
+
+/// How often it hears again what holds; by default it forgets after five minutes (`resolve_timeout`).
+const REPEAT: Duration = Duration::from_secs(60);
 
 /// An Alertmanager.
 pub struct Alertmanager {
     client: reqwest::Client,
     url: String,
+    /// How often it hears again what holds: `options.repeat`.
+    pub(in crate::notify) repeat_every: Duration,
+    /// One request at a time: a repeated beginning must not overtake its end.
+    turn: tokio::sync::Mutex<()>,
 }
 
 impl Alertmanager {
     pub(super) fn new(settings: &Settings<'_>) -> Result<Self, ChannelError> {
         let url = format!("{}/api/v2/alerts", settings.url()?.trim_end_matches('/'));
-        Ok(Alertmanager { client: settings.client(Duration::from_secs(10))?, url })
+        let every = settings.option("repeat").map_or(Ok(REPEAT), parse_duration);
+        let repeat_every = every.map_err(|why| settings.incomplete(&format!("options.repeat: {why}")))?;
+        if repeat_every < Duration::from_secs(1) {
+            return Err(settings.incomplete("options.repeat is at least 1s"));
+        }
+        Ok(Alertmanager { client: settings.client(Duration::from_secs(10))?, url, repeat_every, turn: tokio::sync::Mutex::default() })
     }
 
     pub(super) async fn send(&self, parcel: &Parcel<'_>) -> Sent {
-        self.post(vec![alert(parcel.letter, parcel.text)]).await
+        let _turn = self.turn.lock().await;
+        let letter = parcel.letter;
+        let mut alerts = vec![alert(letter, letter.severity, parcel.text)];
+        if let Some(before) = letter.told_as.as_ref().filter(|before| before.severity != letter.severity) {
+            alerts.push(ended(alert(letter, before.severity, parcel.text), letter.at));
+        }
+        self.post(alerts).await
     }
 
-    /// Sends letters that still hold once more, in one request: an alert not repeated resolves by itself.
-    pub async fn repeat(&self, letters: &[Letter], page_url: &str) -> Sent {
-        self.post(letters.iter().map(|letter| alert(letter, &render(letter, page_url))).collect()).await
+    /// Sends letters that still hold once more, in one request: an alert not repeated resolves by itself. They are read
+    /// when it is their turn, so that none of them has ended meanwhile.
+    ///
+    /// # Errors
+    /// What `letters` says.
+    pub async fn repeat<E>(&self, letters: impl FnOnce() -> Result<Vec<Letter>, E>, page_url: &str) -> Result<Sent, E> {
+        let _turn = self.turn.lock().await;
+        let letters = letters()?;
+        if letters.is_empty() {
+            return Ok(Sent::Delivered);
+        }
+        Ok(self.post(letters.iter().map(|letter| alert(letter, letter.severity, &render(letter, page_url))).collect()).await)
     }
 
     async fn post(&self, alerts: Vec<Value>) -> Sent {
@@ -41,21 +73,27 @@ impl Alertmanager {
 }
 
 /// Label names are ASCII: Alertmanager refuses Persian names with 400, while values pass intact.
-fn alert(letter: &Letter, text: &Rendered) -> Value {
+fn alert(letter: &Letter, severity: Severity, text: &Rendered) -> Value {
     let since = letter.about.iter().map(|message| message.since).min().unwrap_or(letter.at);
-    let mut alert = json!({
+    let root = letter.about.first().map_or("", |message| message.root.0.as_str());
+    let begins = json!({
         "labels": {
             "alertname": "rusta",
             "case": letter.key,
-            "severity": letter.severity.as_str(),
-            "root": letter.about.first().map_or("", |message| message.root.0.as_str()),
+            "severity": severity.as_str(),
+            "root": letter.told_as.as_ref().map_or(root, |told| told.root.as_str()),
         },
         "annotations": { "summary": text.subject, "description": text.long },
         "startsAt": rfc3339(since),
     });
-    if matches!(letter.kind, Kind::Resolve | Kind::SummaryResolve) {
-        alert["endsAt"] = Value::from(rfc3339(letter.at));
+    match letter.kind {
+        Kind::Resolve | Kind::SummaryResolve => ended(begins, letter.at),
+        Kind::Fire | Kind::Escalate | Kind::Summary | Kind::Digest => begins,
     }
+}
+
+fn ended(mut alert: Value, at: i64) -> Value {
+    alert["endsAt"] = Value::from(rfc3339(at));
     alert
 }
 

@@ -1,8 +1,10 @@
 //! Mail: one multipart message, text and right-to-left HTML, with an id that mail servers recognise.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use lettre::message::{Mailbox, MultiPart};
+use lettre::transport::smtp::AsyncSmtpTransportBuilder;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
@@ -11,7 +13,9 @@ use super::{ChannelError, Parcel, Sent, Settings};
 
 /// A mail server.
 pub struct SmtpChannel {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    builder: AsyncSmtpTransportBuilder,
+    /// Made at the first mail: its pool needs the runtime, which commands that only check have not.
+    transport: OnceLock<AsyncSmtpTransport<Tokio1Executor>>,
     from: Mailbox,
 }
 
@@ -30,7 +34,7 @@ impl SmtpChannel {
         if let (Some(user), Some(password)) = (settings.option("user"), settings.secret("password")?) {
             builder = builder.credentials(Credentials::new(user.to_owned(), password));
         }
-        Ok(SmtpChannel { transport: builder.build(), from })
+        Ok(SmtpChannel { builder, transport: OnceLock::new(), from })
     }
 
     pub(super) async fn send(&self, parcel: &Parcel<'_>) -> Sent {
@@ -38,13 +42,21 @@ impl SmtpChannel {
             Ok(message) => message,
             Err(why) => return Sent::Refused(why),
         };
-        match self.transport.send(message).await {
+        // A server that cannot be reached has certainly not taken it; the pool keeps the connection for the mail itself.
+        let transport = self.transport.get_or_init(|| self.builder.clone().build());
+        match transport.test_connection().await {
+            Ok(true) => {}
+            Ok(false) => return Sent::Later("the mail server hung up".to_owned(), None),
+            Err(error) => return Sent::Later(format!("the mail server cannot be reached: {error}"), None),
+        }
+        match transport.send(message).await {
             Ok(_) => Sent::Delivered,
             Err(error) if error.is_permanent() => Sent::Refused(format!("the mail server refused: {error}")),
             Err(error) if error.is_transient() => Sent::Later(format!("the mail server said later: {error}"), None),
+            Err(error) if error.is_client() => Sent::Refused(error.to_string()),
             // Whether the text had left when the answer failed to come, nobody knows.
             Err(error) if error.is_timeout() => Sent::Uncertain("the mail server did not answer in time".to_owned()),
-            Err(error) => Sent::Later(error.to_string(), None),
+            Err(error) => Sent::Uncertain(format!("the connection to the mail server broke: {error}")),
         }
     }
 

@@ -250,12 +250,14 @@ fn story_word(kind: &str, lang: Lang) -> String {
         "resolved_by_hand" => lang.pick("دستی پایان داده شد", "resolved by hand"),
         "delivered" => lang.pick("پیام رسید", "message delivered"),
         "failed" => lang.pick("پیام نرسید", "message failed"),
+        "pending" => lang.pick("قاعده هنوز منتظر زمان خود است", "a rule still waits for its time"),
+        "no_rule" => lang.pick("هیچ قاعده‌ای برای این رخداد تماس نمی‌خواهد", "no rule asks for a call about this"),
         other => return stage_word(other, lang),
     };
     word.to_owned()
 }
 
-/// Puts a decision of the notification stages into words: `maintenance suppress`, `deliver call`.
+/// Puts a decision of the notification stages into words: `maintenance drop`, `deliver pass`.
 fn stage_word(kind: &str, lang: Lang) -> String {
     let (stage, verdict) = kind.split_once(' ').unwrap_or((kind, ""));
     let stage = match stage {
@@ -267,6 +269,12 @@ fn stage_word(kind: &str, lang: Lang) -> String {
         "escalate" => lang.pick("ارجاع به سطح بالاتر", "escalate"),
         "deliver" => lang.pick("ارسال", "deliver"),
         "record" => lang.pick("ثبت", "record"),
+        other => other,
+    };
+    let verdict = match verdict {
+        "pass" => lang.pick("گذشت", "passed"),
+        "hold" => lang.pick("نگه داشته شد", "held"),
+        "drop" => lang.pick("کنار گذاشته شد", "dropped"),
         other => other,
     };
     format!("{stage} {verdict}").trim().to_owned()
