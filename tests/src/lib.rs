@@ -5,6 +5,7 @@
 //! netns     namespaces, veth pairs, loss and outage, gone when dropped
 //! router    a boot of a router with wrong clocks, the real agent in it
 //! disk      small disks to be filled
+//! month     what a whole registry's agents measured and sent in a month, arrivals and losses included
 //! fleet     virtual agents that speak the wire, so that one process is a province
 //! ear       gateways and mail servers that remember what the collector told them
 //! ```
@@ -18,6 +19,7 @@ pub mod ear;
 pub mod fleet;
 pub mod http;
 pub mod log;
+pub mod month;
 pub mod netns;
 pub mod programs;
 pub mod random;

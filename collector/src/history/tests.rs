@@ -232,6 +232,15 @@ fn a_village_is_connected_while_any_of_its_sites_is() {
 }
 
 #[test]
+fn a_site_that_knew_nothing_of_the_national_network_all_day_does_not_tell() {
+    let inventory = inventory(1);
+    let mut agent = Agent::new(1, "V0", vec![series("apn0", "nin", Rung::Nin, "")]);
+    let seen = minutes(&mut agent, 1..61, |_| Some(true));
+    assert!(build(&inventory, &seen, 0, 3_600).nin.is_some());
+    assert_eq!(build(&inventory, &seen, 7_200, 10_800).nin, None, "what was seen in the lead-in has run out");
+}
+
+#[test]
 fn packed_days_come_back_as_they_were() {
     let inventory = inventory(1);
     let mut agent = Agent::village(1, "V0");

@@ -95,7 +95,9 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     let mut run = Run::new(input, all.first().map_or(input.from, |first| first.at.min(input.from)));
     run.play(&all, input);
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
+    // A site that knows nothing of it all day does not tell, whether its day was built for another reason or not at all.
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
+    let nin = nin.filter(|spans| spans.iter().any(|span| span.state != LinkState::Unknown));
     let measured: Vec<&[Span<LinkState>]> = links.iter().map(|link| link.spans.as_slice()).collect();
     let spans = overlay::lay(site_spans(&measured, input), &overlay::closed(input), SiteState::NotInService);
     let held = |name: &str, time| {

@@ -33,17 +33,17 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Write a version as a folder that imports to the same version again.
+    /// Write a version as a folder, or as a workbook, that imports to the same version again.
     Export {
-        /// Folder to write.
-        dir: PathBuf,
+        /// Folder, or XLSX file, to write.
+        path: PathBuf,
         /// Version number; the newest if not given.
         #[arg(long)]
         version: Option<u32>,
     },
     /// Write a synthetic registry, and in later/ what happens to it over a year. The same seed gives the same bytes.
     Generate {
-        /// demo, kr, lorestan or national.
+        /// demo, small, kr, lorestan or national.
         #[arg(long, value_parser = |text: &str| text.parse::<Size>())]
         size: Size,
         /// Seed.
@@ -65,7 +65,7 @@ pub enum Command {
 pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Import { path, dry_run, effective_from, json } => import(place, &path, dry_run, effective_from.as_deref(), json),
-        Command::Export { dir, version } => export_version(place, &dir, version),
+        Command::Export { path, version } => export_version(place, &path, version),
         Command::Generate { size, seed, out } => generate_registry(size, seed, &out),
         Command::List { json } => list(place, json),
     }
@@ -145,15 +145,20 @@ fn report(built: &Built, difference: Option<&Difference>, json: bool) {
 /// A screenful; the rest is in `--json`.
 const SHOWN_NOTES: usize = 20;
 
-fn export_version(place: &Place, dir: &std::path::Path, version: Option<u32>) -> Result<(), Failure> {
+fn export_version(place: &Place, path: &std::path::Path, version: Option<u32>) -> Result<(), Failure> {
     let store = place.store()?;
     let newest = || versions::list(&store).map(|rows| rows.last().map(|row| row.version));
     let version = match version {
         Some(version) => version,
         None => newest()?.ok_or_else(|| Failure::Usage("no inventory was imported yet; `inventory import DIR` does".to_owned()))?,
     };
-    export::to_folder(&versions::files(&store, version)?, dir)?;
-    println!("version {version} written to {}", dir.display());
+    let files = versions::files(&store, version)?;
+    if source::is_workbook(path) {
+        std::fs::write(path, export::to_workbook(&files)?)?;
+    } else {
+        export::to_folder(&files, path)?;
+    }
+    println!("version {version} written to {}", path.display());
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Writes a draft back as the files it could have come from. Reading them again gives the same draft, and writing that
 //! gives the same bytes: this is the form a version is stored in.
 
+use rust_xlsxwriter::{Format, Workbook, XlsxError};
+
 use super::documents::FILES;
 use super::draft::{Draft, Written};
 use super::lists::SHAPES;
@@ -16,6 +18,9 @@ pub enum ExportError {
     /// The YAML writer refused.
     #[error("YAML")]
     Yaml(#[from] serde_yaml::Error),
+    /// The workbook cannot hold it: more rows or longer cells than a spreadsheet has.
+    #[error("XLSX")]
+    Xlsx(#[from] XlsxError),
     /// The disk refused.
     #[error("{0}")]
     Io(#[from] std::io::Error),
@@ -52,6 +57,40 @@ pub fn to_folder(files: &Files, folder: &std::path::Path) -> Result<(), ExportEr
         std::fs::write(folder.join(name), bytes)?;
     }
     Ok(())
+}
+
+/// Writes files as one workbook: a right-to-left sheet for each list and document. Every cell is text, so that codes keep
+/// their zeros; reading it gives the same files again.
+pub fn to_workbook(files: &Files) -> Result<Vec<u8>, ExportError> {
+    let mut book = Workbook::new();
+    let heading = Format::new().set_bold();
+    for (name, bytes) in files {
+        let sheet = book.add_worksheet().set_name(name.split('.').next().unwrap_or(name))?;
+        sheet.set_right_to_left(true);
+        let is_list = name.ends_with(".csv");
+        for (row, line) in (0u32..).zip(lines(is_list, bytes)?) {
+            for (column, cell) in (0u16..).zip(&line) {
+                if is_list && row == 0 {
+                    sheet.write_string_with_format(row, column, cell, &heading)?;
+                } else if !cell.is_empty() {
+                    sheet.write_string(row, column, cell)?;
+                }
+            }
+        }
+        if is_list {
+            sheet.set_freeze_panes(1, 0)?;
+        }
+    }
+    Ok(book.save_to_buffer()?)
+}
+
+/// Lists the cells of a list, or the lines of a document.
+fn lines(is_list: bool, bytes: &[u8]) -> Result<Vec<Vec<String>>, ExportError> {
+    if !is_list {
+        return Ok(String::from_utf8_lossy(bytes).lines().map(|line| vec![line.to_owned()]).collect());
+    }
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(bytes);
+    reader.records().map(|record| Ok(record?.iter().map(str::to_owned).collect())).collect()
 }
 
 fn csv_of(shape: Shape, rows: &[Vec<String>]) -> Result<Vec<u8>, ExportError> {

@@ -17,8 +17,12 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Reads a folder or workbook into a draft. Any fault refuses it.
 pub fn read(path: &Path) -> Result<Draft, Vec<Fault>> {
-    let is_workbook = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("xlsx"));
-    if is_workbook { workbook(path) } else { draft(&folder(path)?) }
+    if is_workbook(path) { workbook(path) } else { draft(&folder(path)?) }
+}
+
+/// Tells by its ending whether a path names a workbook.
+pub fn is_workbook(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
 }
 
 /// Reads the known files of a folder. A CSV or YAML file with another name is a fault: it would be silently ignored.
@@ -73,7 +77,10 @@ fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
     let (mut draft, mut faults) = (Draft::default(), Vec::new());
     for sheet_name in book.sheet_names() {
         let range = book.worksheet_range(&sheet_name).map_err(|e| unreadable(e.to_string()))?;
-        let rows: Vec<Vec<String>> = range.rows().map(|row| row.iter().map(cell).collect()).collect();
+        // A range begins at its first filled cell; faults must name the row and column the person sees.
+        let (above, left) = range.start().map_or((0, 0), |(row, column)| (row as usize, column as usize));
+        let filled = range.rows().map(|row| std::iter::repeat_n(String::new(), left).chain(row.iter().map(cell)).collect());
+        let rows: Vec<Vec<String>> = std::iter::repeat_n(Vec::new(), above).chain(filled).collect();
         let csv = format!("{sheet_name}.csv");
         let yaml = format!("{sheet_name}.yaml");
         if let Some(shape) = SHAPES.into_iter().find(|s| s.file == csv) {

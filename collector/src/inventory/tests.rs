@@ -120,6 +120,38 @@ fn excel_habits_are_read() {
 }
 
 #[test]
+fn a_workbook_comes_back_as_the_files_it_was_made_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.xlsx");
+    let generated = export::files(&generate::draft(generate::Size::Demo, 7).unwrap()).unwrap();
+    std::fs::write(&path, export::to_workbook(&generated).unwrap()).unwrap();
+    let read = source::read(&path).unwrap_or_else(|faults| panic!("{}", faults[0]));
+    assert_eq!(export::files(&read).unwrap(), generated);
+}
+
+#[test]
+fn a_mistake_in_a_workbook_is_named_by_the_row_of_its_sheet() {
+    let mut book = rust_xlsxwriter::Workbook::new();
+    let sheet = book.add_worksheet().set_name("regions").unwrap();
+    let lines: Vec<Vec<&str>> = REGIONS.lines().map(|line| line.split(',').collect()).collect();
+    for (row, cells) in lines.iter().enumerate() {
+        // An empty row between, as people leave them.
+        let row = if row > 2 { row + 1 } else { row };
+        for (column, cell) in cells.iter().enumerate() {
+            let cell = if *cell == "district" { "distict" } else { cell };
+            sheet.write_string(row as u32, column as u16, cell).unwrap();
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.xlsx");
+    book.save(&path).unwrap();
+    let faults = source::read(&path).err().unwrap();
+    let place = faults.iter().find(|fault| fault.english().contains("distict")).unwrap_or_else(|| panic!("{faults:?}"));
+    assert_eq!(place.place.to_string(), "regions.csv:5:kind");
+    assert!(place.to_string().contains("پذیرفتنی نیست"), "it is said in Persian too: {place}");
+}
+
+#[test]
 fn wrong_items_of_a_yaml_list_are_each_reported_with_their_line() {
     let mut bad = good();
     let services = "- id: health\n  name_fa: سلامت\n- id: market\n  nam_fa: بازار\n- id: line137\n  name_fa: ۱۳۷\n  owner: [x]\n";

@@ -1,5 +1,5 @@
-//! What happens to a registry over a year: a county splits, a village is renamed, another becomes a city. Each is a
-//! whole later version, as a real registry would send it.
+//! What happens to a registry over a year: a county splits, a village is renamed, another becomes a city, a decree widens
+//! the programme. Each is a whole later version, as a real registry would send it.
 
 use crate::inventory::RegionKind;
 use crate::inventory::draft::Draft;
@@ -27,7 +27,10 @@ pub fn versions(first: &Draft) -> Vec<Later> {
     all.push(Later { effective_from: RENAME, what: "rename", draft: draft.clone() });
     forget_previous_codes(&mut draft);
     village_to_city(&mut draft);
-    all.push(Later { effective_from: UPGRADE, what: "village-to-city", draft });
+    all.push(Later { effective_from: UPGRADE, what: "village-to-city", draft: draft.clone() });
+    forget_previous_codes(&mut draft);
+    widen_programme(&mut draft);
+    all.push(Later { effective_from: DECREE, what: "definition-change", draft });
     all
 }
 
@@ -37,6 +40,8 @@ const SPLIT: &str = "2026-10-07";
 const RENAME: &str = "2026-11-22";
 /// 1405-11-01.
 const UPGRADE: &str = "2027-01-21";
+/// 1405-12-01.
+const DECREE: &str = "2027-02-20";
 
 fn forget_previous_codes(draft: &mut Draft) {
     draft.regions.iter_mut().for_each(|w| w.item.previous_code = None);
@@ -106,4 +111,25 @@ fn village_to_city(draft: &mut Draft) {
     city.refers.owner = district;
     let others = draft.sites.iter_mut().map(|w| &mut w.refers.owner).chain(draft.declared.iter_mut().map(|w| &mut w.refers.owner));
     others.filter(|owner| **owner == old).for_each(|owner| owner.clone_from(&new));
+}
+
+/// What announces the figures that replace the older ones.
+const DECREE_SOURCE: &str = "decree 1405/12";
+
+/// The programme now promises the national network to villages of 10 to 19 households too, and the share of those with 20
+/// and more is announced anew, with the old figure marked as replaced.
+fn widen_programme(draft: &mut Draft) {
+    let mut announced = Vec::new();
+    for written in draft.declared.iter_mut().filter(|w| w.item.kpi == "nin_share_20plus" && w.item.superseded_by.is_none()) {
+        let mut fresh = written.clone();
+        written.item.superseded_by = Some(DECREE_SOURCE.to_owned());
+        (fresh.item.as_of, fresh.item.source) = (DECREE.to_owned(), DECREE_SOURCE.to_owned());
+        announced.push(fresh);
+    }
+    draft.declared.extend(announced);
+    let of_larger: Vec<_> = draft.goals.iter().filter(|w| w.item.kpi == "nin_share_20plus").cloned().collect();
+    for mut goal in of_larger {
+        (goal.item.kpi, goal.item.baseline, goal.item.policy_ref) = ("nin_share_10_19".to_owned(), None, DECREE_SOURCE.to_owned());
+        draft.goals.push(goal);
+    }
 }

@@ -2,7 +2,7 @@
 //! same seed.
 
 mod dice;
-mod later;
+pub mod later;
 mod names;
 mod province;
 mod sums;
@@ -23,6 +23,8 @@ word_enum! {
     Size {
         /// One county, a dozen villages.
         Demo = "demo",
+        /// Three counties, a hundred villages.
+        Small = "small",
         /// A province of the size of Khorasan Razavi.
         Kr = "kr",
         /// A province of the size of Lorestan.
@@ -67,6 +69,7 @@ pub fn draft(size: Size, seed: u64) -> Result<Draft, Vec<Fault>> {
     }
     let provinces = match size {
         Size::Demo => vec![sums::demo()],
+        Size::Small => vec![sums::small()],
         Size::Kr => vec![sums::kr()],
         Size::Lorestan => vec![sums::lorestan()],
         Size::National => [sums::kr(), sums::lorestan()].into_iter().chain(sums::others(&mut dice::Dice::new(seed, "provinces"))).collect(),

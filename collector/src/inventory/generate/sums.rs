@@ -141,6 +141,25 @@ pub fn demo() -> Sums {
     }
 }
 
+/// Three counties of some two hundred sites, for tests that follow each of them.
+pub fn small() -> Sums {
+    Sums {
+        counties: 3,
+        districts: 7,
+        rural_districts: 14,
+        cities: 5,
+        bands: bands([14, 10, 8, 5, 10, 21, 8, 25], [0, 1, 2, 2, 6, 18, 8, 25]),
+        fixed_lines: 79,
+        dehyaris: [29, 13, 7, 6, 5, 0],
+        headquarters: 1,
+        county_offices: 30,
+        provincial_offices: 4,
+        public_bodies: 3,
+        ict_offices: 8,
+        ..kr()
+    }
+}
+
 /// Villages of the country by household band, under 20 households in one band (census of 1395).
 pub const NATIONAL_BANDS: [usize; 5] = [22_819, 5_950, 12_971, 4_967, 15_577];
 

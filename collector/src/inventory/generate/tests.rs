@@ -95,18 +95,21 @@ fn the_shipped_example_is_the_demo_of_one_seed() {
 }
 
 #[test]
-fn the_year_brings_a_split_a_rename_and_a_city() {
+fn the_year_brings_a_split_a_rename_a_city_and_a_decree() {
     let first = draft(Size::Lorestan, 7).unwrap();
     let before = first.build(1, UnixMs(0)).unwrap().inventory;
     let later = later::versions(&first);
     let whats: Vec<_> = later.iter().map(|l| l.what).collect();
-    assert_eq!(whats, ["county-split", "rename", "village-to-city"]);
+    assert_eq!(whats, ["county-split", "rename", "village-to-city", "definition-change"]);
     let versions: Vec<Inventory> =
         later.iter().map(|l| l.draft.build(2, UnixMs(1)).unwrap_or_else(|f| panic!("{}: {}", l.what, f[0])).inventory).collect();
-    assert_eq!(versions.iter().map(|v| count(v, RegionKind::County)).collect::<Vec<_>>(), [13, 13, 13]);
-    assert_eq!(versions.iter().map(|v| v.villages().count()).collect::<Vec<_>>(), [2_750, 2_750, 2_749]);
+    assert_eq!(versions.iter().map(|v| count(v, RegionKind::County)).collect::<Vec<_>>(), [13, 13, 13, 13]);
+    assert_eq!(versions.iter().map(|v| v.villages().count()).collect::<Vec<_>>(), [2_750, 2_750, 2_749, 2_749]);
     assert_eq!(count(&versions[2], RegionKind::City), 40);
     assert_eq!(versions[2].sites.len(), before.sites.len(), "sites stay where they stand");
+    let holds = |version: &Inventory| version.declared.iter().filter(|d| d.kpi == "nin_share_20plus" && d.superseded_by.is_none()).count();
+    assert_eq!((holds(&versions[2]), holds(&versions[3]), versions[3].declared.len() - versions[2].declared.len()), (1, 1, 1));
+    assert_eq!(versions[3].goals.len(), versions[2].goals.len() + 1);
     let moved = versions[0].regions.iter().filter(|r| r.previous_code.is_some()).count();
     assert!(moved > 20, "{moved}");
     let new_county = versions[0].region_by_code("1513").unwrap();
