@@ -30,6 +30,7 @@ use crate::log::{self, Keeping, Log};
 use crate::notify;
 use crate::port::{self, Limits, Port};
 use crate::process::{self, StopSignals};
+use crate::report;
 use crate::sink;
 use crate::store::Store;
 use crate::telemetry::Telemetry;
@@ -91,6 +92,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         retention_days: config.log.retention_days,
     })
     .run(history_stop);
+    let (stop_reports, reports_stop) = watch::channel(false);
+    let reports = report::Publisher::new(store.clone(), inventory.clone()).run(reports_stop);
 
     // Copies: time-series databases.
     let (stop_sinks, sinks_stop) = watch::channel(false);
@@ -146,6 +149,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     drain("agents' port", &stop_agents, agents).await;
     drain("engine", &stop_advance, advance).await;
     drain("history", &stop_history, history).await;
+    drain("reports", &stop_reports, reports).await;
     for sink in sinks {
         drain("sink", &stop_sinks, sink).await;
     }

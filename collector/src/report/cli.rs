@@ -2,20 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use super::content::{Content, content};
+use super::content::Content;
+use super::gather::gather;
 use super::revision::{self, Frozen};
 use super::{csv_form, html, xlsx};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{RegionKind, Versions};
-use crate::kpi::{View, load};
 use crate::persian::{Lang, Period};
 use crate::store::{Store, StoreError};
 
 /// Write the monthly report.
 ///
-/// From day 3 of the next Jalali month on a report is final: its first writing freezes revision 1, and data that came
-/// late makes the next revision. Before that day it is provisional.
+/// On day 3 of the next Jalali month the running collector freezes revision 1 of each province, and data that came late
+/// makes the next revision; this command does the same for the region it is asked for. Before that day a report is
+/// provisional.
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
     /// The month, such as 1405-08.
@@ -54,7 +55,7 @@ pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
             args.out.display(),
             frozen.revision,
             frozen.digest,
-            frozen.changed.len()
+            frozen.changed_villages()
         ),
         None => println!("{}: provisional", args.out.display()),
     }
@@ -76,12 +77,9 @@ fn computed(
 ) -> Result<(Content, Option<Frozen>), Failure> {
     let now = clock::now();
     let versions = Versions::load(store)?;
-    let facts = store.read(|db| load::facts(db, &versions, period, View::AsWas, now))?;
     let region = region_of(store, args)?;
-    if facts.last_map().region_by_code(&region).is_none() {
-        return Err(Failure::Usage(format!("there is no region `{region}`")));
-    }
-    let content = content(&facts, &region);
+    let content = store.read(|db| gather(db, &versions, period, &region, now))?;
+    let content = content.ok_or_else(|| Failure::Usage(format!("there is no region `{region}`")))?;
     if now < publishable_from {
         return Ok((content, None));
     }

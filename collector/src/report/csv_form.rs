@@ -2,7 +2,7 @@
 
 use super::Frozen;
 use super::content::{Cell, Content};
-use super::xlsx::provenance;
+use super::xlsx::{provenance, tables};
 
 /// Writes the report. The first bytes are the UTF-8 mark Excel wants to see.
 pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv::Error> {
@@ -10,7 +10,7 @@ pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv:
     for (key, value) in provenance(content, frozen) {
         writer.write_record([key, value])?;
     }
-    for table in &content.tables {
+    for table in tables(content, frozen) {
         writer.write_record([""])?;
         writer.write_record([format!("{} / {}", table.name.0, table.name.1)])?;
         writer.write_record(table.headings.iter().map(|(fa, en)| format!("{fa} / {en}")))?;
@@ -18,17 +18,19 @@ pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv:
             writer.write_record(row.iter().map(text))?;
         }
     }
-    for (code, was, is) in frozen.map(|f| f.changed.as_slice()).unwrap_or_default() {
-        writer.write_record(["changed", code, was, is])?;
-    }
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
 fn text(cell: &Cell) -> String {
     match cell {
         Cell::Number { number, .. } => number.to_string(),
-        Cell::Text(text) => text.clone(),
-        Cell::Both(fa, en) => format!("{fa} / {en}"),
+        Cell::Text(text) => guarded(text.clone()),
+        Cell::Both(fa, en) => guarded(format!("{fa} / {en}")),
         Cell::Empty => String::new(),
     }
+}
+
+/// A cell that a spreadsheet would run as a formula is quoted; names come from files that people send around.
+fn guarded(text: String) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }

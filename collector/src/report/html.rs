@@ -2,7 +2,7 @@
 
 use super::Frozen;
 use super::content::{Cell, Content};
-use super::xlsx::provenance;
+use super::xlsx::{provenance, tables};
 use crate::persian::{self, Lang};
 
 /// Writes the page in one language.
@@ -22,8 +22,14 @@ pub fn write(content: &Content, frozen: Option<&Frozen>, lang: Lang) -> String {
         out.push_str(&format!("<dt>{}</dt><dd><bdi>{}</bdi></dd>", escape(&key), escape(&value)));
     }
     out.push_str("</dl>");
-    for table in &content.tables {
-        out.push_str(&format!("<h2>{}</h2><table><thead><tr>", escape(&pick(&table.name))));
+    for table in tables(content, frozen) {
+        out.push_str(&format!("<h2>{}</h2>", escape(&pick(&table.name))));
+        if table.is_register && table.rows.len() > MOST_PRINTED {
+            let count = persian::integer(table.rows.len() as i64, lang);
+            out.push_str(&format!("<p>{count} {}</p>", lang.pick("سطر، در کارپوشه و CSV", "rows, in the workbook and the CSV")));
+            continue;
+        }
+        out.push_str("<table><thead><tr>");
         table.headings.iter().for_each(|heading| out.push_str(&format!("<th scope=\"col\">{}</th>", escape(&pick(heading)))));
         out.push_str("</tr></thead><tbody>");
         for row in &table.rows {
@@ -33,16 +39,12 @@ pub fn write(content: &Content, frozen: Option<&Frozen>, lang: Lang) -> String {
         }
         out.push_str("</tbody></table>");
     }
-    if let Some(frozen) = frozen.filter(|f| !f.changed.is_empty()) {
-        out.push_str(&format!("<h2>{}</h2><ul>", lang.pick("تغییر از ویرایش پیش", "Changed since the last revision")));
-        for (code, was, is) in &frozen.changed {
-            out.push_str(&format!("<li><bdi>{}: {} → {}</bdi></li>", escape(code), escape(was), escape(is)));
-        }
-        out.push_str("</ul>");
-    }
     out.push_str("</body></html>\n");
     out
 }
+
+/// Rows of a register on paper; a longer one is searched, not read.
+const MOST_PRINTED: usize = 200;
 
 const STYLE: &str = "body{font-family:Vazirmatn,Tahoma,sans-serif;margin:1.5cm;color:#111}table{border-collapse:collapse;width:100%;margin-bottom:1em}\
 th,td{border:1px solid #999;padding:.2em .5em;text-align:start;font-size:.85em}th{background:#eee}dl{display:grid;grid-template-columns:max-content 1fr;gap:.2em 1em}\

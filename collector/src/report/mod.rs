@@ -1,8 +1,9 @@
 //! The monthly report: the same figures as everywhere, frozen as a revision, written as XLSX, CSV or printable HTML.
 //!
 //! ```text
-//! Facts --content--> Content (plain tables, both languages) --freeze--> revision n in the state database
-//!                                                           --> xlsx | csv | html
+//! state database --gather--> Content (plain tables, both languages) --freeze--> revision n in the state database
+//!                              |      ^                                 ^
+//!                    tables, promises  +--> xlsx | csv | html           publish (on day 3, and when late data came)
 //! ```
 //! Everything a file shows is in [`Content`], so the three forms cannot disagree and a stored revision can be written
 //! again years later.
@@ -10,13 +11,19 @@
 mod cli;
 mod content;
 mod csv_form;
+mod gather;
 mod html;
+mod promises;
+mod publish;
 mod revision;
+mod tables;
 mod xlsx;
 
 #[cfg(test)]
 mod tests;
 
 pub use cli::{ReportArgs, run};
-pub use content::{Cell, Content, Table, content};
+pub use content::{Cell, Content, Table, VillageVerdict};
+pub use gather::gather;
+pub use publish::Publisher;
 pub use revision::{Frozen, freeze, frozen};

@@ -1,5 +1,6 @@
 //! Freezing: what was published stays, late data makes the next revision.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 
 use flate2::Compression;
@@ -9,7 +10,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use rusta_wire::UnixMs;
 use sha2::{Digest, Sha256};
 
-use super::content::Content;
+use super::content::{Cell, Content, Table, VillageVerdict, both};
 use crate::persian::{JalaliDate, Period};
 use crate::store::StoreError;
 
@@ -24,8 +25,15 @@ pub struct Frozen {
     pub digest: String,
     /// What it says.
     pub content: Content,
-    /// Villages that another revision than the one before calls otherwise: code, before, now.
-    pub changed: Vec<(String, String, String)>,
+    /// What the revision before said otherwise: figures, villages. Empty for the first.
+    pub changes: Vec<Table>,
+}
+
+impl Frozen {
+    /// Counts the villages that the revision before judged otherwise.
+    pub fn changed_villages(&self) -> usize {
+        self.changes.iter().find(|table| table.name.1 == VILLAGES.1).map_or(0, |table| table.rows.len())
+    }
 }
 
 /// Returns the day from which on a month may be published: day 3 of the next Jalali month.
@@ -54,8 +62,8 @@ pub fn freeze(tx: &Transaction<'_>, content: &Content, now: UnixMs) -> Result<Fr
         "INSERT INTO reports (period, region, revision, published_at, digest, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (&content.period, &content.region.0, revision, now.0, &digest, &packed),
     )?;
-    let changed = newest.map(|before| changes(&before.content, content)).unwrap_or_default();
-    Ok(Frozen { revision, published_at: now, digest, content: content.clone(), changed })
+    let changes = newest.map(|before| changes(&before.content, content)).unwrap_or_default();
+    Ok(Frozen { revision, published_at: now, digest, content: content.clone(), changes })
 }
 
 /// Reads a published revision, the newest if none is named.
@@ -79,21 +87,57 @@ pub fn frozen(tx: &Transaction<'_>, period: &str, region: &str, revision: Option
     }
     let content: Content = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
     let before = if revision > 1 { frozen(tx, period, region, Some(revision - 1))? } else { None };
-    let changed = before.map(|before| changes(&before.content, &content)).unwrap_or_default();
-    Ok(Some(Frozen { revision, published_at: UnixMs(published_at), digest: stored_digest, content, changed }))
+    let changes = before.map(|before| changes(&before.content, &content)).unwrap_or_default();
+    Ok(Some(Frozen { revision, published_at: UnixMs(published_at), digest: stored_digest, content, changes }))
 }
 
 /// A national report is a few megabytes.
 const MAX_JSON: u64 = 256 << 20;
 
-/// Lists the villages that two revisions call differently.
-fn changes(before: &Content, now: &Content) -> Vec<(String, String, String)> {
-    let was: std::collections::HashMap<&str, &str> = before.villages.iter().map(|(code, word)| (code.as_str(), word.as_str())).collect();
-    let differs = |(code, word): &(String, String)| {
-        let old = was.get(code.as_str()).copied().unwrap_or("absent");
-        (old != word).then(|| (code.clone(), old.to_owned(), word.clone()))
+const FIGURES: (&str, &str) = ("شاخص‌های تغییرکرده", "changed figures");
+const VILLAGES: (&str, &str) = ("روستاهای تغییرکرده", "changed villages");
+
+/// Lists what two revisions say differently: the figures of the executive page, and the villages.
+fn changes(before: &Content, now: &Content) -> Vec<Table> {
+    let headings = |what: &[(&str, &str)]| what.iter().chain(&[("پیش", "before"), ("اکنون", "now")]).map(|h| both(h.0, h.1)).collect();
+    let figures = Table::new(FIGURES, headings(&[("شاخص", "KPI")]), changed_figures(before, now));
+    let villages = Table::new(VILLAGES, headings(&[("کد", "code"), ("روستا", "village")]), changed_villages(before, now));
+    [figures, villages].into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn changed_figures(before: &Content, now: &Content) -> Vec<Vec<Cell>> {
+    let rows = |content: &Content| content.tables.first().map(|table| table.rows.clone()).unwrap_or_default();
+    let was = rows(before);
+    let differs = |row: Vec<Cell>| {
+        let name = row.first()?.clone();
+        let old = was.iter().find(|old| old.first() == Some(&name)).and_then(|old| old.get(1).cloned()).unwrap_or(Cell::Empty);
+        let new = row.get(1)?.clone();
+        (old != new).then(|| vec![name, old, new])
     };
-    now.villages.iter().filter_map(differs).collect()
+    rows(now).into_iter().filter_map(differs).collect()
+}
+
+fn changed_villages(before: &Content, now: &Content) -> Vec<Vec<Cell>> {
+    let by_code = |content: &Content| content.villages.iter().map(|v| (v.code.clone(), v.clone())).collect::<BTreeMap<_, _>>();
+    let (was, is) = (by_code(before), by_code(now));
+    let codes: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
+    let differs = |code: &String| {
+        let (old, new) = (was.get(code), is.get(code));
+        let name = new.or(old).map(|village| Cell::Both(village.name.0.clone(), village.name.1.clone()))?;
+        let verdict = |village: Option<&VillageVerdict>| village.map(|village| village.connected);
+        (verdict(old) != verdict(new)).then(|| vec![Cell::Text(code.clone()), name, word(old), word(new)])
+    };
+    codes.into_iter().filter_map(differs).collect()
+}
+
+fn word(village: Option<&VillageVerdict>) -> Cell {
+    let (fa, en) = match village.map(|village| village.connected) {
+        Some(Some(true)) => ("متصل", "connected"),
+        Some(Some(false)) => ("نامتصل", "not connected"),
+        Some(None) => ("سنجیده نشده", "unmeasured"),
+        None => ("در شناسنامه نبود", "not in the registry"),
+    };
+    Cell::Both(fa.to_owned(), en.to_owned())
 }
 
 fn to_json(content: &Content) -> Result<Vec<u8>, StoreError> {

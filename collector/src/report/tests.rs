@@ -34,7 +34,7 @@ fn facts(connected: u64) -> Facts {
 #[test]
 fn the_workbook_reads_back_right_to_left_with_real_numbers_equal_to_the_figures() {
     let facts = facts(1_296_000);
-    let content = content(&facts, "p");
+    let content = content::content(&facts, "p", &promises::Trends::default());
     let bytes = xlsx::write(&content, None).unwrap();
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).unwrap();
     let sheets = book.sheet_names();
@@ -51,7 +51,7 @@ fn the_workbook_reads_back_right_to_left_with_real_numbers_equal_to_the_figures(
 
 #[test]
 fn the_page_escapes_names_and_never_shows_an_unknown_as_a_number() {
-    let content = content(&facts(0), "p");
+    let content = content::content(&facts(0), "p", &promises::Trends::default());
     let fa = html::write(&content, None, Lang::Fa);
     assert!(fa.contains("dir=\"rtl\"") && fa.contains("استان &lt;آ&gt;") && !fa.contains("<آ>"));
     assert!(fa.contains("هنوز گردآوری نشده"), "figures nobody collects say so");
@@ -66,13 +66,22 @@ fn the_page_escapes_names_and_never_shows_an_unknown_as_a_number() {
 fn a_published_revision_stays_and_late_data_makes_the_next_with_the_changed_villages() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
-    let publish = |connected: u64, at: i64| store.write(|tx| freeze(tx, &content(&facts(connected), "p"), UnixMs(at))).unwrap();
+    let publish = |connected: u64, at: i64| {
+        store.write(|tx| freeze(tx, &content::content(&facts(connected), "p", &promises::Trends::default()), UnixMs(at))).unwrap()
+    };
     let first = publish(0, 1);
-    assert_eq!((first.revision, first.changed.len()), (1, 0));
+    assert_eq!((first.revision, first.changes.len()), (1, 0));
     assert_eq!(publish(0, 2), first, "the same content is the same revision");
     let second = publish(2_592_000, 3);
     assert_eq!(second.revision, 2);
-    assert_eq!(second.changed, [("v2".to_owned(), "not connected".to_owned(), "connected".to_owned())]);
+    assert_eq!(second.changed_villages(), 1);
+    let [figures, villages] = second.changes.as_slice() else { panic!("{:?}", second.changes) };
+    assert_eq!(figures.rows[0][1..], [Cell::Number { number: 0.5, is_ratio: true }, Cell::Number { number: 1.0, is_ratio: true }]);
+    let both = |fa: &str, en: &str| Cell::Both(fa.to_owned(), en.to_owned());
+    assert_eq!(villages.rows[0][2..], [both("نامتصل", "not connected"), both("متصل", "connected")]);
+    let bytes = xlsx::write(&second.content, Some(&second)).unwrap();
+    let sheets = Xlsx::new(Cursor::new(bytes)).unwrap().sheet_names();
+    assert!(sheets.contains(&"روستاهای تغییرکرده".to_owned()), "{sheets:?}");
     assert_ne!(first.digest, second.digest);
     let again = |number| store.read(|tx| frozen(tx, "1405-08", "p", number)).unwrap().unwrap();
     assert_eq!(again(Some(1)), first);
@@ -86,4 +95,115 @@ fn a_month_may_be_published_on_day_three_of_the_next() {
     let from = revision::publishable_from("1405-12".parse().unwrap()).unwrap();
     assert_eq!(from, crate::inventory::dates::moment("1406-01-03").unwrap());
     assert_eq!(revision::publishable_from("1405".parse().unwrap()), None);
+}
+
+/// A store with a province of two villages measured on every day of a month, and who would publish its reports.
+fn measured(period: &str, up_of_v2: u32) -> (tempfile::TempDir, Store, Publisher) {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let map = facts(0).last_map();
+    write_days(&store, period, "v1", 86_400);
+    write_days(&store, period, "v2", up_of_v2);
+    let inventories = tokio::sync::watch::channel(Arc::new(crate::inventory::Versions::new(vec![map]))).1;
+    (dir, store.clone(), Publisher::new(store, inventories))
+}
+
+fn write_days(store: &Store, period: &str, village: &str, up: u32) {
+    let window = period.parse::<Period>().unwrap().window(UnixMs(0));
+    let days = crate::day::Day::of(window.from).0..crate::day::Day::of(window.until).0;
+    let write = |tx: &rusqlite::Transaction<'_>| {
+        for kind in [2, 3] {
+            tx.execute("INSERT OR IGNORE INTO objects (kind, code, link) VALUES (?1, ?2, '')", (kind, village))?;
+            let sql = "INSERT OR REPLACE INTO daily_seconds (kind, day, object, up, degraded, down, unknown, maintenance, not_in_service)
+                       SELECT ?1, ?2, id, ?3, 0, 86400 - ?3, 0, 0, 0 FROM objects WHERE kind = ?1 AND code = ?4";
+            for day in days.clone() {
+                tx.execute(sql, (kind, day, up, village))?;
+            }
+        }
+        Ok::<_, crate::store::StoreError>(())
+    };
+    store.write(write).unwrap();
+}
+
+fn moment(text: &str) -> UnixMs {
+    crate::inventory::dates::moment(text).unwrap()
+}
+
+#[test]
+fn revision_one_is_published_on_day_three_without_a_hand_and_late_data_makes_the_next() {
+    let (_dir, store, mut publisher) = measured("1405-08", 0);
+    assert!(publisher.step(moment("1405-09-02")).unwrap().is_empty(), "day 3 has not come");
+    let first = publisher.step(moment("1405-09-03")).unwrap();
+    assert_eq!((first.len(), first[0].revision), (1, 1), "months nobody measured are not published");
+    assert!(publisher.step(moment("1405-09-04")).unwrap().is_empty(), "nothing changed");
+    write_days(&store, "1405-08", "v2", 86_400);
+    let touched: Result<usize, crate::store::StoreError> = store.write(|tx| {
+        Ok(tx.execute("INSERT INTO dirty_days (day, site_code) VALUES (?1, 'v2')", [crate::day::Day::of(moment("1405-08-05")).0])?)
+    });
+    touched.unwrap();
+    assert!(publisher.step(moment("1405-09-06")).unwrap().is_empty(), "a day waits to be built");
+    store.write(|tx| Ok::<_, crate::store::StoreError>(tx.execute("DELETE FROM dirty_days", [])?)).unwrap();
+    let second = publisher.step(moment("1405-09-06")).unwrap();
+    assert_eq!((second[0].revision, second[0].changed_villages()), (2, 1));
+    assert_eq!(store.read(|tx| frozen(tx, "1405-08", "p", Some(1))).unwrap().unwrap(), first[0], "the published one stays");
+}
+
+#[test]
+fn a_goal_tells_its_pace_and_a_falling_figure_is_not_on_trend() {
+    let goals = |connected: [u64; 3]| {
+        let mut trends = promises::Trends::default();
+        connected[..2].iter().for_each(|seconds| trends.add(&with_goal(*seconds), "p"));
+        let table = promises::goals(&with_goal(connected[2]), "p", &trends);
+        let row = table.rows.into_iter().next().unwrap();
+        (row[9].clone(), row[10].clone())
+    };
+    let words = |cell: &Cell| if let Cell::Both(_, en) = cell { en.clone() } else { panic!("{cell:?}") };
+    let (pace, expected) = goals([0, 1_296_000, 1_296_000]);
+    let villages = |number: f64| Cell::Number { number, is_ratio: false };
+    assert_eq!((words(&expected).as_str(), pace), ("not on trend", villages(0.0)), "half of the time is not connected");
+    let (pace, expected) = goals([2_592_000, 2_592_000, 0]);
+    assert_eq!((words(&expected).as_str(), pace), ("not on trend", villages(-0.5)), "one of two villages was lost in three months");
+    let (_, expected) = goals([0, 0, 2_592_000]);
+    assert_eq!(words(&expected), "Bahman 1405", "the line through 0, 0 and a half grows by a quarter a month");
+}
+
+/// The two villages with a goal for the national network; `v2` reached it for so many seconds.
+fn with_goal(reached: u64) -> Facts {
+    let mut facts = facts(0);
+    let section = &mut facts.sections[0];
+    let mut inventory = crate::inventory::Inventory::clone(&section.inventory);
+    let province = inventory.region_by_code("p").unwrap();
+    let kpi = "nin_share_20plus".to_owned();
+    let goal = crate::inventory::Goal { kpi, region: province, value: 1.0, baseline: Some(0.0), due_on: None, policy_ref: String::new() };
+    inventory.goals = vec![goal];
+    let village = inventory.region_by_code("v2").unwrap().index();
+    section.inventory = Arc::new(inventory);
+    for (at, village_seconds) in section.villages.iter_mut().enumerate() {
+        let up = if at == village { reached } else { 0 };
+        village_seconds.iter_mut().for_each(|v| v.nin = StateSeconds { up, down: 2_592_000 - up, ..StateSeconds::default() });
+    }
+    facts
+}
+
+#[test]
+fn every_number_of_every_sheet_is_a_number() {
+    let content = content::content(&facts(1_296_000), "p", &promises::Trends::default());
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(xlsx::write(&content, None).unwrap())).unwrap();
+    let mut numbers = 0;
+    for table in &content.tables {
+        let sheet = book.worksheet_range(&table.name.0).unwrap();
+        for (row, cells) in table.rows.iter().enumerate() {
+            for (column, cell) in cells.iter().enumerate() {
+                let read = sheet.get((row + 1, column));
+                match cell {
+                    Cell::Number { number, .. } => assert_eq!(read, Some(&Data::Float(*number)), "{} {row} {column}", table.name.1),
+                    Cell::Text(text) if !text.is_empty() => assert_eq!(read, Some(&Data::String(text.clone()))),
+                    _ => {}
+                }
+                numbers += usize::from(matches!(cell, Cell::Number { .. }));
+            }
+        }
+    }
+    assert!(numbers > 100, "{numbers}");
+    assert!(content.tables.iter().any(|table| table.name.1 == "villages of the 3 by 2"));
 }

@@ -20,21 +20,15 @@ pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, Xlsx
         cover.write(row, 1, value)?;
     }
     cover.set_column_width(0, 28)?.set_column_width(1, 70)?;
-    for table in &content.tables {
+    for table in tables(content, frozen) {
         sheet(&mut book, table, &formats)?;
     }
-    if let Some(frozen) = frozen.filter(|f| !f.changed.is_empty()) {
-        let both = |fa: &str, en: &str| (fa.to_owned(), en.to_owned());
-        let row =
-            |(code, was, is): &(String, String, String)| vec![Cell::Text(code.clone()), Cell::Text(was.clone()), Cell::Text(is.clone())];
-        let table = Table {
-            name: both("تغییر از ویرایش پیش", "changed since the last revision"),
-            headings: vec![both("کد", "code"), both("پیش", "before"), both("اکنون", "now")],
-            rows: frozen.changed.iter().map(row).collect(),
-        };
-        sheet(&mut book, &table, &formats)?;
-    }
     book.save_to_buffer()
+}
+
+/// Lists every table of a report, what changed since the revision before at the end.
+pub(super) fn tables<'a>(content: &'a Content, frozen: Option<&'a Frozen>) -> impl Iterator<Item = &'a Table> {
+    content.tables.iter().chain(frozen.into_iter().flat_map(|frozen| &frozen.changes))
 }
 
 /// Says where the numbers come from: window, revision, checksum.

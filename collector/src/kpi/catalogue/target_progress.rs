@@ -59,24 +59,37 @@ pub enum Forecast {
 
 /// Draws a line through the lower bounds of the last months, oldest first, and follows it to the target.
 pub fn forecast(goal: &Goal, months: &[Option<f64>]) -> Forecast {
-    let points: Vec<(f64, f64)> = months.iter().enumerate().filter_map(|(at, lo)| Some((at as f64, (*lo)?))).collect();
+    let points = known(months);
     let Some(&(last_at, last)) = points.last() else { return Forecast::TooShort };
     if last >= goal.value {
         return Forecast::Reached;
     }
-    if points.len() < 2 {
-        return Forecast::TooShort;
+    match slope(months) {
+        None => Forecast::TooShort,
+        Some(slope) if slope <= 0.0 => Forecast::NotOnTrend,
+        Some(slope) => {
+            let (mean_x, mean_y) = mean(&points);
+            let reached_at = mean_x + (goal.value - mean_y) / slope;
+            Forecast::InMonths((reached_at - last_at).max(0.0))
+        }
     }
-    let n = points.len() as f64;
+}
+
+/// Returns how much the lower bound grows in a month, by least squares; `None` with fewer than two known months.
+pub fn slope(months: &[Option<f64>]) -> Option<f64> {
+    let points = known(months);
+    let (mean_x, mean_y) = mean(&points);
+    let spread = points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
+    (spread > 0.0).then(|| points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>() / spread)
+}
+
+fn known(months: &[Option<f64>]) -> Vec<(f64, f64)> {
+    months.iter().enumerate().filter_map(|(at, lo)| Some((at as f64, (*lo)?))).collect()
+}
+
+fn mean(points: &[(f64, f64)]) -> (f64, f64) {
     let (sum_x, sum_y) = points.iter().fold((0.0, 0.0), |(x, y), p| (x + p.0, y + p.1));
-    let (mean_x, mean_y) = (sum_x / n, sum_y / n);
-    let slope = points.iter().map(|(x, y)| (x - mean_x) * (y - mean_y)).sum::<f64>()
-        / points.iter().map(|(x, _)| (x - mean_x).powi(2)).sum::<f64>();
-    if slope <= 0.0 {
-        return Forecast::NotOnTrend;
-    }
-    let reached_at = mean_x + (goal.value - mean_y) / slope;
-    Forecast::InMonths((reached_at - last_at).max(0.0))
+    (sum_x / points.len() as f64, sum_y / points.len() as f64)
 }
 
 #[cfg(test)]
