@@ -25,14 +25,14 @@ fn how_many() -> usize {
     if std::env::var_os("RUSTA_LONG").is_some() { 200 } else { 0 }
 }
 
-/// Sends batches one after another until told to stop, each until it is acknowledged; some twice, and reboots now and
-/// then, which forgets what was on its way. Returns what was acknowledged.
-async fn report(mut agent: VirtualAgent, mut random: Random, stop: Arc<AtomicBool>) -> BTreeSet<BatchId> {
+/// Sends batches one after another, a while of 20 to 80 `units` apart, until told to stop, each until it is acknowledged;
+/// some twice, and reboots now and then, which forgets what was on its way. Returns what was acknowledged.
+async fn report(mut agent: VirtualAgent, mut random: Random, unit: Duration, stop: Arc<AtomicBool>) -> BTreeSet<BatchId> {
     let (started, mut acknowledged) = (Instant::now(), BTreeSet::new());
     let uptime = |started: Instant| MonoMs(60_000 + u64::try_from(started.elapsed().as_millis()).unwrap());
     let mut from = uptime(started);
     while !stop.load(Ordering::Relaxed) {
-        tokio::time::sleep(Duration::from_millis(20 + random.below(60) as u64)).await;
+        tokio::time::sleep(unit * (20 + random.below(60) as u32)).await;
         let until = uptime(started);
         let batch = agent.batch(from, until, now(), round(from, random.below(10) > 0).to_vec());
         from = until;
@@ -109,6 +109,8 @@ fn what_was_acknowledged_is_stored_once_through_every_kill() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (stop, ca) = (Arc::new(AtomicBool::new(false)), std::fs::read_to_string(stage.ca()).unwrap());
     let url = format!("https://{port}");
+    // As many batches a second whatever the size of the fleet: each restart reads the last half an hour again.
+    let unit = Duration::from_micros(agents as u64 * 50);
     let fleet: Vec<_> = sites
         .iter()
         .map(|site| {
@@ -116,7 +118,7 @@ fn what_was_acknowledged_is_stored_once_through_every_kill() {
             let table = village_table("gov0", Network::Gov);
             let enrolment = VirtualAgent::enroll(&url, token.trim(), &ca, table, BootId(random.next()));
             let agent = runtime.block_on(enrolment).unwrap();
-            runtime.spawn(report(agent, Random::from_seed(random.next()), stop.clone()))
+            runtime.spawn(report(agent, Random::from_seed(random.next()), unit, stop.clone()))
         })
         .collect();
     for site in real {
