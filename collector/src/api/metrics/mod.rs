@@ -47,7 +47,14 @@ pub(super) struct MetricsQuery {
 #[derive(Clone)]
 pub(super) struct Metrics {
     telemetry: Telemetry,
-    month: Arc<Mutex<Option<(Period, i64, Arc<Vec<FigureView>>)>>>,
+    month: Arc<Mutex<Option<Month>>>,
+}
+
+/// The figures of a month as they stood in a stretch of [`MONTH_KEPT_MS`].
+struct Month {
+    period: Period,
+    stretch: i64,
+    figures: Arc<Vec<FigureView>>,
 }
 
 impl Metrics {
@@ -95,15 +102,15 @@ impl Metrics {
 
     /// Returns every figure of the running month, computed at most once in [`MONTH_KEPT_MS`].
     fn month(&self, web: &WebState, snapshot: &Snapshot) -> Arc<Vec<FigureView>> {
-        let (period, slot) = (Period::month_at(snapshot.at), snapshot.at.0.div_euclid(MONTH_KEPT_MS));
+        let (period, stretch) = (Period::month_at(snapshot.at), snapshot.at.0.div_euclid(MONTH_KEPT_MS));
         // Held while computing, so that two scrapes at once compute once.
         let mut kept = self.month.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((.., figures)) = kept.as_ref().filter(|(of, at, _)| (*of, *at) == (period, slot)) {
-            return Arc::clone(figures);
+        if let Some(month) = kept.as_ref().filter(|month| (month.period, month.stretch) == (period, stretch)) {
+            return Arc::clone(&month.figures);
         }
         let question = Question { kpi: None, region: None, period, weight: Weight::Village, by: None, version: None };
         let computed = Arc::new(figures(web, snapshot, Sight::Everything, &question));
-        *kept = Some((period, slot, Arc::clone(&computed)));
+        *kept = Some(Month { period, stretch, figures: Arc::clone(&computed) });
         computed
     }
 }
