@@ -177,7 +177,8 @@ impl Reach {
                 let all_fail = own_fresh().all(|run| run.failures >= thresholds.confirm_rounds);
                 let since = own_fresh().map(|run| run.first_failure).max()?;
                 let newest = own_fresh().map(|run| run.last_at).max()?;
-                let lasted = newest.0.saturating_sub(since.0) + REDATED_MS >= millis(thresholds.confirm_time_of(self.class_a));
+                let lasted =
+                    newest.0.saturating_sub(since.0).saturating_add(REDATED_MS) >= millis(thresholds.confirm_time_of(self.class_a));
                 (all_fail && lasted && vantage_answer.is_none()).then_some(Turn { at: since, state: LinkState::Down })
             }
         }
