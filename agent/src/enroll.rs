@@ -9,12 +9,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hyper::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
+use hyper::Method;
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Url;
 use crate::files;
+use crate::grant;
 use crate::identity::{self, Identity};
 use crate::key::DeviceKey;
 use crate::probe::Prober;
@@ -27,19 +28,6 @@ use crate::usage::{EnrollArgs, Failure};
 struct FirstRequest<'a> {
     token: &'a str,
     csr_pem: &'a str,
-}
-
-#[derive(Serialize)]
-struct RenewalRequest<'a> {
-    csr_pem: &'a str,
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    #[serde(default)]
-    site: String,
-    certificate_pem: String,
-    ca_pem: String,
 }
 
 /// Enrols this device.
@@ -65,7 +53,7 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
     let body = serde_json::to_vec(&FirstRequest { token: &token, csr_pem: &csr_pem }).map_err(|error| failed("request", &error))?;
     let response = connection.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(body)).await;
     let response = response.map_err(|error| failed(&url.to_string(), &error))?;
-    let granted = granted(response.status, &response.body).map_err(Failure::Failed)?;
+    let granted = grant::granted(response.status, &response.body).map_err(Failure::Failed)?;
     identity::store(&args.dir, Some(&key_pem), &granted.certificate_pem, &granted.ca_pem).map_err(|error| failed("identity", &error))?;
     let _ = std::fs::remove_file(identity::pending_key(&args.dir));
     let identity = Identity::load(&args.dir).map_err(|error| failed("the certificate received cannot be used", &error))?;
@@ -99,41 +87,6 @@ fn pending_request(dir: &Path) -> Result<(String, String), String> {
     Ok((key.pem(), key.request_pem()?))
 }
 
-/// Makes the body of a renewal with the present key.
-///
-/// # Errors
-/// The key cannot be read.
-pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
-    let pem = identity::key_pem(dir).map_err(|error| error.to_string())?;
-    let csr_pem = DeviceKey::from_pem(&pem)?.request_pem()?;
-    serde_json::to_vec(&RenewalRequest { csr_pem: &csr_pem }).map_err(|error| error.to_string())
-}
-
-/// Takes in the answer to a renewal and returns the identity it brought.
-///
-/// # Errors
-/// The collector refused, or what it sent cannot be used; the old identity is then still in place.
-pub fn take_renewal(dir: &Path, status: StatusCode, body: &[u8]) -> Result<Identity, String> {
-    let granted = granted(status, body)?;
-    identity::store(dir, None, &granted.certificate_pem, &granted.ca_pem).map_err(|error| error.to_string())?;
-    Identity::load(dir).map_err(|error| error.to_string())
-}
-
-fn granted(status: StatusCode, body: &[u8]) -> Result<Granted, String> {
-    if status != StatusCode::OK && status != StatusCode::CREATED {
-        let said = serde_json::from_slice::<serde_json::Value>(body).ok();
-        let detail = said.as_ref().and_then(|v| ["detail", "error", "reason", "title"].iter().find_map(|k| v.get(k)?.as_str()));
-        return Err(format!("the collector refused: {status}{}", detail.map(|d| format!(", {d}")).unwrap_or_default()));
-    }
-    let granted: Granted = serde_json::from_slice(body).map_err(|error| format!("the collector's answer cannot be read: {error}"))?;
-    let readable = |pem: &str| identity::parse_certificates(pem.as_bytes()).is_some();
-    if readable(&granted.certificate_pem) && readable(&granted.ca_pem) {
-        Ok(granted)
-    } else {
-        Err("the collector sent no certificate".into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +101,5 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let mode = std::fs::metadata(identity::pending_key(dir.path())).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-    }
-
-    #[test]
-    fn refusals_and_rubbish_are_told_and_change_nothing() {
-        let refused = granted(StatusCode::FORBIDDEN, br#"{"detail":"token is used"}"#).map(|_| ()).unwrap_err();
-        assert!(refused.contains("token is used"), "{refused}");
-        assert!(granted(StatusCode::OK, b"{}").is_err());
-        assert!(granted(StatusCode::OK, br#"{"certificate_pem":"x","ca_pem":"y"}"#).is_err());
     }
 }

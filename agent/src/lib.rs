@@ -11,6 +11,7 @@ pub mod data_plan;
 pub mod diagnostics;
 pub mod enroll;
 pub mod files;
+pub mod grant;
 pub mod health;
 pub mod identity;
 pub mod key;

@@ -10,7 +10,7 @@ use rusta_wire::{Answer, UnixMs};
 use super::connection::{LinkError, Response};
 use super::{Event, Uplink};
 use crate::identity::Identity;
-use crate::{enroll, tls};
+use crate::{grant, tls};
 
 /// How often the certificate's age is looked at.
 const RENEWAL_CHECK: Duration = Duration::from_secs(3600);
@@ -46,7 +46,7 @@ impl Uplink {
             return Ok(());
         }
         let dir = self.collector.identity_dir.clone();
-        let request = match enroll::renewal_request(&dir) {
+        let request = match grant::renewal_request(&dir) {
             Ok(request) => request,
             Err(error) => {
                 tracing::error!(%error, "certificate cannot be renewed");
@@ -54,7 +54,7 @@ impl Uplink {
             }
         };
         let response = self.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(request)).await?;
-        match enroll::take_renewal(&dir, response.status, &response.body) {
+        match grant::take_renewal(&dir, response.status, &response.body) {
             Ok(identity) => self.become_identity(identity),
             Err(error) => tracing::warn!(%error, "certificate was not renewed"),
         }

@@ -1,0 +1,80 @@
+//! A certificate asked for and granted: what a renewal says, and how the collector's answer to it or to an enrolment is taken in.
+//!
+//! Bodies only: the connection they travel on belongs to who asks.
+
+use std::path::Path;
+
+use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::{self, Identity};
+use crate::key::DeviceKey;
+
+#[derive(Serialize)]
+struct RenewalRequest<'a> {
+    csr_pem: &'a str,
+}
+
+/// What the collector grants.
+#[derive(Deserialize)]
+pub struct Granted {
+    /// The site this device may speak for; only told at the first time.
+    #[serde(default)]
+    pub site: String,
+    /// The certificate and what links it to the authority.
+    pub certificate_pem: String,
+    /// The authority; more than one while it is being changed.
+    pub ca_pem: String,
+}
+
+/// Makes the body of a renewal with the present key.
+///
+/// # Errors
+/// The key cannot be read.
+pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
+    let pem = identity::key_pem(dir).map_err(|error| error.to_string())?;
+    let csr_pem = DeviceKey::from_pem(&pem)?.request_pem()?;
+    serde_json::to_vec(&RenewalRequest { csr_pem: &csr_pem }).map_err(|error| error.to_string())
+}
+
+/// Takes in the answer to a renewal and returns the identity it brought.
+///
+/// # Errors
+/// The collector refused, or what it sent cannot be used; the old identity is then still in place.
+pub fn take_renewal(dir: &Path, status: StatusCode, body: &[u8]) -> Result<Identity, String> {
+    let granted = granted(status, body)?;
+    identity::store(dir, None, &granted.certificate_pem, &granted.ca_pem).map_err(|error| error.to_string())?;
+    Identity::load(dir).map_err(|error| error.to_string())
+}
+
+/// Reads the collector's answer to a request for a certificate.
+///
+/// # Errors
+/// What the collector said against it, or that it sent no certificate.
+pub fn granted(status: StatusCode, body: &[u8]) -> Result<Granted, String> {
+    if status != StatusCode::OK && status != StatusCode::CREATED {
+        let said = serde_json::from_slice::<serde_json::Value>(body).ok();
+        let detail = said.as_ref().and_then(|v| ["detail", "error", "reason", "title"].iter().find_map(|k| v.get(k)?.as_str()));
+        return Err(format!("the collector refused: {status}{}", detail.map(|d| format!(", {d}")).unwrap_or_default()));
+    }
+    let granted: Granted = serde_json::from_slice(body).map_err(|error| format!("the collector's answer cannot be read: {error}"))?;
+    let readable = |pem: &str| identity::parse_certificates(pem.as_bytes()).is_some();
+    if readable(&granted.certificate_pem) && readable(&granted.ca_pem) {
+        Ok(granted)
+    } else {
+        Err("the collector sent no certificate".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_and_rubbish_are_told_and_change_nothing() {
+        let refused = granted(StatusCode::FORBIDDEN, br#"{"detail":"token is used"}"#).map(|_| ()).unwrap_err();
+        assert!(refused.contains("token is used"), "{refused}");
+        assert!(granted(StatusCode::OK, b"{}").is_err());
+        assert!(granted(StatusCode::OK, br#"{"certificate_pem":"x","ca_pem":"y"}"#).is_err());
+    }
+}
