@@ -16,6 +16,7 @@ use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
 use crate::sink;
 use crate::store::Store;
+use crate::terminal::say;
 
 /// The collector of Rusta: keeps what agents saw, computes coverage KPIs, finds causes, wakes people once.
 #[derive(Debug, Parser)]
@@ -156,6 +157,6 @@ fn check(place: &Place) -> Result<(), Failure> {
     let config = place.config()?;
     crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     config.http.map.as_deref().map(crate::web::geo::read).transpose().map_err(Failure::Usage)?;
-    println!("the configuration is good");
+    say!("the configuration is good");
     Ok(())
 }

@@ -34,6 +34,7 @@ pub mod rules;
 pub mod sink;
 pub mod store;
 pub mod telemetry;
+mod terminal;
 pub mod view;
 pub mod web;
 

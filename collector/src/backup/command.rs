@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{backup, restore};
 use crate::cli::{Failure, Place};
+use crate::terminal::say;
 
 /// Writes everything the collector keeps into one file, while it serves.
 #[derive(Debug, clap::Args)]
@@ -28,7 +29,7 @@ impl Backup {
     /// A data directory that cannot be read, or a file that cannot be written; then no file is left.
     pub fn run(&self, place: &Place) -> Result<(), Failure> {
         let files = backup(&place.config()?.data_dir, &self.out)?;
-        println!("{files} files are in {}", self.out.display());
+        say!("{files} files are in {}", self.out.display());
         Ok(())
     }
 }
@@ -41,7 +42,7 @@ impl Restore {
     pub fn run(&self, place: &Place) -> Result<(), Failure> {
         let data_dir = place.config()?.data_dir;
         let files = restore(&self.file, &data_dir)?;
-        println!("{files} files are in {}", data_dir.display());
+        say!("{files} files are in {}", data_dir.display());
         Ok(())
     }
 }

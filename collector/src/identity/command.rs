@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::parse_duration;
 use crate::store::audit::{self, Deed};
 use crate::store::{Store, StoreError};
+use crate::terminal::say;
 
 /// What to do with agents.
 #[derive(Debug, Subcommand)]
@@ -74,19 +75,19 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
         AgentsCommand::Token { site, ttl, json } => {
             let token = make_token(&store, site, now, *ttl)?;
             let made = Token { token, site: site.clone(), expires_at: date_text(now + *ttl) };
-            if *json { print_json(&made)? } else { println!("{}", made.token) }
+            if *json { print_json(&made)? } else { say!("{}", made.token) }
         }
         AgentsCommand::List { json } => list(&store, *json)?,
         AgentsCommand::Revoke { id } => {
             let revoked = revoke(&store, *id, "cli", now)?;
-            println!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
+            say!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
         }
         AgentsCommand::RotateAuthority => {
             let data_dir = place.config()?.data_dir;
             let number = Authority::rotate(&data_dir, now)?;
             let made = Deed { at: now, actor: "cli", action: "authority.rotate", subject: &number.to_string(), detail: "" };
             store.write(|tx| audit::record(tx, &made))?;
-            println!("authority {number} signs from now on");
+            say!("authority {number} signs from now on");
         }
         AgentsCommand::RetireAuthority => retire(&store, &place.config()?.data_dir, now)?,
     }
@@ -105,7 +106,7 @@ fn retire(store: &Store, data_dir: &Path, now: UnixMs) -> Result<(), Failure> {
     let retired = Authority::retire_old(data_dir)?;
     let deed = Deed { at: now, actor: "cli", action: "authority.retire", subject: &retired.to_string(), detail: "" };
     store.write(|tx| audit::record(tx, &deed))?;
-    println!("{retired} older authorities are no longer trusted");
+    say!("{retired} older authorities are no longer trusted");
     Ok(())
 }
 
@@ -127,16 +128,16 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&listed);
     }
-    println!("{:16}  {:20}  {:20}  {:20}  revoked", "agent", "site", "enrolled", "certificate until");
+    say!("{:16}  {:20}  {:20}  {:20}  revoked", "agent", "site", "enrolled", "certificate until");
     for agent in listed {
         let revoked = agent.revoked_at.as_deref().unwrap_or("");
-        println!("{:16}  {:20}  {:20}  {:20}  {revoked}", agent.agent, agent.site, agent.enrolled_at, agent.certificate_until);
+        say!("{:16}  {:20}  {:20}  {:20}  {revoked}", agent.agent, agent.site, agent.enrolled_at, agent.certificate_until);
     }
     Ok(())
 }
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use super::{Built, Difference, Versions, dates, export, source};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::day::Day;
+use crate::terminal::say;
 
 /// Registry versions.
 #[derive(Debug, Subcommand)]
@@ -95,7 +96,7 @@ fn import(place: &Place, path: &std::path::Path, dry_run: bool, effective_from: 
 
 fn refused(faults: &[Fault], json: bool) -> Failure {
     if json {
-        println!("{}", serde_json::json!({ "imported": false, "faults": faults }));
+        say!("{}", serde_json::json!({ "imported": false, "faults": faults }));
     }
     let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
     Failure::Usage(format!(
@@ -120,7 +121,7 @@ fn report(built: &Built, difference: Option<&Difference>, json: bool) {
             "notes": built.notes,
             "difference": difference,
         });
-        println!("{outcome}");
+        say!("{outcome}");
         return;
     }
     for note in built.notes.iter().take(SHOWN_NOTES) {
@@ -130,8 +131,8 @@ fn report(built: &Built, difference: Option<&Difference>, json: bool) {
         eprintln!("note: and {} more; --json lists all", built.notes.len() - SHOWN_NOTES);
     }
     match difference {
-        Some(difference) => print!("{difference}"),
-        None => println!(
+        Some(difference) => say!("{}", difference.to_string().trim_end()),
+        None => say!(
             "version {}: {} regions, {} sites, {} links, {} nodes",
             inventory.version,
             inventory.regions.len(),
@@ -158,16 +159,16 @@ fn export_version(place: &Place, path: &std::path::Path, version: Option<u32>) -
     } else {
         export::to_folder(&files, path)?;
     }
-    println!("version {version} written to {}", path.display());
+    say!("version {version} written to {}", path.display());
     Ok(())
 }
 
 fn generate_registry(size: Size, seed: u64, out: &std::path::Path) -> Result<(), Failure> {
     let draft = generate::draft(size, seed).map_err(|faults| refused(&faults, false))?;
     let later = generate::write(&draft, out)?;
-    println!("{} regions, {} sites, {} links in {}", draft.regions.len(), draft.sites.len(), draft.links.len(), out.display());
+    say!("{} regions, {} sites, {} links in {}", draft.regions.len(), draft.sites.len(), draft.links.len(), out.display());
     for name in later {
-        println!("then {}", out.join("later").join(name).display());
+        say!("then {}", out.join("later").join(name).display());
     }
     Ok(())
 }
@@ -175,12 +176,12 @@ fn generate_registry(size: Size, seed: u64, out: &std::path::Path) -> Result<(),
 fn list(place: &Place, json: bool) -> Result<(), Failure> {
     let rows = versions::list(&place.store()?)?;
     if json {
-        println!("{}", serde_json::to_string(&rows)?);
+        say!("{}", serde_json::to_string(&rows)?);
         return Ok(());
     }
     for row in rows {
         let from = Day::of(rusta_wire::UnixMs(row.effective_from));
-        println!("{:4}  from {from}  imported by {}  {}", row.version, row.imported_by, &row.digest[..12.min(row.digest.len())]);
+        say!("{:4}  from {from}  imported by {}  {}", row.version, row.imported_by, &row.digest[..12.min(row.digest.len())]);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{Inventory, Versions};
 use crate::persian::Period;
+use crate::terminal::say;
 use crate::view::{DefinitionView, FigureView, Time};
 
 /// Print figures.
@@ -90,7 +91,7 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
                 DefineError::Wrong(text) => Failure::Usage(text),
                 DefineError::Store(error) => error.into(),
             })?;
-            println!("{}@{version} holds from {from}", kpi.id);
+            say!("{}@{version} holds from {from}", kpi.id);
             Ok(())
         }
     }
@@ -107,13 +108,13 @@ fn definitions(place: &Place, id: Option<&str>, json: bool) -> Result<(), Failur
     let asked = all.iter().filter(|one| kpi.is_none_or(|kpi| kpi.id == one.kpi.id));
     if json {
         let items: Vec<DefinitionView> = asked.map(DefinitionView::from).collect();
-        println!("{}", serde_json::json!({ "items": items, "next": null }));
+        say!("{}", serde_json::json!({ "items": items, "next": null }));
         return Ok(());
     }
     for one in asked {
         let terms: Vec<String> = one.kpi.stands_on.iter().map(|term| format!("{term}={}", one.terms.get(*term))).collect();
         let since = one.effective_from.map(|at| format!(" from {}, {}", crate::day::Day::of(at), one.decree)).unwrap_or_default();
-        println!("{}@{}{since}: {} {}", one.kpi.id, one.version, one.kpi.formula.1, terms.join(" "));
+        say!("{}@{}{since}: {} {}", one.kpi.id, one.version, one.kpi.formula.1, terms.join(" "));
     }
     Ok(())
 }
@@ -156,13 +157,13 @@ fn print(figures: &[Figure], facts: &Facts, json: bool) {
     let map = facts.last_map();
     if json {
         let items: Vec<FigureView> = figures.iter().filter_map(|figure| view(figure, facts)).collect();
-        println!("{}", serde_json::json!({ "items": items, "next": null }));
+        say!("{}", serde_json::json!({ "items": items, "next": null }));
         return;
     }
     for figure in figures {
         let name = map.region_by_code(&figure.region).map_or("", |id| map.region(id).name_en.as_str());
         let part = figure.part.as_ref().map(|(by, part)| format!(" {by}={part}")).unwrap_or_default();
-        println!("{:28} {:10} {name}{part}: {}", figure.id, figure.region, line(figure));
+        say!("{:28} {:10} {name}{part}: {}", figure.id, figure.region, line(figure));
     }
 }
 
@@ -202,13 +203,13 @@ fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
         return Err(anyhow::anyhow!("{}", if body.is_empty() { head } else { body }).into());
     }
     if args.json {
-        println!("{body}");
+        say!("{body}");
         return Ok(());
     }
     let answer: serde_json::Value = serde_json::from_str(body)?;
     for item in answer["items"].as_array().into_iter().flatten() {
         let region = &item["region"];
-        println!(
+        say!(
             "{} {} {}{}: {} [{} {}] {} of {}, {}",
             item["id"].as_str().unwrap_or_default(),
             region["code"].as_str().unwrap_or_default(),

@@ -21,6 +21,7 @@ use crate::kpi::Book;
 use crate::persian::{Lang, Moment, Period, Window};
 use crate::rules::{Condition, Facts, Fired, Rule, Rules, Watch, note_changes, replay};
 use crate::store::StoreError;
+use crate::terminal::say;
 
 /// What to do with the alert rules.
 #[derive(Debug, clap::Subcommand)]
@@ -90,7 +91,7 @@ pub fn run(place: &Place, command: &AlertsCommand) -> Result<(), Failure> {
     match command {
         AlertsCommand::List => {
             for rule in &rules.rules {
-                println!("{:7} {:28} {}", rule.severity, rule.name, rule.title(Lang::En));
+                say!("{:7} {:28} {}", rule.severity, rule.name, rule.title(Lang::En));
             }
             Ok(())
         }
@@ -118,14 +119,14 @@ pub fn run(place: &Place, command: &AlertsCommand) -> Result<(), Failure> {
             let lines = place.store()?.read(|tx| explain(tx, about))?;
             if *json {
                 let line = |line: &super::Timeline| serde_json::json!({ "at": Moment::at(UnixMs(line.at)).rfc3339(), "actor": line.actor, "kind": line.kind, "text": line.text });
-                println!("{}", serde_json::json!({ "items": lines.iter().map(line).collect::<Vec<_>>() }));
+                say!("{}", serde_json::json!({ "items": lines.iter().map(line).collect::<Vec<_>>() }));
                 return Ok(());
             }
             for line in &lines {
-                println!("{}  {:8} {:22} {}", Moment::at(UnixMs(line.at)).rfc3339(), line.actor, line.kind, line.text);
+                say!("{}  {:8} {:22} {}", Moment::at(UnixMs(line.at)).rfc3339(), line.actor, line.kind, line.text);
             }
             if lines.is_empty() {
-                println!("nothing was decided about `{about}`");
+                say!("nothing was decided about `{about}`");
             }
             Ok(())
         }
@@ -145,19 +146,19 @@ fn maintain(place: &Place, command: &MaintenanceCommand) -> Result<(), Failure> 
             let what = Announcement { reason: reason.clone(), span, weekly: *weekly, covers: covers.clone() };
             let inventory = Versions::load(&store)?.at(now);
             let id = windows::announce(&store, &inventory, &what, "cli", now).map_err(refused)?;
-            println!("maintenance window {id} is announced");
+            say!("maintenance window {id} is announced");
         }
         MaintenanceCommand::List => {
             for Announced { id, what, by, ended_at, .. } in store.read(|tx| windows::announced(tx))? {
                 let (from, until) = (Moment::at(what.span.0).rfc3339(), Moment::at(what.span.1).rfc3339());
                 let weekly = if what.weekly { " weekly" } else { "" };
                 let ended = ended_at.map_or_else(String::new, |at| format!(" (ended {})", Moment::at(at).rfc3339()));
-                println!("{id:4}  {from}  {until}{weekly}{ended}  {}  {} ({by})", what.covers.join(" "), what.reason);
+                say!("{id:4}  {from}  {until}{weekly}{ended}  {}  {} ({by})", what.covers.join(" "), what.reason);
             }
         }
         MaintenanceCommand::End { id } => {
             windows::end(&store, *id, "cli", now).map_err(refused)?;
-            println!("maintenance window {id} is ended");
+            say!("maintenance window {id} is ended");
         }
     }
     Ok(())
@@ -201,9 +202,9 @@ fn played(place: &Place, rule: &Rule, rules: &Rules, window: Window) -> Result<V
 fn print_lines(rule: &Rule, fired: &[Fired]) {
     for one in fired {
         let until = one.until.map_or_else(|| "open".to_owned(), |until| Moment::at(until).rfc3339());
-        println!("{}  {until:24}  {}  {}", Moment::at(one.at).rfc3339(), one.subject, one.title);
+        say!("{}  {until:24}  {}  {}", Moment::at(one.at).rfc3339(), one.subject, one.title);
     }
-    println!("{} ({}) would have fired {} times", rule.name, rule.severity, fired.len());
+    say!("{} ({}) would have fired {} times", rule.name, rule.severity, fired.len());
 }
 
 fn print_json(rule: &Rule, fired: &[Fired]) {
@@ -216,5 +217,5 @@ fn print_json(rule: &Rule, fired: &[Fired]) {
             "title": one.title,
         })
     });
-    println!("{}", serde_json::json!({ "rule": rule.name, "severity": rule.severity, "items": items.collect::<Vec<_>>() }));
+    say!("{}", serde_json::json!({ "rule": rule.name, "severity": rule.severity, "items": items.collect::<Vec<_>>() }));
 }

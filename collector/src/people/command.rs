@@ -10,6 +10,7 @@ use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::Versions;
 use crate::store::Store;
+use crate::terminal::say;
 
 /// Adds, lists and removes people.
 #[derive(Debug, Args)]
@@ -81,22 +82,22 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
             check_region(&store, region.as_deref())?;
             let user = NewUser { name: name.clone(), password: read_password()?, role: *role, region: region.clone() };
             people.add_user(&user, "cli", now).map_err(explain)?;
-            println!("added {name} as {role} of {}", region.as_deref().unwrap_or("everything"));
+            say!("added {name} as {role} of {}", region.as_deref().unwrap_or("everything"));
         }
         Action::List => {
             for user in people.users()? {
-                println!("{}\t{}\t{}", user.name, user.role, user.region.as_deref().unwrap_or("everything"));
+                say!("{}\t{}\t{}", user.name, user.role, user.region.as_deref().unwrap_or("everything"));
             }
         }
         Action::Remove { name } => {
             people.remove_user(name, "cli", now).map_err(explain)?;
-            println!("removed {name}");
+            say!("removed {name}");
         }
         Action::Token(TokenAction::Add { label, role, region, until }) => {
             check_region(&store, region.as_deref())?;
             let expires_at = until.map(|until| UnixMs(until.as_millisecond()));
             let token = NewToken { label: label.clone(), role: *role, region: region.clone(), expires_at };
-            println!("{}", people.add_token(&token, "cli", now).map_err(explain)?);
+            say!("{}", people.add_token(&token, "cli", now).map_err(explain)?);
         }
         Action::Token(TokenAction::List) => {
             for token in people.tokens()? {
@@ -105,12 +106,12 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
                     (None, Some(end)) if end <= now => "expired",
                     _ => "live",
                 };
-                println!("{}\t{}\t{}\t{}\t{state}", token.id, token.label, token.role, token.region.as_deref().unwrap_or("everything"));
+                say!("{}\t{}\t{}\t{}\t{state}", token.id, token.label, token.role, token.region.as_deref().unwrap_or("everything"));
             }
         }
         Action::Token(TokenAction::Revoke { id }) => {
             people.revoke_token(*id, "cli", now).map_err(explain)?;
-            println!("revoked {id}");
+            say!("revoked {id}");
         }
     }
     Ok(())

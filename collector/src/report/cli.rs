@@ -11,6 +11,7 @@ use crate::clock;
 use crate::inventory::{RegionKind, Versions};
 use crate::persian::{Lang, Period};
 use crate::store::{Store, StoreError};
+use crate::terminal::say;
 
 /// Write the monthly report.
 ///
@@ -50,14 +51,14 @@ pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
     };
     write(&content, frozen.as_ref(), &args.out, lang)?;
     match frozen {
-        Some(frozen) => println!(
+        Some(frozen) => say!(
             "{}: revision {}, sha256 {}, {} villages changed",
             args.out.display(),
             frozen.revision,
             frozen.digest,
             frozen.changed_villages()
         ),
-        None => println!("{}: provisional", args.out.display()),
+        None => say!("{}: provisional", args.out.display()),
     }
     Ok(())
 }

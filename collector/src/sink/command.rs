@@ -7,6 +7,7 @@ use super::memory_of;
 use super::queue::Queue;
 use crate::config::Config;
 use crate::log;
+use crate::terminal::say;
 
 /// Commands about sinks.
 #[derive(Debug, clap::Subcommand)]
@@ -47,7 +48,7 @@ fn replay(config: &Config, name: &str, from: UnixMs) -> anyhow::Result<()> {
     }
     let position = log::position_before(&log::dir_in(&config.data_dir), from)?;
     Queue::open(&memory_of(&config.data_dir, name))?.set_cursor(position).with_context(|| format!("sink {name}"))?;
-    println!("{name} delivers again from position {}", position.0);
+    say!("{name} delivers again from position {}", position.0);
     Ok(())
 }
 
@@ -55,9 +56,9 @@ fn status(config: &Config) -> anyhow::Result<()> {
     for sink in &config.sinks {
         let queue = Queue::open(&memory_of(&config.data_dir, &sink.name))?;
         let position = queue.cursor()?.unwrap_or_default().0;
-        println!("{}: delivered up to {position}, owed bodies {}, dropped states {}", sink.name, queue.owed()?, queue.dropped()?);
+        say!("{}: delivered up to {position}, owed bodies {}, dropped states {}", sink.name, queue.owed()?, queue.dropped()?);
         for (line, reason) in queue.poison()? {
-            println!("  set aside ({reason}): {line}");
+            say!("  set aside ({reason}): {line}");
         }
     }
     Ok(())

@@ -97,3 +97,17 @@ fn an_inventory_with_mistakes_changes_nothing() {
     assert_refused(&said, &["sites.csv:3:", "0901010001999999", "sites.csv:4:", "castle"]);
     assert_eq!(exported("after"), before);
 }
+
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_and_a_full_disk_fails_it() {
+    let stage = stage();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let left = stage.collector().args(["kpi", "definitions"]).stdout(writer).output().unwrap();
+    assert_eq!((left.status.code(), String::from_utf8_lossy(&left.stderr).as_ref()), (Some(0), ""));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = stage.collector().args(["kpi", "definitions"]).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&full.stderr);
+    assert_eq!(full.status.code(), Some(1), "{said}");
+    assert!(said.contains("standard output") && !said.contains("panicked"), "{said}");
+}
