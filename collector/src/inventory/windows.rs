@@ -47,6 +47,22 @@ pub struct Announced {
     pub ended_at: Option<UnixMs>,
 }
 
+impl Announced {
+    /// Returns the id its window has in the registry's list.
+    pub fn window_id(&self) -> String {
+        window_id(self.id)
+    }
+
+    /// Tells whether it was ended, or is over.
+    pub fn is_over(&self, now: UnixMs) -> bool {
+        self.ended_at.is_some() || (!self.what.weekly && self.what.span.1 <= now)
+    }
+}
+
+fn window_id(id: i64) -> String {
+    format!("announced-{id}")
+}
+
 /// Announces a window in the name of `by`, for the registry of this moment. Returns its number. Days of it that are over
 /// are built again.
 ///
@@ -76,8 +92,7 @@ pub fn end(store: &Store, id: i64, by: &str, now: UnixMs) -> Result<(), StoreErr
     store.write(|tx| {
         let found = tx.query_row(&format!("{ROWS} WHERE id = ?1"), [id], read).optional()?;
         let found = found.ok_or_else(|| StoreError::Refused(format!("there is no maintenance window {id}")))?;
-        let is_over = found.ended_at.is_some() || (!found.what.weekly && found.what.span.1 <= now);
-        if is_over {
+        if found.is_over(now) {
             return Err(StoreError::Refused(format!("maintenance window {id} is over")));
         }
         tx.execute("UPDATE maintenance_windows SET ended_at = ?2 WHERE id = ?1", params![id, now.0])?;
@@ -165,7 +180,7 @@ fn covered(inventory: &Inventory, text: &str) -> Option<Covered> {
 
 fn window(id: i64, what: &Announcement, (at, ended_at): (UnixMs, Option<UnixMs>), inventory: &Inventory) -> MaintenanceWindow {
     MaintenanceWindow {
-        id: format!("announced-{id}"),
+        id: window_id(id),
         reason: what.reason.clone(),
         span: what.span,
         repeat: if what.weekly { Repeat::Weekly } else { Repeat::Never },

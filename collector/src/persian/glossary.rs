@@ -195,6 +195,10 @@ glossary! {
     why_called: "چرا خبر داده شد، چرا نه", "why someone was called, or not";
     maintenance: "در دست تعمیر", "under maintenance";
     maintenance_windows: "پنجره‌های نگهداری", "maintenance windows";
+    covers: "شامل", "covers";
+    every_week: "هر هفته", "every week";
+    announce: "اعلام", "announce";
+    end_work: "پایان", "end";
     opened: "باز شده", "opened";
     closed: "بسته", "closed";
     open: "باز", "open";

@@ -52,6 +52,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/admin", get(pages::admin::page))
         .route("/admin/users", post(pages::admin::users))
         .route("/admin/tokens", post(pages::admin::tokens))
+        .route("/admin/maintenance", post(pages::maintenance::change))
         .route(
             "/admin/import",
             get(pages::import::form).post(pages::import::check).layer(DefaultBodyLimit::max(pages::import::LARGEST_UPLOAD)),

@@ -238,6 +238,19 @@ async fn only_an_administrator_of_everything_administers() {
     assert!(people.users().unwrap().iter().any(|user| user.name == "nader" && user.region.as_deref() == Some(county.as_str())));
     let wrong = format!("csrf={}&what=add&name=nobody&password=ten+letters!&role=viewer&region=0000", admin.1);
     assert_eq!(post(&router, "/admin/users", &wrong, &admin.0).await.status, StatusCode::UNPROCESSABLE_ENTITY);
+    let work = format!("csrf={}&what=add&reason=mast+painted&from=1405-09-01+08:00&until=1405-09-01+12:00&weekly=yes", admin.1);
+    let refused = post(&router, "/admin/maintenance", &format!("{work}&covers=region/0000"), &admin.0).await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(refused.text().contains("region/0000"));
+    assert_eq!(
+        post(&router, "/admin/maintenance", &format!("{work}&covers=region/{county}"), &admin.0).await.status,
+        StatusCode::SEE_OTHER
+    );
+    let planned = super::get_with(&router, "/admin", &admin.0).await.text();
+    assert!(planned.contains("mast painted") && planned.contains(&format!("region/{county}")));
+    let end = format!("csrf={}&what=end&id=1", admin.1);
+    assert_eq!(post(&router, "/admin/maintenance", &end, &admin.0).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(post(&router, "/admin/maintenance", &end, &admin.0).await.status, StatusCode::UNPROCESSABLE_ENTITY);
     let token = post(&router, "/admin/tokens", &format!("csrf={}&what=add&label=grafana&role=viewer", admin.1), &admin.0).await.text();
     let secret = token.split("class=\"secret\">").nth(1).unwrap().split('<').next().unwrap();
     assert_eq!(super::get_as(&router, "/api/v1/services", secret).await.status, StatusCode::OK);

@@ -99,10 +99,11 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
             vec![format!("csrf={csrf}&what=add&label=spy&role=viewer&region={region}"), format!("csrf={csrf}&what=revoke&id=1")]
         }
         "/admin/import" => vec![format!("csrf={csrf}&what=store")],
-        // A maintenance form, whatever its fields: one that names the other county's site.
-        path if path.starts_with("/admin/") => {
-            vec![format!("csrf={csrf}&what=add&site={site}&region={region}&reason=x&from=1405-09-01&until=1405-09-02&text=x&id=1&name=x")]
-        }
+        "/admin/import/store" => vec![format!("csrf={csrf}&what=store&id=1")],
+        "/admin/maintenance" => vec![
+            format!("csrf={csrf}&what=add&reason=x&from=1405-09-01&until=1405-09-02&covers=site/{site}+region/{region}"),
+            format!("csrf={csrf}&what=end&id=1"),
+        ],
         // These change only the visitor's own session.
         "/login" | "/logout" => Vec::new(),
         path => panic!("{path} takes a change nobody looks at: say here what of another county it could change"),

@@ -10,10 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::errors;
+use super::maintenance::{self, Planned};
 use crate::inventory::versions::{self, VersionRow};
 use crate::people::{AuditEntry, NewToken, NewUser, PeopleError, Role, TokenRow, UserRow, Visitor};
 use crate::persian::{Lang, words};
-use crate::view::Time;
 use crate::web::asked::Asked;
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
@@ -33,13 +33,6 @@ struct AdminPage {
     planned: Vec<Planned>,
     audit: Vec<AuditEntry>,
     roles: Vec<(Role, &'static str)>,
-}
-
-struct Planned {
-    reason: String,
-    from: Option<Time>,
-    until: Option<Time>,
-    announced: Option<Time>,
 }
 
 /// Whether somebody may administer everything.
@@ -66,15 +59,11 @@ fn show(web: &WebState, asked: &Asked, fresh_token: Option<String>) -> Response 
         Err(error) => return asked.failed(&error),
     };
     let p = asked.page(Section::Admin, words(asked.prefs.lang).admin);
-    let snapshot = web.snapshot();
-    let planned = snapshot.inventory.maintenance.iter().map(|window| Planned {
-        reason: window.reason.clone(),
-        from: Some(Time(window.span.0)),
-        until: Some(Time(window.span.1)),
-        announced: Some(Time(window.announced_at)),
-    });
+    let planned = match maintenance::planned(&web.store, &web.snapshot().inventory, asked.at) {
+        Ok(planned) => planned,
+        Err(error) => return asked.failed(&error),
+    };
     let roles = Role::ALL.iter().map(|role| (*role, role_word(*role, p.lang))).collect();
-    let planned = planned.collect();
     asked.show(&AdminPage { users, tokens, fresh_token, versions, planned, audit, roles, p })
 }
 

@@ -10,6 +10,7 @@ pub mod incidents;
 pub mod kpi;
 pub mod kpis;
 pub mod login;
+pub mod maintenance;
 pub mod map;
 pub mod overview;
 mod past;
