@@ -23,6 +23,7 @@ mod tone;
 
 pub use archive::site_past;
 pub use asked::Asked;
+pub use pages::kpis::in_unit;
 pub use pages::sites::SitesQuery;
 pub use state::WebState;
 

@@ -4,6 +4,7 @@
 // A test is allowed to fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod numbers;
 mod outages;
 mod province;
 mod proxy;
