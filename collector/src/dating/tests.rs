@@ -87,9 +87,12 @@ struct Life {
     contact: Option<u64>,
 }
 
+/// A batch's head, when it was received, and the offset its request proved.
+type Received = (Head, i64, Option<i64>);
+
 /// A router that is switched on and off for days, and sometimes meets its collector. Everything it spooled is carried by the
 /// life that meets one next. Returns its lives, and its batches in the order received.
-fn lives(random: &mut impl FnMut(u64) -> u64, count: u64) -> (Vec<Life>, Vec<(Head, i64, Option<i64>)>) {
+fn lives(random: &mut impl FnMut(u64) -> u64, count: u64) -> (Vec<Life>, Vec<Received>) {
     let (mut at, mut floor) = (START, None);
     let (mut all, mut spooled, mut received) = (Vec::new(), Vec::new(), Vec::new());
     for boot in 0..count {

@@ -301,11 +301,14 @@ pub fn values_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(
     Ok(values)
 }
 
+/// Packets sent, and received.
+pub type Packets = (u64, u64);
+
 /// Reads the packets one link's anchors sent and received while it was not down, by day.
 ///
 /// # Errors
 /// What the database says.
-pub fn packets_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(Day, (u64, u64))>, StoreError> {
+pub fn packets_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<(Day, Packets)>, StoreError> {
     let Some(id) = known_id(db, of)? else { return Ok(Vec::new()) };
     let mut statement = db.prepare_cached("SELECT sent, received FROM daily_packets WHERE day = ?1 AND object = ?2")?;
     let mut packets = Vec::new();

@@ -52,8 +52,11 @@ const SENT: Shown = shown(Metric::TransmitBps, ("Mbps", "Mbps"), 1e6, 1);
 const CHARGE: Shown = shown(Metric::UpsChargePct, ("٪", "%"), 1.0, 0);
 const MAINS: Shown = shown(Metric::UpsInputDv, ("V", "V"), 10.0, 0);
 
+/// What is shown, from where to where, the limits of its bands, and the marks on its axis.
+type Banded = (&'static Shown, (f64, f64), [f64; 4], &'static [f64]);
+
 /// Limits of the radio bands, weakest first: `domain.md`'s table for a fixed antenna in the country.
-const RADIO: [(&Shown, (f64, f64), [f64; 4], &[f64]); 3] = [
+const RADIO: [Banded; 3] = [
     (&RSRP, (-125.0, -65.0), [-115.0, -105.0, -95.0, -85.0], &[-115.0, -105.0, -95.0, -85.0]),
     (&RSRQ, (-24.0, -4.0), [-20.0, -15.0, -13.0, -10.0], &[-20.0, -15.0, -10.0]),
     (&SINR, (-6.0, 30.0), [0.0, 3.0, 13.0, 20.0], &[0.0, 13.0, 20.0]),

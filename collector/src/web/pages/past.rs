@@ -224,7 +224,7 @@ impl Seconds {
     fn judged(&self) -> Option<bool> {
         let whole = JUDGED_DAYS as f64 * 86_400.0 - self.set_aside;
         let known = self.connected + self.down;
-        (known >= KNOWN_HALF * whole).then(|| self.connected >= REACHED * known)
+        (known >= KNOWN_HALF * whole).then_some(self.connected >= REACHED * known)
     }
 }
 

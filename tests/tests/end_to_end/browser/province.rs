@@ -157,7 +157,7 @@ impl Agent {
         let id = AgentId(0xa000_0000_0000_0000 + u64::from(site.0));
         let code = inventory.site(site).code.as_str();
         let enrolled_at = UnixMs(now.0 - (DAYS + 1) * DAY_MS);
-        let not_after = now.0 + if site.0 % 97 == 0 { 9 * DAY_MS } else { 300 * DAY_MS };
+        let not_after = now.0 + if site.0.is_multiple_of(97) { 9 * DAY_MS } else { 300 * DAY_MS };
         store
             .write(|tx| {
                 let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, ?2, ?1, ?3, ?4)";
