@@ -203,7 +203,7 @@ impl Surfaces<'_> {
     /// Returns what the page prints as the value; `None` where it prints why there is none.
     fn page(&self, ask: &Ask) -> Option<String> {
         let html = self.text(&format!("/kpis?region={}&period={}&weight=village&lang=en", ask.region["code"], ask.period));
-        let mark = format!(">{}</bdi>", ask.kpi.id);
+        let mark = format!("\"/kpis/{}?", ask.kpi.id);
         let row = html.split("<tr").find(|row| row.contains(&mark)).unwrap_or_else(|| panic!("{ask}: no row on the page"));
         row.split_once("<b class=\"figure\">").map(|(_, rest)| rest.split("</b>").next().unwrap().to_owned())
     }

@@ -227,8 +227,11 @@ impl World {
     }
 }
 
-/// What the log holds of each number: how many records stand for it, and the rounds they tell of.
-fn audit(log: &Log) -> (HashMap<(AgentId, BootId, u64), u32>, HashMap<AgentId, i64>, u64) {
+/// How many records stand for each number of each boot.
+type Seen = HashMap<(AgentId, BootId, u64), u32>;
+
+/// What the log holds: the records of each number, the rounds they tell of by agent, and how many records there are.
+fn audit(log: &Log) -> (Seen, HashMap<AgentId, i64>, u64) {
     let (mut seen, mut rounds, mut records) = (HashMap::new(), HashMap::new(), 0);
     let mut after = Position(0);
     loop {
