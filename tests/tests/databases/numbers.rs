@@ -31,6 +31,8 @@ use super::servers::{Influx, Server as _, fill_in};
 
 /// Questions compared.
 const QUESTIONS: usize = 50;
+/// Questions whose answer is a number: many are about what this province does not measure.
+const VALUED: usize = 15;
 /// Days of history before today.
 const DAYS: i32 = 70;
 /// Sites whose agents report.
@@ -314,7 +316,7 @@ fn a_number_is_the_same_wherever_it_is_read() {
     let now = rusta_collector::clock::now();
     let enough =
         |compared: &BTreeMap<&str, usize>| ["page", "metrics", "grafana", "csv", "xlsx"].iter().all(|s| compared.get(s) >= Some(&5));
-    while asked < QUESTIONS || !enough(&compared) {
+    while asked < QUESTIONS || valued < VALUED || !enough(&compared) {
         assert!(asked < 20 * QUESTIONS, "seed {}: only {compared:?}", random.seed());
         let ask = Ask::draw(&regions, now, &mut random);
         asked += 1;
@@ -350,7 +352,6 @@ fn a_number_is_the_same_wherever_it_is_read() {
         }
     }
     println!("{asked} questions, {valued} with a value, compared: {compared:?}");
-    assert!(valued >= asked / 5, "too few figures have a value: {valued} of {asked}");
     replay_brings_back_what_the_database_lost(&surfaces);
 }
 

@@ -23,12 +23,13 @@ const VILLAGES: [Village; 3] = [
     Village { site: "three", links: &[("gov0", "gov", "primary", "radio")] },
 ];
 
+/// The programs go before the stage, which holds what they said.
 struct Province {
+    agents: Vec<Running>,
+    _collector: Running,
     stage: Stage,
     core: Namespace,
     villages: [Namespace; 3],
-    agents: Vec<Running>,
-    _collector: Running,
     _lab: Lab,
 }
 
@@ -50,7 +51,7 @@ impl Province {
         stage.import(&VILLAGES);
         let collector = stage.serve(Some(&core), http);
         let agents = (0..3).map(|number| start_agent(&stage, number, &villages[number])).collect();
-        Province { stage, core, villages, agents, _collector: collector, _lab: lab }
+        Province { agents, _collector: collector, stage, core, villages, _lab: lab }
     }
 
     fn ask(&self, path: &str) -> Value {
