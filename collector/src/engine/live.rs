@@ -248,12 +248,13 @@ impl Engine {
         self.views.agents[place] = self.agents[place].view.clone();
     }
 
-    /// Tells whether a record speaks of the present: not of an earlier life of the router, nor of a wrongly dated future.
+    /// Tells whether a record speaks of the present: not of an earlier life of the router, nor of a wrongly dated future. The
+    /// newest word heard is no earlier life's, whatever its boot's beginning: offsets are only known within their errors.
     fn is_live(&mut self, place: usize, record: &Record, boot: BootTime) -> bool {
         let agent = &mut self.agents[place];
         let is_future = boot.date(record.batch.until).0 > record.received_at.0 + FUTURE_MS + i64::from(boot.error_ms);
-        let is_older_life = agent.boot.is_some_and(|(id, began_at)| id != record.batch.id.boot && boot.at <= began_at);
         let is_newest = agent.view.observed_at == Some(boot.date(record.batch.until));
+        let is_older_life = !is_newest && agent.boot.is_some_and(|(id, began_at)| id != record.batch.id.boot && boot.at <= began_at);
         !is_future && !is_older_life && (is_newest || agent.table == Some(record.batch.table))
     }
 

@@ -159,6 +159,22 @@ fn older_batches_after_the_freshest_change_nothing_live_and_touch_their_day() {
 }
 
 #[test]
+fn a_new_life_whose_beginning_is_known_a_little_too_early_is_heard() {
+    let mut world = World::new(1);
+    let mut agent = Agent::village(1, "V0");
+    for minute in 1..=3 {
+        world.report(&mut agent, minute * 60, true);
+    }
+    for minute in 30..=32 {
+        let mut record = world.record(&mut agent, minute * 60, minute * 60, true);
+        record.batch.id.boot = rusta_wire::BootId(record.batch.id.boot.0 + 1);
+        record.boot = record.boot.map(|boot| BootTime { at: boot.at - std::time::Duration::from_millis(3), ..boot });
+        world.apply(&record);
+        assert_eq!(world.link_state("V0"), LinkState::Up, "minute {minute}");
+    }
+}
+
+#[test]
 fn data_of_an_earlier_day_touches_that_day() {
     let mut world = World::new(1);
     let mut agent = Agent::village(1, "V0");
