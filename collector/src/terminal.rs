@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 
-/// Prints a line; see [`line`].
+/// Prints a line; see [`line()`].
 macro_rules! say {
     ($($text:tt)*) => { $crate::terminal::line(format_args!($($text)*)) };
 }
