@@ -13,7 +13,7 @@ use crate::log::Position;
 const SITES: usize = 65_000;
 
 #[test]
-#[ignore = "a measurement, not a proof"]
+#[ignore = "a measurement: cargo test --release -p rusta-collector --lib engine:: -- --ignored --nocapture"]
 fn a_country_for_a_few_minutes() {
     let inventory = inventory(SITES);
     let mut engine = Engine::new(Arc::clone(&inventory), Thresholds::default(), second(0));

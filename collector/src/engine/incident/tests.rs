@@ -315,7 +315,7 @@ fn resident() -> usize {
 
 /// Run with `--release -- --ignored --nocapture` for the figures; the bound here only keeps a quadratic step out.
 #[test]
-#[ignore = "a measurement"]
+#[ignore = "a measurement: cargo test --release -p rusta-collector --lib engine:: -- --ignored --nocapture"]
 fn ten_thousand_sites_become_incidents() {
     let mut map = Map::new();
     map.node("core", NodeKind::Core, None);
