@@ -383,6 +383,8 @@ def main():
     plan = json.loads(Path(sys.argv[1]).read_text())
     registries = [(version["from_day"], Registry(Path(version["folder"]))) for version in plan["versions"]]
     days = range(plan["first_day"], plan["end_day"])
+    # The last evidence of a link lives on into the day after: an outage may end there.
+    told = range(plan["first_day"], plan["end_day"] + 1)
     month = range(plan["month_first_day"], plan["month_end_day"])
     registry_of = lambda day: [registry for first, registry in registries if first <= day][-1]
     announced = defaultdict(list)
@@ -391,13 +393,13 @@ def main():
     rounds = load_rounds(Path(plan["rounds"]))
     last = registries[-1][1]
     hours = lambda site: plan["hours"] if last.sites[site]["calendar"] == "office" else None
-    jobs = [(site, rounds[site], last.links[site], days, announced[site], hours(site)) for site in last.sites]
+    jobs = [(site, rounds[site], last.links[site], told, announced[site], hours(site)) for site in last.sites]
     print(f"{sum(map(len, rounds.values()))} rounds of {len(rounds)} sites")
     with Pool() as pool:
         sites = dict(pool.imap_unordered(site_days, jobs, chunksize=4))
 
     villages = {}
-    for day in days:
+    for day in told:
         registry, lo, hi = registry_of(day), day * DAY - TEHRAN, (day + 1) * DAY - TEHRAN
         for village in registry.villages:
             members = registry.in_policy[village]
@@ -412,7 +414,7 @@ def main():
     found = Comparison()
     db = sqlite3.connect(f"file:{plan['database']}?mode=ro", uri=True)
     compare_days(found, db, registry_of, days, sites, villages)
-    compare_outages(found, db, registry_of, last, days, sites, villages)
+    compare_outages(found, db, last, told, sites, villages)
     compare_figures(found, plan, registries, month, sites, villages)
     for line in found.wrong[:40]:
         print(line)
@@ -433,6 +435,8 @@ def compare_days(found, db, registry_of, days, sites, villages):
             ours[2, site, "", day] = seconds(whole)
             ours.update({(1, site, link, day): seconds(held) for link, held in spans.items()})
     for (village, day), (spans, nin) in villages.items():
+        if day not in days:
+            continue
         ours[3, village, "", day] = seconds(spans)
         if nin is not None:
             ours[4, village, "", day] = seconds(nin)
@@ -446,7 +450,7 @@ def compare_days(found, db, registry_of, days, sites, villages):
             found.check(f"{names[key[0]]} days", key, None, counts)
 
 
-def compare_outages(found, db, registry_of, last, days, sites, villages):
+def compare_outages(found, db, last, days, sites, villages):
     stored = defaultdict(list)
     sql = """SELECT o.kind, o.code, o.link, x.started_at, x.ended_at, x.restored
              FROM outages x JOIN objects o ON o.id = x.object ORDER BY x.started_at"""
