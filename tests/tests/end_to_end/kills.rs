@@ -192,7 +192,12 @@ fn victoria_metrics(random: &mut Random, by: Signal) -> (usize, usize) {
     server.signal(by);
     server.wait(Duration::from_secs(60));
     let _server = start();
-    let kept = rusta_tests::http::get(address, "/api/v1/export?match[]=rusta_sample").unwrap().text().lines().count();
+    // It shows what it has a moment after it answers at all: asked until all is there, or for long enough.
+    let (asked, mut kept) = (Instant::now(), 0);
+    while kept < acknowledged && asked.elapsed() < Duration::from_secs(5) {
+        kept = rusta_tests::http::get(address, "/api/v1/export?match[]=rusta_sample").unwrap().text().lines().count();
+        std::thread::sleep(Duration::from_millis(200));
+    }
     (acknowledged, kept)
 }
 
