@@ -4,6 +4,7 @@
 //! stage     a temporary folder with a collector, its inventory and its enrolled agents   -> programs, http
 //! netns     namespaces, veth pairs, loss and outage, gone when dropped
 //! router    a boot of a router with wrong clocks, the real agent in it
+//! decoders  every decoder of bytes from outside, with seeds to start from
 //! disk      small disks to be filled
 //! month     what a whole registry's agents measured and sent in a month, arrivals and losses included
 //! fleet     virtual agents that speak the wire, so that one process is a province
@@ -14,6 +15,7 @@
 // A fault in the harness is a failed test; it may panic like one.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod decoders;
 pub mod disk;
 pub mod ear;
 pub mod fleet;

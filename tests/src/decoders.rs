@@ -1,4 +1,4 @@
-//! What is tormented, with whole documents to start from.
+//! Every decoder of bytes from outside, with whole documents to start from: for the fuzz tests and `cargo fuzz`.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ use rusta_wire::journal::Journal;
 use rusta_wire::{Answer, Batch, Frame, FrameKind, SeriesTable, UnixMs};
 
 /// One decoder.
-pub struct Target {
-    /// The name for `scripts/fuzz`.
+pub struct Decoder {
+    /// The name: of the `cargo fuzz` target, and of the folder with its seeds.
     pub name: &'static str,
     /// Whole inputs; with those in `tests/golden/fuzz/NAME/`, see [`corpus`].
     pub seeds: Vec<Vec<u8>>,
@@ -28,7 +28,7 @@ fn table() -> SeriesTable {
     SeriesTable::decode(&file("golden/wire/v1-table.bin")).unwrap()
 }
 
-/// Reads the seeds of a target that are files: recorded answers, and inputs that once found a fault.
+/// Reads the seeds of a decoder that are files: recorded answers, and inputs that once found a fault.
 fn corpus(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/fuzz").join(name);
     let mut files: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
@@ -36,39 +36,39 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Lists every target with all its seeds.
-pub fn all() -> Vec<Target> {
-    let mut targets = decoders();
-    for target in &mut targets {
-        target.seeds.extend(corpus(target.name));
-        assert!(!target.seeds.is_empty(), "{} has nothing to start from", target.name);
+/// Lists every decoder with all its seeds.
+pub fn all() -> Vec<Decoder> {
+    let mut all = decoders();
+    for decoder in &mut all {
+        decoder.seeds.extend(corpus(decoder.name));
+        assert!(!decoder.seeds.is_empty(), "{} has nothing to start from", decoder.name);
     }
-    targets
+    all
 }
 
-fn decoders() -> Vec<Target> {
+fn decoders() -> Vec<Decoder> {
     vec![
-        Target { name: "frame", seeds: vec![file("golden/wire/v1-upload.bin")], run: frame },
-        Target { name: "table", seeds: vec![file("golden/wire/v1-table.bin")], run: series_table },
-        Target { name: "batch", seeds: vec![file("golden/wire/v1-batch-full.bin"), file("golden/wire/v1-batch-bare.bin")], run: batch },
-        Target { name: "answer", seeds: vec![file("golden/wire/v1-answer.bin")], run: answer },
-        Target { name: "journal", seeds: vec![file("golden/wire/v1-upload.bin"), segment()], run: journal },
-        Target { name: "dns", seeds: vec![dns_answer()], run: dns_message },
-        Target { name: "ntp", seeds: vec![ntp_answer()], run: ntp_message },
-        Target { name: "sip", seeds: vec![SIP_OK.into()], run: sip_message },
-        Target { name: "snmp", seeds: vec![], run: snmp_response },
-        Target { name: "at", seeds: vec![], run: at_answer },
-        Target { name: "uqmi", seeds: vec![], run: |bytes| modem_tool(bytes, modem::uqmi::read) },
-        Target { name: "mmcli", seeds: vec![], run: |bytes| modem_tool(bytes, modem::mmcli::read) },
-        Target { name: "ubus", seeds: vec![UBUS.into()], run: |bytes| modem_tool(bytes, modem::ubus::read) },
-        Target { name: "hilink", seeds: vec![], run: |bytes| modem_tool(bytes, modem::hilink::read) },
-        Target { name: "http", seeds: http_answers(), run: http_answer },
-        Target { name: "certificate", seeds: vec![self_signed()], run: certificate_der },
-        Target { name: "agent-config", seeds: vec![file("../configs/agent.yaml")], run: agent_config },
-        Target { name: "collector-config", seeds: vec![collector_yaml()], run: collector_config },
-        Target { name: "alert-rules", seeds: vec![file("../configs/alerts.yaml")], run: alert_rules },
-        Target { name: "inventory-list", seeds: vec![file("../configs/inventory/links.csv"), REGIONS.into()], run: inventory_list },
-        Target { name: "inventory-document", seeds: inventory_documents(), run: inventory_document },
+        Decoder { name: "frame", seeds: vec![file("golden/wire/v1-upload.bin")], run: frame },
+        Decoder { name: "table", seeds: vec![file("golden/wire/v1-table.bin")], run: series_table },
+        Decoder { name: "batch", seeds: vec![file("golden/wire/v1-batch-full.bin"), file("golden/wire/v1-batch-bare.bin")], run: batch },
+        Decoder { name: "answer", seeds: vec![file("golden/wire/v1-answer.bin")], run: answer },
+        Decoder { name: "journal", seeds: vec![file("golden/wire/v1-upload.bin"), segment()], run: journal },
+        Decoder { name: "dns", seeds: vec![dns_answer()], run: dns_message },
+        Decoder { name: "ntp", seeds: vec![ntp_answer()], run: ntp_message },
+        Decoder { name: "sip", seeds: vec![SIP_OK.into()], run: sip_message },
+        Decoder { name: "snmp", seeds: vec![], run: snmp_response },
+        Decoder { name: "at", seeds: vec![], run: at_answer },
+        Decoder { name: "uqmi", seeds: vec![], run: |bytes| modem_tool(bytes, modem::uqmi::read) },
+        Decoder { name: "mmcli", seeds: vec![], run: |bytes| modem_tool(bytes, modem::mmcli::read) },
+        Decoder { name: "ubus", seeds: vec![UBUS.into()], run: |bytes| modem_tool(bytes, modem::ubus::read) },
+        Decoder { name: "hilink", seeds: vec![], run: |bytes| modem_tool(bytes, modem::hilink::read) },
+        Decoder { name: "http", seeds: http_answers(), run: http_answer },
+        Decoder { name: "certificate", seeds: vec![self_signed()], run: certificate_der },
+        Decoder { name: "agent-config", seeds: vec![file("../configs/agent.yaml")], run: agent_config },
+        Decoder { name: "collector-config", seeds: vec![collector_yaml()], run: collector_config },
+        Decoder { name: "alert-rules", seeds: vec![file("../configs/alerts.yaml")], run: alert_rules },
+        Decoder { name: "inventory-list", seeds: vec![file("../configs/inventory/links.csv"), REGIONS.into()], run: inventory_list },
+        Decoder { name: "inventory-document", seeds: inventory_documents(), run: inventory_document },
     ]
 }
 
