@@ -1,9 +1,9 @@
-//! Small disks in memory, to be filled, mounted where a program keeps its data.
+//! Disks mounted where a program keeps its data: small ones to be filled, worn ones that turn read-only.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::programs::run;
+use crate::programs::{run, run_ok};
 
 /// A disk of a few megabytes; unmounted when dropped.
 #[derive(Debug)]
@@ -43,5 +43,58 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         run(Command::new("umount").arg("-l").arg(&self.at));
+    }
+}
+
+/// A disk with a filesystem of its own that can fail as worn flash does: from one moment on it is read-only, also for files
+/// that are open. Gone when dropped.
+#[derive(Debug)]
+pub struct WornDisk {
+    at: PathBuf,
+    device: String,
+}
+
+impl WornDisk {
+    /// Mounts a new disk, kept in a file beside the folder, at that folder; `None`, with a word about it, where this machine
+    /// gives no loop device.
+    pub fn mount(at: &Path, mebibytes: u64) -> Option<WornDisk> {
+        let image = at.with_extension("disk");
+        std::fs::create_dir_all(at).unwrap();
+        std::fs::File::create(&image).unwrap().set_len(mebibytes << 20).unwrap();
+        run_ok(Command::new("mkfs.ext4").arg("-q").arg(&image));
+        let said = run(Command::new("losetup").args(["--find", "--show"]).arg(&image));
+        if said.code != Some(0) {
+            eprintln!("left out: a disk of its own needs a loop device ({})", said.stderr.trim());
+            return None;
+        }
+        let disk = WornDisk { at: at.to_path_buf(), device: said.stdout.trim().into() };
+        disk.attach();
+        Some(disk)
+    }
+
+    fn attach(&self) {
+        run_ok(Command::new("mount").args(["-o", "errors=remount-ro", &self.device]).arg(&self.at));
+    }
+
+    /// Makes the kernel meet a fault in it.
+    pub fn wear_out(&self) {
+        let name = self.device.trim_start_matches("/dev/");
+        std::fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").unwrap();
+    }
+
+    /// Repairs it; nobody may have a file open there.
+    pub fn mend(&self) {
+        run_ok(Command::new("umount").arg(&self.at));
+        // Exit code 1: faults were found and mended.
+        let said = run(Command::new("fsck.ext4").args(["-f", "-y", &self.device]));
+        assert!(said.code <= Some(1), "{}{}", said.stdout, said.stderr);
+        self.attach();
+    }
+}
+
+impl Drop for WornDisk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg("-l").arg(&self.at));
+        run(Command::new("losetup").args(["--detach", &self.device]));
     }
 }

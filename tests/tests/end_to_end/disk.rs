@@ -1,12 +1,12 @@
-//! A collector whose disk is full or hangs: it says so, tells agents to hold, loses nothing it acknowledged, and goes
-//! on by itself when the disk does.
+//! A collector whose disk is full, hangs or turns read-only: it says so, tells agents to hold, loses nothing it acknowledged,
+//! and goes on by itself when the disk does.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use rusta_tests::disk::SmallDisk;
+use rusta_tests::disk::{SmallDisk, WornDisk};
 use rusta_tests::fleet::{Refused, VirtualAgent, round, village_table};
 use rusta_tests::http;
 use rusta_tests::log::stored;
@@ -134,5 +134,25 @@ fn a_full_state_database_is_told_holds_the_backlog_and_mends_itself() {
     state.relieve();
     bench.goes_on();
     assert_eq!(bench.report().unwrap().hold, Hold::None);
+    bench.lost_nothing();
+}
+
+/// No program can open such a disk again before somebody repaired it; until then the collector serves what it can read.
+#[test]
+fn a_disk_that_turns_read_only_is_told_and_has_what_was_acknowledged_after_its_repair() {
+    let stage = Stage::new(rusta_tests::programs!());
+    let Some(disk) = WornDisk::mount(&stage.path("collector"), 64) else { return };
+    let mut bench = Bench::start(stage);
+    (0..20).for_each(|_| drop(bench.report().unwrap()));
+
+    disk.wear_out();
+    bench.is_told_to_hold();
+    bench.is_not_ready("log");
+    assert!(bench.collector.ended().is_none(), "the collector gave up");
+    bench.collector.signal(Signal::SIGTERM);
+    bench.collector.wait(SOON);
+    disk.mend();
+    bench.collector = bench.stage.serve(None, bench.http);
+    bench.goes_on();
     bench.lost_nothing();
 }
