@@ -14,6 +14,7 @@ pub mod files;
 pub mod grant;
 pub mod health;
 pub mod identity;
+pub mod interfaces;
 pub mod key;
 pub mod ladder;
 pub mod modem;

@@ -7,10 +7,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-use pnet::datalink::{NetworkInterface, interfaces};
+use nix::sys::socket::SockFlag;
 use rusta_wire::Outcome;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+
+use crate::interfaces::{Interface, interfaces};
 
 /// The way a link leaves this machine. Both `None`: the routing table decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -130,8 +132,9 @@ impl Way {
     /// # Errors
     /// [`Fault::Gone`], [`Fault::NotPermitted`], or what the kernel said.
     pub fn open(&self, family: IpAddr, kind: Type, protocol: Protocol) -> Result<Socket, Fault> {
-        let socket = Socket::new(Domain::for_address(SocketAddr::new(family, 0)), kind, Some(protocol)).map_err(bind_fault)?;
-        socket.set_nonblocking(true)?;
+        // Asked for at once: two system calls less than setting it afterwards.
+        let nonblocking = Type::from(i32::from(kind) | SockFlag::SOCK_NONBLOCK.bits());
+        let socket = Socket::new(Domain::for_address(SocketAddr::new(family, 0)), nonblocking, Some(protocol)).map_err(bind_fault)?;
         if let Some(interface) = self.held_to(family)? {
             socket.bind_device(Some(interface.name.as_bytes())).map_err(bind_fault)?;
         }
@@ -173,19 +176,22 @@ impl Way {
     ///
     /// The interface must be up, running and have an address of the family: where a bound socket finds no route, Linux
     /// takes the target for a neighbour and asks for it in vain, which would look like a silent target.
-    fn held_to(&self, family: IpAddr) -> Result<Option<NetworkInterface>, Fault> {
-        let owns = |i: &NetworkInterface, source| i.ips.iter().any(|net| net.ip() == source || i.is_loopback() && net.contains(source));
-        let found = match (&self.interface, self.source) {
-            (Some(name), _) => interfaces().into_iter().find(|i| i.name == *name),
-            (None, Some(source)) => interfaces().into_iter().find(|i| owns(i, source)),
-            (None, None) => return Ok(None),
+    fn held_to(&self, family: IpAddr) -> Result<Option<Interface>, Fault> {
+        if !self.is_bound() {
+            return Ok(None);
+        }
+        let owns = |i: &Interface, source| i.ips.iter().any(|net| net.ip() == source || i.is_loopback && net.contains(source));
+        let is_it = |i: &&Interface| match (&self.interface, self.source) {
+            (Some(name), _) => i.name == *name,
+            (None, source) => source.is_some_and(|source| owns(i, source)),
         };
-        let interface = found.ok_or(Fault::Gone)?;
-        if !interface.is_up() || !interface.is_running() || !interface.ips.iter().any(|net| net.is_ipv4() == family.is_ipv4()) {
+        let all = interfaces();
+        let interface = all.iter().find(is_it).ok_or(Fault::Gone)?;
+        if !interface.is_up || !interface.is_running || !interface.has_family(family) {
             return Err(Fault::Gone);
         }
-        let is_for_all = self.interface.is_none() && interface.is_loopback();
-        Ok((!is_for_all).then_some(interface))
+        let is_for_all = self.interface.is_none() && interface.is_loopback;
+        Ok((!is_for_all).then(|| interface.clone()))
     }
 }
 

@@ -2,18 +2,21 @@
 //!
 //! What a small router does not have is absent, never zero. Nothing here sends a packet or waits.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use nix::sys::statvfs::statvfs;
-use pnet::datalink::{NetworkInterface, interfaces};
+use nix::sys::sysinfo::sysinfo;
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 
 use super::rates::{Memory, Reading, Width};
 use super::round::{Round, Values};
 use super::{Measurement, Part};
+use crate::interfaces::{Interface, interfaces};
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -46,6 +49,8 @@ pub struct Host {
 struct Before {
     rates: Memory,
     ticks: Option<Ticks>,
+    /// Why this machine started: one answer for as long as it runs.
+    boot_reason: Option<Option<i64>>,
 }
 
 impl Host {
@@ -100,10 +105,12 @@ impl Host {
     pub(super) async fn measure(&self, round: &Round<'_>) -> Measurement {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let mut values = Values::default();
-        let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-        values.set_some(Metric::UptimeS, first_number(&read("/proc/uptime")).map(|s| s as i64));
-        values.set_some(Metric::BootReason, boot_reason(Path::new("/sys")));
-        values.set_some(Metric::Load1Milli, first_number(&read("/proc/loadavg")).map(|load| (load * 1_000.0) as i64));
+        let read = |path: &str| text_of(Path::new(path)).unwrap_or_default();
+        if let Ok(system) = sysinfo() {
+            values.set(Metric::UptimeS, system.uptime().as_secs());
+            values.set_some(Metric::BootReason, *memory.boot_reason.get_or_insert_with(|| boot_reason(Path::new("/sys"))));
+            values.set(Metric::Load1Milli, (system.load_average().0 * 1_000.0) as i64);
+        }
         let ticks = Ticks::read(&read("/proc/stat"));
         values.set_some(Metric::CpuPct, ticks.zip(memory.ticks).and_then(|(now, before)| now.busy_percent(before)));
         memory.ticks = ticks;
@@ -119,7 +126,7 @@ impl Host {
     fn parts(&self, counters: &str, rates: &mut Memory) -> Vec<Part> {
         let present = interfaces();
         if self.config.interfaces.is_empty() {
-            let counted = present.iter().filter(|i| i.is_up() && !i.is_loopback()).take(INTERFACES);
+            let counted = present.iter().filter(|i| i.is_up && !i.is_loopback).take(INTERFACES);
             return counted.map(|i| interface_part(&i.name, Some(i), counters, rates)).collect();
         }
         let part = |name: &String| interface_part(name, present.iter().find(|i| i.name == *name), counters, rates);
@@ -127,13 +134,13 @@ impl Host {
     }
 }
 
-fn interface_part(name: &str, interface: Option<&NetworkInterface>, counters: &str, rates: &mut Memory) -> Part {
+fn interface_part(name: &str, interface: Option<&Interface>, counters: &str, rates: &mut Memory) -> Part {
     let mut values = Values::default();
     values.set(Metric::IfOperStatus, oper_status(interface));
     let Some(counts) = counts_of(counters, name) else {
         return Part { name: name.to_owned(), outcome: Outcome::LinkGone, values: values.0 };
     };
-    let speed = std::fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok().and_then(|text| text.trim().parse::<u64>().ok());
+    let speed = interface.and_then(|i| i.speed_mbps);
     values.set_some(Metric::IfHighSpeed, speed);
     let columns = [
         (Metric::IfHcInOctets, 0),
@@ -163,10 +170,10 @@ fn interface_part(name: &str, interface: Option<&NetworkInterface>, counters: &s
 }
 
 /// Returns `ifOperStatus` (RFC 2863): 1 up, 2 down, 6 not present, 7 lower layer down.
-fn oper_status(interface: Option<&NetworkInterface>) -> u8 {
+fn oper_status(interface: Option<&Interface>) -> u8 {
     match interface {
-        Some(i) if i.is_up() && i.is_running() => 1,
-        Some(i) if i.is_up() => 7,
+        Some(i) if i.is_up && i.is_running => 1,
+        Some(i) if i.is_up => 7,
         Some(_) => 2,
         None => 6,
     }
@@ -177,10 +184,6 @@ pub(super) fn counts_of(file: &str, name: &str) -> Option<[u64; 16]> {
     let line = file.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'))?;
     let counts: Vec<u64> = line.split_whitespace().map_while(|word| word.parse().ok()).collect();
     counts.try_into().ok()
-}
-
-fn first_number(text: &str) -> Option<f64> {
-    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Processor time so far.
@@ -226,8 +229,18 @@ fn children(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// Most that is read of a file of the kernel's: `/proc/net/dev` of some hundred interfaces.
+const FILE_BYTES: u64 = 64 * 1024;
+
+/// Reads a file of the kernel's. Room is made beforehand: such a file says that it is empty, and would be read by the line.
+fn text_of(file: &Path) -> Option<String> {
+    let mut text = String::with_capacity(4096);
+    File::open(file).ok()?.take(FILE_BYTES).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
 fn text_in(dir: &Path, file: &str) -> Option<String> {
-    Some(std::fs::read_to_string(dir.join(file)).ok()?.trim().to_owned())
+    Some(text_of(&dir.join(file))?.trim().to_owned())
 }
 
 fn number_in(dir: &Path, file: &str) -> Option<i64> {

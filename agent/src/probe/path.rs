@@ -8,7 +8,6 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use pnet::datalink::interfaces;
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -16,6 +15,7 @@ use tokio::time::Instant;
 use super::flow::{Fate, Flow};
 use super::round::{Round, Values};
 use super::{Host, Measurement, Part};
+use crate::interfaces::interfaces;
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -250,7 +250,8 @@ async fn first_mtu(round: &Round<'_>, target: IpAddr) -> usize {
         Ok(socket) => socket.local_addr().map(|a| a.ip()).ok(),
         Err(_) => None,
     };
-    let leaves = interfaces().into_iter().find(|i| i.ips.iter().any(|net| Some(net.ip()) == local));
+    let all = interfaces();
+    let leaves = all.iter().find(|i| i.ips.iter().any(|net| Some(net.ip()) == local));
     let mtu = leaves.and_then(|i| std::fs::read_to_string(format!("/sys/class/net/{}/mtu", i.name)).ok()?.trim().parse().ok());
     mtu.map_or(USUAL[0], |mtu: usize| mtu.min(USUAL[0]))
 }
