@@ -41,6 +41,8 @@ pub struct Recorder {
     targets: usize,
     parts: HashMap<(usize, String), usize>,
     samples: Vec<Sample>,
+    /// Values of `samples`, present or not.
+    values: usize,
     from: MonoMs,
     parts_left_out: u64,
 }
@@ -52,7 +54,15 @@ impl Recorder {
         let targets = watch.targets.iter().zip(intervals).map(|(target, every)| series_of(target, &watch.links[target.link], *every));
         let own = watch.links.iter().map(own_series);
         let table = SeriesTable { series: targets.chain(own).collect() };
-        Recorder { table, targets: watch.targets.len(), parts: HashMap::new(), samples: Vec::new(), from: now, parts_left_out: 0 }
+        Recorder {
+            table,
+            targets: watch.targets.len(),
+            parts: HashMap::new(),
+            samples: Vec::new(),
+            values: 0,
+            from: now,
+            parts_left_out: 0,
+        }
     }
 
     /// Takes in the result of a round of `target` that was due at `at`.
@@ -73,7 +83,7 @@ impl Recorder {
 
     /// Tells whether the batch should be closed before its time.
     pub fn is_full(&self) -> bool {
-        self.samples.len() >= SAMPLES_FULL || self.samples.iter().map(|s| s.values.len()).sum::<usize>() >= limits::VALUES_PER_BATCH / 8
+        self.samples.len() >= SAMPLES_FULL || self.values >= limits::VALUES_PER_BATCH / 8
     }
 
     /// Tells whether there is anything to close.
@@ -94,6 +104,7 @@ impl Recorder {
     /// Closes the interval at `until` and begins the next one.
     pub fn close(&mut self, id: BatchId, until: MonoMs, clock: rusta_wire::Clock, reason: Reason) -> Batch {
         let mut samples = std::mem::take(&mut self.samples);
+        self.values = 0;
         for sample in &mut samples {
             // A series may have learnt of more metrics since.
             sample.values.resize(self.table.series[usize::from(sample.series.0)].metrics.len(), None);
@@ -128,8 +139,9 @@ impl Recorder {
             }
         }
         let value = |metric: &Metric| values.iter().find(|(m, _)| m == metric).map(|(_, value)| *value);
-        let values = metrics.iter().map(value).collect();
+        let values: Vec<_> = metrics.iter().map(value).collect();
         let Ok(series) = u16::try_from(place) else { return };
+        self.values += values.len();
         self.samples.push(Sample { series: SeriesIndex(series), at, outcome, values });
     }
 }

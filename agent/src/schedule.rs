@@ -8,6 +8,7 @@
 //! A failure on a quiet link wakes the whole ladder of that link at once. A target never has two rounds in flight, and a
 //! round that could not start in time is skipped, not caught up with.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusta_wire::{MonoMs, Outcome, Verdict};
@@ -71,6 +72,10 @@ struct Slot {
 #[derive(Debug, Clone)]
 pub struct Schedule {
     slots: Vec<Slot>,
+    /// Every target that is not running, by when it is due: a county node has thousands, and looks after each round.
+    waiting: BTreeSet<(MonoMs, usize)>,
+    /// By link: how many of its targets keep it awake.
+    wakeful: Vec<usize>,
     /// By link: whether its farther targets run at their full rate.
     awake: Vec<bool>,
     /// By link: how much slower than configured everything runs, to stay within the data plan.
@@ -80,7 +85,7 @@ pub struct Schedule {
 impl Schedule {
     /// Spreads the first rounds over the first seconds and lays each target's grid at its own phase.
     pub fn start(paces: Vec<Pace>, links: usize, now: MonoMs) -> Schedule {
-        let slots = paces
+        let slots: Vec<Slot> = paces
             .into_iter()
             .map(|pace| Slot {
                 pace,
@@ -94,24 +99,24 @@ impl Schedule {
                 judged: 0,
             })
             .collect();
-        Schedule { slots, awake: vec![true; links], slowdown: vec![1; links] }
+        let waiting = slots.iter().enumerate().map(|(target, slot)| (slot.due, target)).collect();
+        let wakeful = (0..links).map(|link| slots.iter().filter(|s| s.pace.link == link && s.is_wakeful()).count()).collect();
+        Schedule { slots, waiting, wakeful, awake: vec![true; links], slowdown: vec![1; links] }
     }
 
     /// Returns when the next round is due, if anything is waiting.
     pub fn next_due(&self) -> Option<MonoMs> {
-        self.slots.iter().filter(|s| !s.running).map(|s| s.due).min()
+        self.waiting.first().map(|(due, _)| *due)
     }
 
     /// Takes every target that is due, with the time it was due.
     pub fn take_due(&mut self, now: MonoMs) -> Vec<(usize, MonoMs)> {
         let mut taken = Vec::new();
-        for (target, slot) in self.slots.iter_mut().enumerate() {
-            if !slot.running && slot.due <= now {
-                slot.running = true;
-                // A round that starts late (a suspend, a busy router) is stamped when it starts.
-                let at = if now.since(slot.due) > Duration::from_secs(1) { now } else { slot.due };
-                taken.push((target, at));
-            }
+        while let Some((due, target)) = self.waiting.first().copied().filter(|(due, _)| *due <= now) {
+            self.waiting.pop_first();
+            self.slots[target].running = true;
+            // A round that starts late (a suspend, a busy router) is stamped when it starts.
+            taken.push((target, if now.since(due) > Duration::from_secs(1) { now } else { due }));
         }
         taken
     }
@@ -120,15 +125,19 @@ impl Schedule {
     /// judge by it what it could not before.
     pub fn finished(&mut self, target: usize, at: MonoMs, now: MonoMs, outcome: Outcome) -> bool {
         let Some(slot) = self.slots.get_mut(target) else { return false };
-        slot.running = false;
+        let was_wakeful = slot.is_wakeful();
         let can_be_judged = slot.count_failures(at, outcome.verdict());
         let changed = slot.judge(at, outcome.verdict()) || can_be_judged;
-        let link = slot.pace.link;
+        let (link, is_wakeful) = (slot.pace.link, slot.is_wakeful());
+        if let Some(wakeful) = self.wakeful.get_mut(link) {
+            *wakeful = *wakeful + usize::from(is_wakeful) - usize::from(was_wakeful);
+        }
         self.settle(link, now);
         let (awake, slowdown) = (self.awake.get(link).copied().unwrap_or(true), self.slowdown.get(link).copied().unwrap_or(1));
-        if let Some(slot) = self.slots.get_mut(target) {
-            slot.due = slot.next(at, now, awake, slowdown);
-        }
+        let slot = &mut self.slots[target];
+        slot.running = false;
+        slot.due = slot.next(at, now, awake, slowdown);
+        self.waiting.insert((slot.due, target));
         changed
     }
 
@@ -146,24 +155,27 @@ impl Schedule {
 
     /// A link is awake while any of its targets is not steadily holding; waking makes all its targets due at once.
     fn settle(&mut self, link: usize, now: MonoMs) {
-        let of_link = |slot: &&Slot| slot.pace.link == link;
-        let nearest_holds = self
-            .slots
-            .iter()
-            .filter(of_link)
-            .filter(|s| s.pace.quiet == s.pace.every)
-            .all(|s| s.standing == Standing::Holds && s.contrary == 0);
-        let awake = !nearest_holds;
+        let awake = self.wakeful.get(link).is_some_and(|wakeful| *wakeful > 0);
         if awake && !self.awake[link] {
-            for slot in self.slots.iter_mut().filter(|s| s.pace.link == link && !s.running) {
-                slot.due = slot.due.min(now);
+            let waiting = |(_, slot): &(usize, &mut Slot)| slot.pace.link == link && !slot.running && slot.due > now;
+            for (target, slot) in self.slots.iter_mut().enumerate().filter(waiting) {
+                self.waiting.remove(&(slot.due, target));
+                slot.due = now;
+                self.waiting.insert((now, target));
             }
         }
-        self.awake[link] = awake;
+        if let Some(slot) = self.awake.get_mut(link) {
+            *slot = awake;
+        }
     }
 }
 
 impl Slot {
+    /// Tells whether it keeps its link awake: one that always runs and does not hold steadily.
+    fn is_wakeful(&self) -> bool {
+        self.pace.quiet == self.pace.every && !(self.standing == Standing::Holds && self.contrary == 0)
+    }
+
     /// Counts the round for or against the standing; a first round decides at once, later changes are confirmed.
     fn judge(&mut self, at: MonoMs, verdict: Verdict) -> bool {
         let said = match verdict {
