@@ -108,7 +108,9 @@ impl Icmp {
         let started = Instant::now();
         let spacing = SPACING.min(round.deadline.saturating_duration_since(started) / (2 * u32::from(self.config.count)));
         for index in 0..self.config.count {
-            tally.listen_until(&mut packets, started + spacing * index.into(), false).await;
+            if index > 0 {
+                tally.listen_until(&mut packets, started + spacing * index.into(), false).await;
+            }
             match round.by_deadline(packets.send(&payload)).await? {
                 Ok(sent_at) => tally.packets.push(Fate { sent_at, replied_at: None, is_undeliverable: false }),
                 Err(error) => {
