@@ -27,6 +27,7 @@ use crate::probe::Prober;
 use crate::shared::Shared;
 use crate::signals::{Signal, Signals};
 use crate::status;
+use crate::terminal::say;
 use crate::uplink::{Event, Uplink};
 use crate::usage::Failure;
 
@@ -153,7 +154,8 @@ impl Agent {
         let depth = self.shared.spool.borrow().depth();
         if last {
             let dir = self.config.spool.dir.display();
-            println!("stopped; {} batches ({} bytes) are still owed and wait in {dir}", depth.frames, depth.bytes);
+            // The last word of a stopping program: nobody is left to be told that it was not heard.
+            let _ = say(&format!("stopped; {} batches ({} bytes) are still owed and wait in {dir}\n", depth.frames, depth.bytes));
         }
     }
 

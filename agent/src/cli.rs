@@ -2,12 +2,14 @@
 //!
 //! Exit 0 is ok, 1 failed, 2 wrong usage or configuration. Data goes to stdout, complaints to stderr.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::terminal::say;
 use crate::usage::{EnrollArgs, Failure, ProbeArgs, StatusArgs};
 use crate::{app, diagnostics, enroll, privilege, probe_once, status};
 
@@ -59,7 +61,8 @@ pub fn main() -> ExitCode {
 }
 
 fn complain(text: &str, code: u8) -> ExitCode {
-    eprintln!("{text}");
+    // Where nobody hears the sentence, the exit code still tells.
+    let _ = writeln!(std::io::stderr(), "{text}");
     ExitCode::from(code)
 }
 
@@ -93,6 +96,5 @@ fn on_this_thread(story: impl Future<Output = Result<(), Failure>>) -> Result<()
 
 fn check(args: &ConfigArg) -> Result<(), Failure> {
     let watch = Config::load(&args.config)?.watch();
-    println!("{}: {} links, {} targets, no mistakes", args.config.display(), watch.links.len(), watch.targets.len());
-    Ok(())
+    say(&format!("{}: {} links, {} targets, no mistakes\n", args.config.display(), watch.links.len(), watch.targets.len()))
 }

@@ -20,6 +20,7 @@ use crate::identity::{self, Identity};
 use crate::key::DeviceKey;
 use crate::probe::Prober;
 use crate::socket::Way;
+use crate::terminal::say;
 use crate::tls;
 use crate::uplink::connection::Connection;
 use crate::usage::{EnrollArgs, Failure};
@@ -57,8 +58,7 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
     identity::store(&args.dir, Some(&key_pem), &granted.certificate_pem, &granted.ca_pem).map_err(|error| failed("identity", &error))?;
     let _ = std::fs::remove_file(identity::pending_key(&args.dir));
     let identity = Identity::load(&args.dir).map_err(|error| failed("the certificate received cannot be used", &error))?;
-    println!("enrolled as agent {} for site {}; identity is in {}", identity.agent, granted.site, args.dir.display());
-    Ok(())
+    say(&format!("enrolled as agent {} for site {}; identity is in {}\n", identity.agent, granted.site, args.dir.display()))
 }
 
 fn read_token(argument: &str) -> Result<String, Failure> {

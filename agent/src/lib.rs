@@ -29,6 +29,7 @@ pub mod signals;
 pub mod socket;
 pub mod spool;
 pub mod status;
+pub mod terminal;
 pub mod tls;
 pub mod uplink;
 pub mod usage;

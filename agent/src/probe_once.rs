@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Target, Watch};
 use crate::ladder::{Report, TargetLine};
 use crate::probe::{Measurement, Prober};
+use crate::terminal::say;
 use crate::usage::{Failure, ProbeArgs};
 
 /// Runs the targets at once and prints the ladder.
@@ -30,10 +31,10 @@ pub async fn run(args: &ProbeArgs) -> Result<(), Failure> {
     let prober = Rc::new(Prober::new(clock.settings(config.resolvers)));
     let report = Report::new(measure(&prober, &watch, &chosen).await);
     if args.json {
-        println!("{}", serde_json::to_string(&report).map_err(|error| Failure::Failed(error.to_string()))?);
+        say(&(serde_json::to_string(&report).map_err(|error| Failure::Failed(error.to_string()))? + "\n"))?;
     } else {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        print!("{}", report.table(args.lang, colour));
+        say(&report.table(args.lang, colour))?;
     }
     if report.holds() { Ok(()) } else { Err(Failure::Silent) }
 }

@@ -17,6 +17,7 @@ use crate::config::Watch;
 use crate::core::Core;
 use crate::schedule::Standing;
 use crate::shared::Shared;
+use crate::terminal::say;
 use crate::usage::Failure;
 use crate::{health, ladder};
 
@@ -218,12 +219,7 @@ pub fn ask(socket: &Path, json: bool) -> Result<(), Failure> {
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(|error| failed(&error))?;
     let status: Status = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    if json {
-        println!("{text}");
-    } else {
-        print!("{}", status.table());
-    }
-    Ok(())
+    if json { say(&(text + "\n")) } else { say(&status.table()) }
 }
 
 impl Status {
