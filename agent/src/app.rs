@@ -19,6 +19,7 @@ use rusta_wire::{AgentId, Reason};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
+use crate::alarm::Alarm;
 use crate::assignment::{Assignment, Verdict};
 use crate::config::{Config, Watch};
 use crate::core::Core;
@@ -40,7 +41,8 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// It cannot start: the spool is in use, or there is no identity.
 pub async fn run(file: &Path, mut config: Config) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::Failed(format!("signals: {error}")))?;
-    while let Some(next) = Agent::start(config)?.live(file, &mut signals).await {
+    let mut alarm = Alarm::new().map_err(|error| Failure::Failed(format!("timer: {error}")))?;
+    while let Some(next) = Agent::start(config)?.live(file, &mut signals, &mut alarm).await {
         config = next;
     }
     Ok(())
@@ -82,13 +84,13 @@ impl Agent {
     }
 
     /// Measures and reports until told otherwise; returns the next configuration, `None` to stop.
-    async fn live(mut self, file: &Path, signals: &mut Signals) -> Option<Config> {
+    async fn live(mut self, file: &Path, signals: &mut Signals, alarm: &mut Alarm) -> Option<Config> {
         let listener = status::listen(&self.config.status_socket);
         let next = loop {
-            let rest = self.core.next_moment().since(self.shared.clock.now());
+            let moment = self.core.next_moment();
             tokio::select! {
-                () = tokio::time::sleep(rest) => self.core.due(),
-                finished = self.core.round() => self.core.append(finished),
+                () = alarm.ring(moment) => self.core.due(),
+                finished = self.core.round() => self.core.append_all(finished),
                 Some(event) = self.events.recv() => self.heed(event),
                 visitor = status::visitor(listener.as_ref()) => status::tell(visitor, &self.status()).await,
                 signal = signals.next() => match signal {

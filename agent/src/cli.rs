@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, LocalOptions};
 
 use crate::config::Config;
 use crate::terminal::say;
@@ -73,10 +74,10 @@ fn run(command: Command) -> Result<(), Failure> {
             diagnostics::to_stderr();
             let config = Config::load(&args.config)?;
             privilege::drop_the_rest();
-            on_this_thread(app::run(&args.config, config))
+            on_this_thread(async move { app::run(&args.config, config).await })
         }
-        Command::Probe(args) => on_this_thread(probe_once::run(&args)),
-        Command::Enroll(args) => on_this_thread(enroll::enroll(&args)),
+        Command::Probe(args) => on_this_thread(async move { probe_once::run(&args).await }),
+        Command::Enroll(args) => on_this_thread(async move { enroll::enroll(&args).await }),
         Command::Status(args) => {
             let socket = match &args.socket {
                 Some(socket) => socket.clone(),
@@ -87,11 +88,17 @@ fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Tasks between two looks at the network. A reply that waits while other rounds start seems to have been long on its way.
+const EVENT_INTERVAL: u32 = 8;
+
 /// Runs a command's story on one thread: an agent of a village router has one core and little memory.
-fn on_this_thread(story: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::Failed(format!("runtime: {error}")))?;
-    tokio::task::LocalSet::new().block_on(&runtime, story)
+fn on_this_thread(story: impl Future<Output = Result<(), Failure>> + 'static) -> Result<(), Failure> {
+    let failed = |error: &dyn std::fmt::Display| Failure::Failed(format!("runtime: {error}"));
+    let runtime = Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build_local(LocalOptions::default());
+    let runtime = runtime.map_err(|error| failed(&error))?;
+    // A task like all others: one that is woken is polled alone, while the future of `block_on` is polled every time.
+    let story = runtime.spawn_local(story);
+    runtime.block_on(story).map_err(|error| failed(&error))?
 }
 
 fn check(args: &ConfigArg) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rusta_wire::{AgentId, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, TableId, Verdict};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::config::{Target, Watch};
 use crate::data_plan::{Spending, interface_bytes};
@@ -24,6 +24,9 @@ const CHANGE_SPACING: Duration = Duration::from_secs(2);
 
 /// How often data plans and the assignment's trial are looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(60);
+
+/// Rounds that are due within this time start together, so that one awakening serves them all.
+const GRAIN_MS: u64 = 10;
 
 /// Rounds in flight at once: the ICMP socket's buffer holds the answers of this many.
 const ROUNDS_MOST: usize = 256;
@@ -87,10 +90,11 @@ impl Core {
         }
     }
 
-    /// Returns when something is due next.
+    /// Returns when something is due next, rounded up to a whole [`GRAIN_MS`].
     pub fn next_moment(&self) -> MonoMs {
         let round = if self.rounds.len() < ROUNDS_MOST { self.schedule.next_due() } else { None };
-        [round, Some(self.report_due), Some(self.own_due), Some(self.housekeeping_due)].into_iter().flatten().min().unwrap_or_default()
+        let next = [round, Some(self.report_due), Some(self.own_due), Some(self.housekeeping_due)].into_iter().flatten().min();
+        MonoMs(next.unwrap_or_default().0.div_ceil(GRAIN_MS).saturating_mul(GRAIN_MS))
     }
 
     /// Starts every round that is due, and reports if that is due.
@@ -120,10 +124,22 @@ impl Core {
     pub async fn round(&mut self) -> Finished {
         loop {
             match self.rounds.join_next().await {
-                Some(Ok(finished)) => return finished,
-                // A round that panicked is a fault of this program; its target stays marked as running and says nothing more.
-                Some(Err(error)) => tracing::error!(%error, "a round failed"),
+                Some(ended) => {
+                    if let Some(finished) = finished(ended) {
+                        return finished;
+                    }
+                }
                 None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Takes in the end of a round, and of every other one that has ended meanwhile.
+    pub fn append_all(&mut self, first: Finished) {
+        self.append(first);
+        while let Some(ended) = self.rounds.try_join_next() {
+            if let Some(finished) = finished(ended) {
+                self.append(finished);
             }
         }
     }
@@ -264,6 +280,11 @@ impl Core {
         let plans = self.shared.plans.borrow();
         plans.iter().map(|plan| plan.as_ref().map_or(1, crate::data_plan::DataPlan::report_factor)).min().unwrap_or(1)
     }
+}
+
+/// A round that panicked is a fault of this program; its target stays marked as running and says nothing more.
+fn finished(ended: Result<Finished, JoinError>) -> Option<Finished> {
+    ended.map_err(|error| tracing::error!(%error, "a round failed")).ok()
 }
 
 /// The grid of reports has this agent's own phase, so that a fleet's reports are spread over the interval.

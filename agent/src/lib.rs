@@ -1,5 +1,6 @@
 //! The agent of a village site: probes its links, spools what it saw, reports it. The story is in [`app`].
 
+pub mod alarm;
 pub mod app;
 pub mod assignment;
 pub mod cli;
