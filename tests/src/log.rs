@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::rc::Rc;
 
-use rusta_wire::{AgentId, Batch, BatchId, BootId, Frame, FrameKind, Sequence, SeriesTable, TableId};
+use rusta_wire::{AgentId, Batch, BatchId, BootId, Frame, FrameKind, Metric, Sample, Sequence, SeriesTable, TableId};
 
 /// One stored batch.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +52,16 @@ pub struct SpooledBatch {
 
 /// Lists every whole batch in the segments of a spool's folder; an agent may be writing there.
 pub fn spooled(folder: &Path) -> Vec<SpooledBatch> {
+    batches(folder).into_iter().map(|(_, batch)| SpooledBatch { id: batch.id, samples: batch.samples.len() }).collect()
+}
+
+/// Lists the values of one metric in a spool's folder, of all series.
+pub fn spooled_values(folder: &Path, metric: Metric) -> Vec<i64> {
+    let value_of = |table: &SeriesTable, sample: &Sample| table.series[usize::from(sample.series.0)].value(sample, metric);
+    batches(folder).iter().flat_map(|(table, batch)| batch.samples.iter().filter_map(|sample| value_of(table, sample))).collect()
+}
+
+fn batches(folder: &Path) -> Vec<(Rc<SeriesTable>, Batch)> {
     let mut segments: Vec<_> = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
     segments.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
     segments.sort();
@@ -59,11 +70,13 @@ pub fn spooled(folder: &Path) -> Vec<SpooledBatch> {
         let bytes = std::fs::read(segment).unwrap_or_default();
         for frame in Frame::read_all(&bytes).map_while(Result::ok) {
             match frame.kind {
-                FrameKind::Table => drop(tables.insert(TableId::of(&frame.payload), SeriesTable::decode(&frame.payload).unwrap())),
+                FrameKind::Table => {
+                    let table = Rc::new(SeriesTable::decode(&frame.payload).unwrap());
+                    tables.insert(TableId::of(&frame.payload), table);
+                }
                 FrameKind::Batch => {
-                    let head = Batch::head(&frame.payload).unwrap();
-                    let samples = Batch::decode(&frame.payload, &tables[&head.table]).unwrap().samples.len();
-                    found.push(SpooledBatch { id: head.id, samples });
+                    let table = &tables[&Batch::head(&frame.payload).unwrap().table];
+                    found.push((table.clone(), Batch::decode(&frame.payload, table).unwrap()));
                 }
                 FrameKind::Mark => {}
             }

@@ -6,10 +6,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use rusta_tests::netns::{Lab, Namespace};
-use rusta_tests::programs::{Programs, run_ok};
+use rusta_tests::programs::{Programs, Running, run_ok};
 use rusta_tests::stage::{Stage, Village};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
+use crate::peers::start_collectd;
 use crate::process;
 
 const VILLAGES: [Village; 1] = [Village { site: "one", links: &[("gov0", "gov", "primary", "fibre")] }];
@@ -51,7 +53,7 @@ fn report_bytes(core: &Namespace) -> u64 {
     counted.map(|line| line.split_whitespace().nth(1).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0)).sum()
 }
 
-/// Runs the job for `seconds` after a minute of warm-up.
+/// Runs the job with the agent for `seconds`, and then with collectd where that is installed.
 pub fn measure(programs: &Programs, seconds: u64) -> Value {
     let mut lab = Lab::new();
     let (core, village) = (lab.namespace("core"), lab.namespace("village"));
@@ -77,17 +79,28 @@ pub fn measure(programs: &Programs, seconds: u64) -> Value {
     stage.configure_agent("one", &[url], "60s, links: [rep0]", &targets());
     let agent = stage.run_agent(Some(&village), "one");
 
+    let ours = cost(&agent, &core, seconds);
+    drop(agent);
+    let folder = TempDir::new().unwrap();
+    let theirs = start_collectd(&core, &village, &folder).map(|collectd| cost(&collectd, &core, seconds));
+    let ratio = theirs.as_ref().and_then(|theirs| Some(ours["cpu_s_per_hour"].as_f64()? / theirs["cpu_s_per_hour"].as_f64()?));
+    let mut line = json!({ "bench": "agent_job", "seconds": seconds, "collectd": theirs, "cpu_ratio_to_collectd": ratio });
+    line["binary_bytes"] = std::fs::metadata(&programs.agent).unwrap().len().into();
+    line.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
+    line
+}
+
+/// What a program costs in `seconds` after a minute of warm-up.
+fn cost(program: &Running, core: &Namespace, seconds: u64) -> Value {
     std::thread::sleep(Duration::from_secs(65));
-    let (before, bytes_before) = (process::read(agent.pid()), report_bytes(&core));
+    let (before, bytes_before) = (process::read(program.pid()), report_bytes(core));
     std::thread::sleep(Duration::from_secs(seconds));
-    let (after, bytes_after) = (process::read(agent.pid()), report_bytes(&core));
+    let (after, bytes_after) = (process::read(program.pid()), report_bytes(core));
     let per_second = |from: u64, to: u64| (to - from) as f64 / seconds as f64;
     json!({
-        "bench": "agent_job", "seconds": seconds,
         "cpu_s_per_hour": per_second(before.cpu_ns, after.cpu_ns) * 3600.0 / 1e9,
-        "rss_kib": after.rss_kib, "private_kib": after.private_kib,
+        "rss_kib": after.rss_kib, "private_kib": after.private_kib, "private_dirty_kib": after.private_dirty_kib,
         "context_switches_per_s": per_second(before.switches, after.switches),
         "report_bytes_per_minute": per_second(bytes_before, bytes_after) * 60.0,
-        "binary_bytes": std::fs::metadata(&programs.agent).unwrap().len(),
     })
 }

@@ -5,6 +5,8 @@
 mod agent_job;
 mod collector_load;
 mod pages;
+mod peers;
+mod pings;
 mod process;
 
 use rusta_tests::programs::Programs;
@@ -24,6 +26,9 @@ fn main() {
     let only = argument("--only").unwrap_or_default();
     if only.is_empty() || only == "agent" {
         println!("{}", agent_job::measure(&programs, seconds));
+    }
+    if only.is_empty() || only == "pings" {
+        println!("{}", pings::measure(&programs, seconds.min(60)));
     }
     if only.is_empty() || only == "collector" {
         println!("{}", collector_load::measure(&programs, seconds.min(20)));

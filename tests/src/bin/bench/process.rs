@@ -11,8 +11,10 @@ pub struct Reading {
     pub switches: u64,
     /// Resident memory.
     pub rss_kib: u64,
-    /// Memory nobody shares.
+    /// Memory nobody shares, pages of the program's own file included.
     pub private_kib: u64,
+    /// Of that, what it has written: memory that cannot be had back by reading the file again.
+    pub private_dirty_kib: u64,
 }
 
 fn number_after(text: &str, name: &str) -> u64 {
@@ -34,6 +36,16 @@ pub fn read(pid: u32) -> Reading {
         switches += number_after(&status, "voluntary_ctxt_switches:") + number_after(&status, "nonvoluntary_ctxt_switches:");
     }
     let memory = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let private_kib = number_after(&memory, "Private_Clean:") + number_after(&memory, "Private_Dirty:");
-    Reading { cpu_ns, switches, rss_kib: number_after(&memory, "Rss:"), private_kib }
+    let private_dirty_kib = number_after(&memory, "Private_Dirty:");
+    let private_kib = number_after(&memory, "Private_Clean:") + private_dirty_kib;
+    Reading { cpu_ns, switches, rss_kib: number_after(&memory, "Rss:"), private_kib, private_dirty_kib }
+}
+
+/// Processor seconds of every child that has ended and been waited for, in hundredths.
+pub fn children_cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = stat.rsplit(") ").next().unwrap_or_default();
+    // Fields 16 and 17 of proc(5), counted from the third.
+    let ticks: f64 = after_name.split_whitespace().skip(13).take(2).filter_map(|word| word.parse::<f64>().ok()).sum();
+    ticks / 100.0
 }
