@@ -7,6 +7,8 @@
 // A fault in a test is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "scenarios/caps.rs"]
+mod caps;
 #[path = "scenarios/samples.rs"]
 mod samples;
 #[path = "scenarios/story.rs"]

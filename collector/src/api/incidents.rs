@@ -9,7 +9,8 @@ use super::answer::{Asking, List, Named, checked_limit};
 use super::{Caller, Problem};
 use crate::store::StoreError;
 use crate::view::{AffectedRow, IncidentRow, StoryLine};
-use crate::web::{WebState, incidents};
+use crate::web::WebState;
+use crate::web::incidents::{self, After, Order};
 
 /// Which incidents.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -47,16 +48,17 @@ pub(super) struct IncidentAnswer {
     (status = 503, response = Problem)))]
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<IncidentsQuery>) -> Result<Response, Problem> {
     let limit = checked_limit(query.limit)?;
-    let only_open = match query.state.as_deref() {
-        None | Some("open") => true,
-        Some("all") => false,
+    let order = match query.state.as_deref() {
+        None | Some("open") => Order::Open,
+        Some("all") => Order::Newest,
         Some(other) => return Err(Problem::invalid("state", format!("`{other}` is neither open nor all"))),
     };
     let snapshot = web.snapshot();
-    let before = query.cursor.map(u64::try_from).transpose().map_err(|_| Problem::cursor())?;
+    let cursor = query.cursor.map(u64::try_from).transpose().map_err(|_| Problem::cursor())?;
+    let after = cursor.map(|id| After { id, over: false });
     let sight = caller.visitor.sight(&snapshot);
     // One more than asked for tells whether there is another page.
-    let mut rows = incidents::newest(&web, &snapshot, sight, only_open, before, limit + 1).map_err(|e| unread(&e))?;
+    let mut rows = incidents::list(&web, &snapshot, sight, order, after, limit + 1).map_err(|e| unread(&e))?;
     let more = rows.len() > limit;
     rows.truncate(limit);
     let next = rows.last().filter(|_| more).map(|row| row.id.to_string());

@@ -17,6 +17,16 @@ pub enum CaseKey {
     Alert(String, Subject),
 }
 
+impl CaseKey {
+    /// Returns the code of the site it is about, if it is about one.
+    pub fn site(&self) -> Option<&str> {
+        match self {
+            CaseKey::Incident(_) => None,
+            CaseKey::Alert(_, subject) => subject.site(),
+        }
+    }
+}
+
 impl std::fmt::Display for CaseKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -62,7 +62,7 @@ pub struct Call {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     /// The case.
-    pub case: String,
+    pub case: CaseKey,
     /// When.
     pub at: UnixMs,
     /// Which stage.
@@ -241,11 +241,16 @@ impl Desk {
                 }
                 case.acknowledged = case.acknowledged.take().or(old.acknowledged);
             }
-            for inbox in self.memory.inboxes.values_mut() {
-                inbox.rename(&from, &into);
+            for (recipient, inbox) in &mut self.memory.inboxes {
+                // Who heard of the larger one already would read of it twice.
+                if self.cases.get(&into).is_some_and(|case| case.told.contains_key(recipient)) {
+                    inbox.drop_waiting(&from);
+                } else {
+                    inbox.rename(&from, &into);
+                }
             }
             work.decisions.push(Decision {
-                case: from.to_string(),
+                case: from.clone(),
                 at: facts.now(),
                 stage: "group",
                 verdict: Verdict::Drop,
@@ -302,15 +307,18 @@ impl Desk {
                 work.calls.push(self.setup.end_of(case, recipient, told, now));
             }
         }
-        for inbox in self.memory.inboxes.values_mut() {
-            inbox.drop_waiting(&case.key);
+        let inboxes = self.memory.inboxes.iter_mut();
+        let spared = inboxes.filter_map(|(name, inbox)| inbox.drop_waiting(&case.key).then_some(name.as_str())).collect::<Vec<_>>();
+        if !spared.is_empty() {
+            let reason = format!("over before the summary of {}", spared.join(", "));
+            work.decisions.push(Decision { case: case.key.clone(), at: now, stage: "deliver", verdict: Verdict::Drop, reason });
         }
         if case.severity == Severity::Digest && !self.setup.digests.is_empty() {
             let over = self.memory.over.entry(case.route.clone()).or_default();
             over.push(case.message.clone());
             over.drain(..over.len().saturating_sub(MOST_OVER));
         }
-        work.decisions.push(Decision { case: case.key.to_string(), at: now, stage: "record", verdict: Verdict::Pass, reason });
+        work.decisions.push(Decision { case: case.key.clone(), at: now, stage: "record", verdict: Verdict::Pass, reason });
         work.ended.push(case.key.clone());
     }
 
@@ -395,7 +403,7 @@ fn note(case: &mut Case, said: Vec<(&'static str, Verdict, String)>, now: UnixMs
         }
         case.last.insert(stage.to_owned(), line);
         work.changed.insert(case.key.clone());
-        work.decisions.push(Decision { case: case.key.to_string(), at: now, stage, verdict, reason });
+        work.decisions.push(Decision { case: case.key.clone(), at: now, stage, verdict, reason });
     }
 }
 

@@ -52,12 +52,14 @@ impl Inbox {
         self.waiting_since.is_some() && self.waiting.contains(key)
     }
 
-    /// Forgets a case that ended before its summary.
-    pub(super) fn drop_waiting(&mut self, key: &CaseKey) {
+    /// Forgets a case that ended before its summary; tells whether it waited for one.
+    pub(super) fn drop_waiting(&mut self, key: &CaseKey) -> bool {
+        let before = self.waiting.len();
         self.waiting.retain(|waiting| waiting != key);
         if self.waiting.is_empty() {
             self.waiting_since = None;
         }
+        self.waiting.len() < before
     }
 
     pub(super) fn rename(&mut self, from: &CaseKey, into: &CaseKey) {

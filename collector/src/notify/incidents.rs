@@ -96,31 +96,19 @@ const COLUMNS: &str = "id, rule_kind, root_code, root_fa, root_en, trouble, meas
                        merged_into, causes, sites, villages, villages_share, classes, acknowledged_by, acknowledged_at, assignee, \
                        cause_override, visited_at";
 
-/// Lists incidents: open ones first, newest first, at most `most`, older than `before` if given.
+/// Lists incidents, newest first, at most `most`, older than `before` if given; only those that are open, or are over, if
+/// `open` says so.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn incidents(db: &Connection, only_open: bool, before: Option<u64>, most: u32) -> Result<Vec<IncidentView>, StoreError> {
+pub fn incidents(db: &Connection, open: Option<bool>, before: Option<u64>, most: u32) -> Result<Vec<IncidentView>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM incidents WHERE (?1 = 0 OR resolved_at IS NULL) AND id < ?2 AND merged_into IS NULL
-         ORDER BY resolved_at IS NOT NULL, id DESC LIMIT ?3"
+        "SELECT {COLUMNS} FROM incidents WHERE (?1 IS NULL OR (resolved_at IS NULL) = ?1) AND id < ?2 AND merged_into IS NULL
+         ORDER BY id DESC LIMIT ?3"
     );
     let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
     let mut query = db.prepare_cached(&sql)?;
-    Ok(query.query_map(params![only_open, before, most], read)?.collect::<Result<_, _>>()?)
-}
-
-/// Lists incidents, newest first, whether open or not: an order that holds still while some of them end.
-///
-/// # Errors
-/// What SQLite says.
-pub fn newest_incidents(db: &Connection, only_open: bool, before: Option<u64>, most: u32) -> Result<Vec<IncidentView>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM incidents WHERE (?1 = 0 OR resolved_at IS NULL) AND id < ?2 AND merged_into IS NULL ORDER BY id DESC LIMIT ?3"
-    );
-    let before = before.and_then(|id| i64::try_from(id).ok()).unwrap_or(i64::MAX);
-    let mut query = db.prepare_cached(&sql)?;
-    Ok(query.query_map(params![only_open, before, most], read)?.collect::<Result<_, _>>()?)
+    Ok(query.query_map(params![open, before, most], read)?.collect::<Result<_, _>>()?)
 }
 
 /// Reads one incident with its affected links, its story, and what was sent about it.
@@ -186,17 +174,29 @@ pub fn explain(db: &Connection, about: &str) -> Result<Vec<Timeline>, StoreError
     Ok(found)
 }
 
-/// Lists what was decided about a site outside of incidents: links held back from judgement, and alerts of its own.
+/// Lists what was decided about a site outside of incidents: links held back from judgement, alerts of its own, of its
+/// links and of its agent, and the rules that still wait for their time. Oldest first.
 ///
 /// # Errors
 /// What SQLite says.
 pub fn decided_of_site(db: &Connection, site: &str) -> Result<Vec<Timeline>, StoreError> {
-    // A subject names its site whole: behind a slash, and before one or the end.
     let sql = "SELECT at, 'notify', CASE WHEN case_key = 'site/' || ?1 THEN '' ELSE case_key || ' ' END || stage || ' ' || verdict, reason
-               FROM decisions WHERE case_key = 'site/' || ?1
-               OR case_key LIKE 'alert/%' AND '/' || case_key || '/' LIKE '%/' || REPLACE(REPLACE(?1, '%', ''), '_', '\\_') || '/%' ESCAPE '\\'
-               ORDER BY id";
-    lines(db, sql, params![site])
+               FROM decisions WHERE site = ?1 ORDER BY id";
+    let mut decided = lines(db, sql, params![site])?;
+    decided.extend(pending(db)?.into_iter().filter(|(subject, _)| subject.site() == Some(site)).map(|(_, line)| line));
+    Ok(decided)
+}
+
+/// Lists the rules whose condition holds, but not yet for long enough, with what each is about.
+fn pending(db: &Connection) -> Result<Vec<(Subject, Timeline)>, StoreError> {
+    let mut query = db.prepare_cached("SELECT subject, since, rule FROM alerts WHERE state = 'pending' ORDER BY since")?;
+    let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?, row.get::<_, String>(2)?)))?;
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let line = |(subject, at, text): (String, i64, String)| {
+        let line = Timeline { at, actor: "rules".to_owned(), kind: "pending".to_owned(), text };
+        Some((serde_json::from_str(&subject).ok()?, line))
+    };
+    Ok(rows.into_iter().filter_map(line).collect())
 }
 
 fn lines(db: &Connection, sql: &str, about: impl rusqlite::Params) -> Result<Vec<Timeline>, StoreError> {
@@ -327,7 +327,7 @@ fn note_hold(tx: &Transaction<'_>, link: LinkId, why: Hold, facts: &Facts<'_>) -
     }
     let inventory = &facts.snapshot.inventory;
     let link = inventory.link(link);
-    let sql = "INSERT INTO decisions (case_key, at, stage, verdict, reason) VALUES ('site/' || ?1, ?2, 'judge', ?3, ?4)";
+    let sql = "INSERT INTO decisions (case_key, site, at, stage, verdict, reason) VALUES ('site/' || ?1, ?1, ?2, 'judge', ?3, ?4)";
     let reason = format!("{}: {}", link.name, why.as_str());
     tx.prepare_cached(sql)?.execute(params![inventory.site(link.site).code, facts.now().0, Verdict::Hold.as_str(), reason])?;
     Ok(())

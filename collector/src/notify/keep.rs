@@ -52,8 +52,9 @@ pub fn keep(
         tx.prepare_cached("DELETE FROM cases WHERE key = ?1")?.execute([key.to_string()])?;
     }
     for decision in &work.decisions {
-        let row = params![decision.case, decision.at.0, decision.stage, decision.verdict.as_str(), decision.reason];
-        let sql = "INSERT INTO decisions (case_key, at, stage, verdict, reason) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let (stage, verdict) = (decision.stage, decision.verdict.as_str());
+        let row = params![decision.case.to_string(), decision.at.0, stage, verdict, decision.reason, decision.case.site()];
+        let sql = "INSERT INTO decisions (case_key, at, stage, verdict, reason, site) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         tx.prepare_cached(sql)?.execute(row)?;
     }
     for call in &work.calls {

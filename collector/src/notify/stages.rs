@@ -68,8 +68,7 @@ impl Ask<'_, '_> {
     }
 
     fn site(&self) -> Option<SiteId> {
-        let CaseKey::Alert(_, subject) = &self.case.key else { return None };
-        subject.site().and_then(|code| self.facts.snapshot.inventory.site_by_code(code))
+        self.case.key.site().and_then(|code| self.facts.snapshot.inventory.site_by_code(code))
     }
 }
 
@@ -190,7 +189,12 @@ fn escalate(ask: &mut Ask<'_, '_>) -> Ruling {
         return hold("nobody new to tell in this step");
     }
     let names = ask.recipients.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-    pass(format!("step {}: {names}", ask.case.step + 1))
+    let step = ask.case.step + 1;
+    pass(if quiet.is_empty() {
+        format!("step {step}: {names}")
+    } else {
+        format!("step {step}: {names}; quiet hours of {}", quiet.join(", "))
+    })
 }
 
 /// Writes the calls, or holds them for a summary where a recipient's cap is reached.
@@ -221,7 +225,8 @@ fn deliver(ask: &mut Ask<'_, '_>) -> Ruling {
     }
     ask.case.step += 1;
     match (called.is_empty(), waiting.is_empty()) {
-        (_, true) => pass(format!("called {}", called.join(", "))),
+        (true, true) => pass("they wait for their summary already"),
+        (false, true) => pass(format!("called {}", called.join(", "))),
         (true, false) => pass(format!("over the cap of {}: goes into the summary", waiting.join(", "))),
         (false, false) => pass(format!("called {}; summary for {}", called.join(", "), waiting.join(", "))),
     }

@@ -7,6 +7,7 @@
 
 mod digits;
 mod fold;
+mod forms;
 mod glossary;
 mod jalali;
 mod names;
@@ -14,6 +15,7 @@ mod period;
 
 pub use digits::{decimal, digits, integer, isolate, percent, points};
 pub use fold::{fold, normalise};
+pub use forms::{Form, reworded};
 pub use glossary::{Words, words};
 pub use jalali::{JalaliDate, Moment, WEEKDAYS};
 pub use names::Named;

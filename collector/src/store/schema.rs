@@ -1,7 +1,7 @@
 //! The schema of the state database as a list of migrations, oldest first.
 //!
 //! Each area adds a file `schema/NNN_area.sql` and a line here: base 001-009, engine and history 010-019, inventory and
-//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059. A number, once released, never changes meaning:
+//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069. A number, once released, never changes meaning:
 //! a later change is a later number. The table `migrations` keeps which were applied, so numbers may be added out of
 //! order; `PRAGMA user_version` keeps the highest, so that an older program refuses a newer file.
 
@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
     Migration { number: 41, sql: include_str!("schema/041_maintenance.sql") },
     Migration { number: 50, sql: include_str!("schema/050_boots_heard.sql") },
+    Migration { number: 60, sql: include_str!("schema/060_decisions_of_sites.sql") },
 ];
 
 /// Applies what is missing, all of it or none.
@@ -105,6 +106,35 @@ mod tests {
         db.execute_batch("CREATE TABLE tokens (other INTEGER)").unwrap();
         assert!(migrate(&mut db, Path::new("stuck")).is_err());
         assert_eq!(schema_of(&db).len(), 1);
+    }
+
+    #[test]
+    fn decisions_of_before_find_their_sites() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE migrations (number INTEGER PRIMARY KEY) STRICT").unwrap();
+        for migration in MIGRATIONS.iter().filter(|m| m.number < 60) {
+            db.execute_batch(migration.sql).unwrap();
+            db.execute("INSERT INTO migrations (number) VALUES (?1)", [migration.number]).unwrap();
+        }
+        db.execute("INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES ('a1', 'v-9', 'k', 1, 2)", []).unwrap();
+        let cases = [
+            ("incident/7", None),
+            ("site/v-1", Some("v-1")),
+            ("alert/redundancy-lost/site/v-2", Some("v-2")),
+            ("alert/plan-nearly-used/link/v-3/apn0", Some("v-3")),
+            ("alert/weak-radio/target/v-4/apn0/modem", Some("v-4")),
+            ("alert/agent-silent/agent/a1", Some("v-9")),
+            ("alert/agent-silent/agent/gone", None),
+            ("alert/availability-low/kpi/0901/availability", None),
+        ];
+        for (key, _) in cases {
+            db.execute("INSERT INTO decisions (case_key, at, stage, verdict, reason) VALUES (?1, 1, 's', 'v', 'r')", [key]).unwrap();
+        }
+        migrate(&mut db, Path::new("before")).unwrap();
+        for (key, site) in cases {
+            let found: Option<String> = db.query_row("SELECT site FROM decisions WHERE case_key = ?1", [key], |row| row.get(0)).unwrap();
+            assert_eq!(found.as_deref(), site, "{key}");
+        }
     }
 
     /// A table's name, its columns, its rows as text.

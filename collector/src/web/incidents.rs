@@ -23,7 +23,28 @@ pub struct IncidentDetail {
     pub calls: Vec<(String, String, String)>,
 }
 
-/// Lists incidents that touch what somebody sees, open ones first, newest first.
+/// Which incidents, in an order that holds still while some of them end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The open ones, newest first.
+    Open,
+    /// Open and over, newest first.
+    Newest,
+    /// The open ones, newest first; then those that are over, newest first.
+    OpenFirst,
+}
+
+/// The last row of the page before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// Its number.
+    pub id: u64,
+    /// Whether it stood among those that are over.
+    pub over: bool,
+}
+
+/// Lists at most `most` incidents that touch what somebody sees. What ends between two pages may be met again, never
+/// missed.
 ///
 /// # Errors
 /// A failing database.
@@ -31,57 +52,37 @@ pub fn list(
     web: &WebState,
     snapshot: &Snapshot,
     sight: Sight,
-    only_open: bool,
-    before: Option<u64>,
-    most: u32,
+    order: Order,
+    after: Option<After>,
+    most: usize,
 ) -> Result<Vec<IncidentRow>, StoreError> {
+    let id = after.map(|after| after.id);
+    let runs = match (order, after.is_some_and(|after| after.over)) {
+        (Order::Open, _) => vec![(Some(true), id)],
+        (Order::Newest, _) => vec![(None, id)],
+        (Order::OpenFirst, true) => vec![(Some(false), id)],
+        (Order::OpenFirst, false) => vec![(Some(true), id), (Some(false), None)],
+    };
     web.store.read(|db| {
-        let rows = notify::incidents(db, only_open, before, most)?;
         let mut visible = Vec::new();
-        for row in rows {
-            if sight == Sight::Everything || touches(db, snapshot, sight, row.id)? {
-                visible.push(IncidentRow::from(row));
+        for (open, mut before) in runs {
+            while visible.len() < most {
+                let rows = notify::incidents(db, open, before, AT_ONCE)?;
+                let Some(last) = rows.last() else { break };
+                before = Some(last.id);
+                for row in rows {
+                    if visible.len() < most && (sight == Sight::Everything || touches(db, snapshot, sight, row.id)?) {
+                        visible.push(IncidentRow::from(row));
+                    }
+                }
             }
         }
         Ok(visible)
     })
 }
 
-/// Lists at most `most` incidents that touch what somebody sees, newest first, older than `before` if given.
-///
-/// # Errors
-/// A failing database.
-pub fn newest(
-    web: &WebState,
-    snapshot: &Snapshot,
-    sight: Sight,
-    only_open: bool,
-    mut before: Option<u64>,
-    most: usize,
-) -> Result<Vec<IncidentRow>, StoreError> {
-    web.store.read(|db| {
-        let mut visible = Vec::new();
-        loop {
-            let rows = notify::newest_incidents(db, only_open, before, AT_ONCE)?;
-            before = rows.last().map(|row| row.id);
-            let is_last = rows.len() < AT_ONCE as usize;
-            for row in rows {
-                if sight == Sight::Everything || touches(db, snapshot, sight, row.id)? {
-                    visible.push(IncidentRow::from(row));
-                }
-                if visible.len() == most {
-                    return Ok(visible);
-                }
-            }
-            if is_last {
-                return Ok(visible);
-            }
-        }
-    })
-}
-
 /// Incidents read at a time, before those out of sight are left out.
-const AT_ONCE: u32 = 500;
+const AT_ONCE: u32 = 100;
 
 /// Reads one incident; `None` if there is none, or it touches nothing somebody sees.
 ///
@@ -116,6 +117,15 @@ pub fn of_site(web: &WebState, code: &str, most: usize) -> Result<Vec<IncidentRo
         }
         Ok(rows)
     })
+}
+
+/// Lists what was decided about a site outside of incidents, oldest first.
+///
+/// # Errors
+/// A failing database.
+pub fn decided_of_site(web: &WebState, code: &str) -> Result<Vec<StoryLine>, StoreError> {
+    let lines = web.store.read(|db| notify::decided_of_site(db, code))?;
+    Ok(story(Sight::Everything, lines))
 }
 
 fn touches(db: &Connection, snapshot: &Snapshot, sight: Sight, id: u64) -> Result<bool, StoreError> {

@@ -1,14 +1,13 @@
 //! Every page in a real browser: both languages, office and phone, light and dark, with and without script, over a
 //! province of two thousand sites in all kinds of trouble.
 
-mod province;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use rusta_tests::http;
 use rusta_tests::programs::{eventually, free_port, run, run_ok};
+use rusta_tests::province;
 use rusta_tests::random::Random;
 use rusta_tests::stage::Stage;
 
@@ -45,7 +44,7 @@ fn every_page_is_sound_in_a_real_browser() {
     run_ok(stage.collector().args(["inventory", "generate", "--size", "lorestan", "--seed", "7", "--out"]).arg(&inventory));
     run_ok(stage.collector().args(["inventory", "import"]).arg(&inventory));
     let mut random = Random::from_seed(7);
-    let well_known = province::fill(&stage.path("collector"), &mut random);
+    let well_known = province::fill(&stage.path("collector"), province::Measured::Minutes, &mut random);
     let _collector = stage.serve(None, port);
     eventually(Duration::from_secs(300), "the engine has read the log and opened the incident", || {
         let answer = http::get(port, "/api/v1/incidents?limit=1").ok()?;

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusta_collector::engine::incident::{IncidentId, Settings};
-use rusta_collector::engine::{AgentState, AgentView, LinkState, LinkView, SiteState, SiteView, Snapshot, VillageState, VillageView};
+use rusta_collector::engine::{AgentState, LinkState, Snapshot};
 use rusta_collector::inventory::{Criticality, Draft, Inventory, RegionKind, SiteId};
-use rusta_collector::notify::{Notifier, Operation, Setup, parse_setup, work_on};
+use rusta_collector::notify::{Notifier, Operation, Setup, parse_setup, reason_in_words, work_on};
+use rusta_collector::persian::Lang;
 use rusta_collector::rules::{DEFAULT_RULES, Facts, Rules};
 use rusta_collector::store::{Store, StoreError};
-use rusta_wire::{AgentId, Network, UnixMs};
+use rusta_tests::by_hand;
+use rusta_wire::{Network, UnixMs};
 
 use super::samples::Samples;
 use super::story::{Expect, Sites, Step, Story, duration};
@@ -59,7 +61,7 @@ impl World {
         let setup = Arc::new(parse_setup("oncall", story.oncall.as_deref().unwrap_or(ONE_PERSON), &[]).unwrap());
         let mut world = World {
             samples: story.samples.then(|| Samples::new(&inventory, begins)),
-            snapshot: snapshot(inventory, begins),
+            snapshot: by_hand::calm(inventory, begins),
             begins,
             clock_ms: 0,
             store,
@@ -86,6 +88,9 @@ impl World {
             self.look();
             story.expect.iter().filter(|expect| expect.at == moment).for_each(|expect| self.check(expect));
         }
+        for reason in self.reasons() {
+            assert_ne!(reason_in_words(&reason, Lang::Fa), reason, "a reason has no Persian");
+        }
     }
 
     fn start(&mut self) {
@@ -109,10 +114,8 @@ impl World {
         if let Some(samples) = &mut self.samples {
             self.snapshot = Snapshot::clone(&samples.pass(at));
         }
-        let told = self.samples.is_none();
-        for view in self.snapshot.links.iter_mut().filter(|_| told).filter(|view| matches!(view.state, LinkState::Up | LinkState::Degraded))
-        {
-            view.evidence_at = Some(at);
+        if self.samples.is_none() {
+            by_hand::pass(&mut self.snapshot, at);
         }
         self.notifier.as_mut().unwrap().look(&self.snapshot, |_| Vec::new()).unwrap();
     }
@@ -134,7 +137,7 @@ impl World {
         for (patterns, state) in states {
             let sites = self.sites(patterns);
             match &mut self.samples {
-                None => sites.into_iter().for_each(|site| self.set(site, state)),
+                None => sites.into_iter().for_each(|site| by_hand::set(&mut self.snapshot, site, state)),
                 Some(samples) => samples.set(&sites, state == LinkState::Down, state == LinkState::Unknown),
             }
         }
@@ -159,28 +162,6 @@ impl World {
 
     fn set_all_agents(&mut self, state: AgentState) {
         self.snapshot.agents.iter_mut().for_each(|agent| agent.state = state);
-    }
-
-    fn set(&mut self, site: SiteId, state: LinkState) {
-        let since = self.snapshot.at;
-        for link in self.snapshot.inventory.links_of(site) {
-            let view = &mut self.snapshot.links[link.index()];
-            (view.state, view.since) = (state, since);
-        }
-        let (of_site, of_village) = match state {
-            LinkState::Up => (SiteState::Up, VillageState::Connected),
-            LinkState::Degraded | LinkState::Flapping => (SiteState::Degraded, VillageState::Connected),
-            LinkState::Down => (SiteState::Down, VillageState::Disconnected),
-            LinkState::Unknown => (SiteState::Unknown, VillageState::Unknown),
-            LinkState::Maintenance | LinkState::NotInService => (SiteState::Maintenance, VillageState::Disconnected),
-        };
-        let view = &mut self.snapshot.sites[site.index()];
-        (view.state, view.since) = (of_site, since);
-        self.snapshot.agents[site.index()].state = if state == LinkState::Unknown { AgentState::Silent } else { AgentState::Reporting };
-        let region = self.snapshot.inventory.site(site).region;
-        for village in self.snapshot.villages.iter_mut().filter(|village| village.region == region) {
-            (village.state, village.since) = (of_village, since);
-        }
     }
 
     fn sites(&self, patterns: &[String]) -> Vec<SiteId> {
@@ -285,6 +266,13 @@ impl World {
         sent.collect()
     }
 
+    /// Lists every reason anything was decided for.
+    fn reasons(&self) -> Vec<String> {
+        let query = "SELECT DISTINCT reason FROM decisions";
+        let read = |tx: &rusqlite::Transaction<'_>| tx.prepare(query)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>();
+        self.store.read(|tx| read(tx).map_err(StoreError::from)).unwrap()
+    }
+
     fn decisions(&self) -> Vec<String> {
         let read = |row: &rusqlite::Row<'_>| {
             let (stage, verdict, reason, case): (String, String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
@@ -347,31 +335,4 @@ fn add_site(draft: &mut Draft, sites: &Sites, code: &str, number: usize) {
     site.name_en = code.to_owned();
     let link = draft.link(code, "up", Network::Gov, &sites.parents);
     link.operator = sites.operator.clone();
-}
-
-fn snapshot(inventory: Arc<Inventory>, at: UnixMs) -> Snapshot {
-    let link = LinkView { state: LinkState::Up, since: at, evidence_at: Some(at), cause: None, targets: Arc::new([]) };
-    let site = SiteView { state: SiteState::Up, since: at, cause: None, evidence_at: Some(at) };
-    let village =
-        |region| VillageView { region, state: VillageState::Connected, since: at, evidence_at: Some(at), networks_up: Vec::new() };
-    let agent = |index: usize| AgentView {
-        id: AgentId(index as u64),
-        site: SiteId(u32::try_from(index).unwrap()),
-        state: AgentState::Reporting,
-        received_at: Some(at),
-        observed_at: Some(at),
-        clock: None,
-        clock_skew_ms: None,
-        spool_frames: None,
-        lost: 0,
-    };
-    Snapshot {
-        at,
-        links: vec![link; inventory.links.len()],
-        sites: vec![site; inventory.sites.len()],
-        villages: inventory.villages().map(village).collect(),
-        agents: (0..inventory.sites.len()).map(agent).collect(),
-        fleet_quiet_since: None,
-        inventory,
-    }
 }

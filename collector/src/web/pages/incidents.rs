@@ -11,18 +11,18 @@ use serde::Deserialize;
 
 use super::errors;
 use crate::engine::incident::IncidentId;
-use crate::notify::{Operation, WorkError, work_on};
+use crate::notify::{Operation, WorkError, reason_in_words, work_on};
 use crate::people::Role;
 use crate::persian::{Lang, Named, digits, words};
 use crate::view::{AffectedRow, IncidentRow, StoryLine, Time};
 use crate::web::asked::Asked;
-use crate::web::incidents::{self, IncidentDetail};
+use crate::web::incidents::{self, After, IncidentDetail, Order};
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
 use crate::web::tone::Tone;
 
 /// Incidents of one page: a page stays below 60 KB.
-const ROWS: u32 = 60;
+const ROWS: usize = 60;
 
 /// Affected links and story lines shown; the API gives all.
 const LINES: usize = 80;
@@ -44,7 +44,7 @@ struct IncidentPage {
     line: IncidentLine,
     affected: Vec<AffectedRow>,
     more_affected: usize,
-    story: Vec<(StoryLine, String)>,
+    story: Vec<ToldLine>,
     calls: Vec<(String, String, String)>,
     causes: Vec<(&'static str, &'static str)>,
     may_read_calls: bool,
@@ -90,6 +90,11 @@ impl IncidentLine {
         }
     }
 
+    /// Tells whether nobody works on it.
+    pub fn is_nobody_s(&self) -> bool {
+        self.row.assignee.is_none() && self.row.acknowledged_by.is_none()
+    }
+
     /// Names its root.
     pub fn root(&self, p: &Page) -> String {
         p.name(&self.row.root_fa, &self.row.root_en)
@@ -101,23 +106,34 @@ impl IncidentLine {
 pub struct Which {
     #[serde(default)]
     all: Option<String>,
+    /// Number of the last row of the page before.
     #[serde(default)]
     before: Option<u64>,
+    /// Whether that row stood among those that are over.
+    #[serde(default)]
+    over: Option<String>,
 }
 
 /// Lists incidents.
 pub async fn list(State(web): State<WebState>, asked: Asked, Query(which): Query<Which>) -> Response {
     let snapshot = web.snapshot();
     let only_open = which.all.is_none();
-    let rows = match incidents::list(&web, &snapshot, asked.sight(&snapshot), only_open, which.before, ROWS) {
+    let order = if only_open { Order::Open } else { Order::OpenFirst };
+    let after = which.before.map(|id| After { id, over: which.over.is_some() });
+    // One more than is shown tells whether there is another page.
+    let mut rows = match incidents::list(&web, &snapshot, asked.sight(&snapshot), order, after, ROWS + 1) {
         Ok(rows) => rows,
         Err(error) => return asked.failed(&error),
     };
     let mut p = asked.page(Section::Incidents, words(asked.prefs.lang).incidents).refreshing(20);
     p.at = snapshot.at.max(asked.at);
-    let full = rows.len() == ROWS as usize;
-    let older_href =
-        rows.last().filter(|_| full).map(|row| format!("/incidents?{}before={}", if only_open { "" } else { "all=1&" }, row.id));
+    let more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let older_href = rows.last().filter(|_| more).map(|row| {
+        let shown = if only_open { "" } else { "all=1&" };
+        let over = if row.resolved_at.is_some() { "&over=1" } else { "" };
+        format!("/incidents?{shown}before={}{over}", row.id)
+    });
     let rows: Vec<_> = rows.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
     asked.show(&IncidentsPage { by_cause: by_cause(&rows), rows, only_open, older_href, p })
 }
@@ -141,13 +157,43 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
         line: IncidentLine::of(&p, row),
         affected,
         more_affected,
-        story: story.into_iter().map(|line| (line.clone(), story_word(&line.kind, p.lang))).collect(),
+        story: story.into_iter().map(|line| told(line, p.lang)).collect(),
         calls,
         causes: Rung::ALL.iter().map(|rung| (rung.cause_code(), rung.label(p.lang))).collect(),
         may_read_calls: p.may_operate(),
         p,
     };
     asked.show(&page)
+}
+
+/// A line of a story with its words.
+pub struct ToldLine {
+    /// When.
+    pub at: Time,
+    /// Who, in words.
+    pub actor: String,
+    /// What it is about, where that is not the page's own subject.
+    pub about: String,
+    /// What happened.
+    pub word: String,
+    /// Why, or which.
+    pub text: String,
+}
+
+/// Puts a line of a story into words.
+pub fn told(line: StoryLine, lang: Lang) -> ToldLine {
+    // `alert/RULE/link/SITE/NAME deliver pass`: what the decision is about stands before the stage.
+    let (about, kind) = match line.kind.split_once(' ') {
+        Some((about, kind)) if about.contains('/') => (about.to_owned(), kind),
+        _ => (String::new(), line.kind.as_str()),
+    };
+    let actor = match line.actor.as_str() {
+        "engine" => lang.pick("تشخیص", "engine"),
+        "notify" => lang.pick("خبررسانی", "notify"),
+        "rules" => lang.pick("قاعده‌ها", "rules"),
+        actor => actor.strip_prefix("user:").unwrap_or(actor),
+    };
+    ToldLine { at: line.at, word: story_word(kind, lang), text: reason_in_words(&line.text, lang), actor: actor.to_owned(), about }
 }
 
 /// A filled-in form of an incident's page.
@@ -269,6 +315,7 @@ fn stage_word(kind: &str, lang: Lang) -> String {
         "escalate" => lang.pick("ارجاع به سطح بالاتر", "escalate"),
         "deliver" => lang.pick("ارسال", "deliver"),
         "record" => lang.pick("ثبت", "record"),
+        "judge" => lang.pick("داوری", "judge"),
         other => other,
     };
     let verdict = match verdict {

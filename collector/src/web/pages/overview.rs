@@ -37,7 +37,7 @@ const WALL_ROWS: usize = 6;
 const INCIDENT_ROWS: usize = 5;
 
 /// Open incidents counted.
-const MOST_INCIDENTS: u32 = 500;
+const MOST_INCIDENTS: usize = 500;
 
 /// A rural district has a few dozen sites; more are found through the list of sites.
 const SITES_HERE: usize = 60;
@@ -149,11 +149,11 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
     let silent = AgentFilter { states: vec![AgentState::Silent], region, ..AgentFilter::default() };
     let silent = u32::try_from(agents(snapshot, sight, &silent).len()).unwrap_or(u32::MAX);
 
-    let mut open =
-        match incidents::list(web, snapshot, region.map_or(sight, |id| sight.narrowed(inventory, id)), true, None, MOST_INCIDENTS) {
-            Ok(open) => open,
-            Err(error) => return asked.failed(&error),
-        };
+    let narrowed = region.map_or(sight, |id| sight.narrowed(inventory, id));
+    let mut open = match incidents::list(web, snapshot, narrowed, incidents::Order::Open, None, MOST_INCIDENTS) {
+        Ok(open) => open,
+        Err(error) => return asked.failed(&error),
+    };
     open.sort_by_key(|row| std::cmp::Reverse(row.sites));
     let open: Vec<_> = open.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
     // The page everybody has open stays light; a region's own page tells where it comes from.

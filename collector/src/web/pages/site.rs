@@ -9,9 +9,10 @@ use rusta_wire::{Metric, Rung, UnixMs, Verdict};
 use serde::Deserialize;
 
 use super::charts::{self, ChartTable, GaugeChart};
-use super::incidents::IncidentLine;
+use super::incidents::{IncidentLine, ToldLine, told};
 use crate::engine::{LinkState, Snapshot};
 use crate::inventory::{Access, MaintenanceWindow};
+use crate::people::Role;
 use crate::persian::{Named, Window, decimal, integer, isolate};
 use crate::view::{LinkDetail, LinkPast, OutageView, PlanRow, SiteDetail, SitePast, Step, StepState, TargetRow, Time, site_detail};
 use crate::web::agents;
@@ -40,6 +41,7 @@ struct SitePage {
     incidents: Vec<IncidentLine>,
     outages: Vec<OutageLine>,
     planned: Vec<PlannedWork>,
+    decided: Vec<ToldLine>,
 }
 
 struct RangeTab {
@@ -119,6 +121,9 @@ const USUAL: (&str, u64) = RANGES[1];
 /// Incidents of a site shown.
 const INCIDENTS: usize = 5;
 
+/// Decisions about a site shown, newest first; `alerts why SITE` has all.
+const DECISIONS: usize = 40;
+
 /// Shows a site.
 pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<String>, Query(shown): Query<Shown>) -> Response {
     let snapshot = web.snapshot();
@@ -139,6 +144,15 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
         Ok(Err(error)) => return asked.failed(&error),
         Err(error) => return asked.failed(&error),
     };
+    // Reasons name the people who were called.
+    let decided = match asked.visitor.role >= Role::Operator {
+        true => incidents::decided_of_site(&web, &site.site.code),
+        false => Ok(Vec::new()),
+    };
+    let decided = match decided {
+        Ok(lines) => lines,
+        Err(error) => return asked.failed(&error),
+    };
     let name = crate::persian::digits(asked.prefs.lang.name(&site.site.name_fa, &site.site.name_en), asked.prefs.lang);
     let mut p = asked.page(Section::Sites, name).refreshing(if hours <= 24 { 20 } else { 0 });
     p.at = until;
@@ -155,6 +169,7 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
         outages: past.links.iter().flat_map(|link| &link.outages).map(|outage| outage_line(&p, outage)).rev().take(40).collect(),
         links: site.links.iter().map(|link| link_panel(&p, &site, link, &past, window, as_table)).collect(),
         planned: planned_work(&snapshot, &site, until),
+        decided: decided.into_iter().rev().take(DECISIONS).map(|line| told(line, p.lang)).collect(),
         site,
         p,
     };

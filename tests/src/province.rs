@@ -10,11 +10,12 @@ use rusta_collector::inventory::{Access, Inventory, LinkId, NodeId, NodeKind, Pa
 use rusta_collector::log::{Incoming, Keeping, Log, Upload, dir_in};
 use rusta_collector::people::{NewUser, People, Role};
 use rusta_collector::store::Store;
-use rusta_tests::random::Random;
 use rusta_wire::{
     AgentId, Batch, BatchId, BootId, Clock, ClockSource, Frame, FrameKind, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, Sample,
     Sequence, Series, SeriesIndex, SeriesTable, UnixMs,
 };
+
+use crate::random::Random;
 
 /// Who signs in.
 pub const USER: (&str, &str) = ("rahbar", "a-password-for-the-browser");
@@ -57,8 +58,17 @@ impl Fate {
     }
 }
 
+/// What is measured before now.
+#[derive(Debug, Clone, Copy)]
+pub enum Measured {
+    /// By every site what its state needs.
+    Minutes,
+    /// By every site this many hours.
+    Hours(i64),
+}
+
 /// Fills the data directory of a collector whose inventory is imported, before it serves. Returns the site with a past.
-pub fn fill(data_dir: &Path, random: &mut Random) -> String {
+pub fn fill(data_dir: &Path, measured: Measured, random: &mut Random) -> String {
     let now = rusta_collector::clock::now();
     let store = Store::open(data_dir).unwrap();
     let user = NewUser { name: USER.0.to_owned(), password: USER.1.to_owned(), role: Role::Admin, region: None };
@@ -67,37 +77,45 @@ pub fn fill(data_dir: &Path, random: &mut Random) -> String {
     remember_villages(&store, &inventory, now);
     let log = Log::open(Keeping { dir: dir_in(data_dir), retention_days: 62, group_commit: std::time::Duration::from_millis(1) }).unwrap();
     let cut_node = busiest_pop(&inventory);
-    let mut uploads = Vec::new();
+    let mut agents = Vec::new();
     let mut well_known: Option<String> = None;
     for site in (0..u32::try_from(inventory.sites.len()).unwrap()).map(SiteId) {
         let is_mobile = |id: LinkId| inventory.link(id).access == Some(Access::Lte);
-        let known = well_known.is_none() && inventory.links_of(site).any(is_mobile) && !hangs_on(&inventory, site, cut_node);
-        let fate = match (hangs_on(&inventory, site, cut_node), known) {
+        let is_cut = hangs_on(&inventory, site, cut_node);
+        let known = well_known.is_none() && !is_cut && inventory.links_of(site).any(is_mobile);
+        let fate = match (is_cut, known) {
             (true, _) => Fate::Cut,
             (false, true) => Fate::Well,
             _ => Fate::draw(random),
         };
-        let agent = Agent::enrolled(&store, &log, &inventory, site, now);
         if known {
             well_known = Some(inventory.site(site).code.clone());
-            uploads.extend((1..DAYS * 24).rev().map(|back| agent.report(UnixMs(now.0 - back * HOUR_MS), HOUR_MS, fate, random)));
         }
-        if fate != Fate::NeverSeen {
-            let ended = if matches!(fate, Fate::WithoutPower | Fate::Silent) { now.0 - 2 * HOUR_MS - 600_000 } else { now.0 };
-            let length = if known || fate == Fate::Cut { HOUR_MS } else { QUARTER_MS };
-            uploads.push(agent.report(UnixMs(ended), length, fate, random));
-        }
+        agents.push((Agent::enrolled(&store, &log, &inventory, site, now), fate, known));
     }
-    uploads.sort_by_key(|upload| upload.received_at);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        for group in uploads.chunks(64) {
-            let stored = group.iter().map(|upload| log.append(upload.clone()));
-            for stored in stored.collect::<Vec<_>>() {
-                stored.await.unwrap();
-            }
+    let hours = match measured {
+        Measured::Minutes => 0,
+        Measured::Hours(hours) => hours,
+    };
+    for back in (0..DAYS * 24).rev() {
+        let mut uploads = Vec::new();
+        for (agent, fate, known) in agents.iter().filter(|(_, fate, known)| *known || back < hours.max(1) && *fate != Fate::NeverSeen) {
+            let silent_ms = if matches!(fate, Fate::WithoutPower | Fate::Silent) { 2 * HOUR_MS + 600_000 } else { 0 };
+            let is_short = back == 0 && hours == 0 && !known && *fate != Fate::Cut;
+            let length = if is_short { QUARTER_MS } else { HOUR_MS };
+            uploads.push(agent.report(UnixMs(now.0 - back * HOUR_MS - silent_ms), length, *fate, back == 0, random));
         }
-    });
+        uploads.sort_by_key(|upload| upload.received_at);
+        runtime.block_on(async {
+            for group in uploads.chunks(64) {
+                let stored = group.iter().map(|upload| log.append(upload.clone()));
+                for stored in stored.collect::<Vec<_>>() {
+                    stored.await.unwrap();
+                }
+            }
+        });
+    }
     well_known.expect("a province has a site with a mobile link")
 }
 
@@ -170,19 +188,19 @@ impl Agent {
         Agent { id, site: code.into(), table, names, enrolled_at, base_us: 18_000 + i64::from(site.0 * 7919 % 30_000) }
     }
 
-    /// Reports what lies before `until`.
-    fn report(&self, until: UnixMs, length_ms: i64, fate: Fate, random: &mut Random) -> Upload {
+    /// Reports what lies before `until`; its fate overtakes it in the last report only.
+    fn report(&self, until: UnixMs, length_ms: i64, fate: Fate, is_last: bool, random: &mut Random) -> Upload {
         let mono = |at: i64| MonoMs(u64::try_from(at - self.enrolled_at.0).unwrap());
         let mut samples = Vec::new();
         for (index, series) in self.table.series.iter().enumerate() {
             for back in (0..length_ms / 1000 / ROUND_S).rev() {
                 let at = until.0 - back * ROUND_S * 1000 - 1000;
-                let cut = fate == Fate::Cut && back < 8 || self.was_cut(at);
+                let cut = fate == Fate::Cut && is_last && back < 8 || self.was_cut(at);
                 let (outcome, values) = self.round(series, UnixMs(at), cut, fate, random);
                 samples.push(Sample { series: SeriesIndex(u16::try_from(index).unwrap()), at: mono(at), outcome, values });
             }
         }
-        let reason = if fate == Fate::WithoutPower { Reason::PowerLoss } else { Reason::Interval };
+        let reason = if fate == Fate::WithoutPower && is_last { Reason::PowerLoss } else { Reason::Interval };
         let batch = Batch {
             id: BatchId { agent: self.id, boot: BootId(1), sequence: Sequence(mono(until.0).0 / 1000) },
             covers: 1,

@@ -1,0 +1,71 @@
+//! Why a call was made or not, in the reader's language.
+//!
+//! Reasons are kept in English, as the stages say them: records outlive wordings. Here stands the Persian of each.
+
+use crate::persian::{Form, Lang, reworded};
+
+/// Every form a reason has, with its Persian.
+const FORMS: &[Form] = &[
+    ("announced maintenance covers all of it", "همه آن در پنجره نگهداری اعلام‌شده است"),
+    ("no maintenance covers it", "پنجره نگهداری ندارد"),
+    ("it is the cause itself", "خودش علت است"),
+    ("the monitoring itself is blind", "خود سامانه پایش نابیناست"),
+    ("explained by incident {}", "رخداد {} آن را توضیح می‌دهد"),
+    ("its cause is not judged yet", "علت آن هنوز داوری نشده است"),
+    ("no incident explains it", "رخدادی آن را توضیح نمی‌دهد"),
+    ("came back {} times in half an hour: called if it stays until {}", "در نیم ساعت {} بار بازگشت: اگر تا {} بماند خبر داده می‌شود"),
+    ("does not flap", "نوسان ندارد"),
+    ("stands in the shift's digest", "در خلاصه نوبت می‌آید"),
+    ("one case of: {}", "یک پرونده برای: {}"),
+    ("acknowledged by {}", "{} دریافت را تأیید کرده است"),
+    ("its route names nobody for this severity", "مسیر خبر برای این شدت کسی را ندارد"),
+    ("everybody on its route was told", "همه افراد مسیر خبردار شده‌اند"),
+    ("the next step is due at {}", "گام بعدی در {} است"),
+    ("step {} is due", "زمان گام {} رسیده است"),
+    ("quiet hours of {}", "ساعت آرامش {}"),
+    ("nobody new to tell in this step", "در این گام کس تازه‌ای نیست"),
+    ("they wait for their summary already", "پیش‌تر در صف خلاصه‌اند"),
+    ("over before the summary of {}", "پیش از خلاصه {} پایان یافت"),
+    ("step {}: {}; quiet hours of {}", "گام {}: {}؛ ساعت آرامش {}"),
+    ("step {} done", "گام {} انجام شد"),
+    ("step {}: {}", "گام {}: {}"),
+    ("called {}; summary for {}", "به {} خبر داده شد؛ {} در خلاصه می‌خواند"),
+    ("called {}", "به {} خبر داده شد"),
+    ("over the cap of {}: goes into the summary", "سقف خبر {} پر است: در خلاصه می‌آید"),
+    ("became part of incident/{}", "بخشی از رخداد {} شد"),
+    ("over before anybody was called", "پیش از خبر دادن پایان یافت"),
+    ("over: {} told", "پایان یافت: به {} نفر گفته شد"),
+    ("{}: gathering", "{}: منتظر همسایه‌ها"),
+    ("{}: parent_undecided", "{}: منتظر داوری بالادست"),
+    ("{}: parent_maintenance", "{}: بالادست در دست تعمیر است"),
+    ("{}: own_outage", "{}: شاید خود سامانه پایش نابیناست"),
+];
+
+/// Words a reason; one nobody knows stays as it was kept.
+pub fn in_words(reason: &str, lang: Lang) -> String {
+    if lang == Lang::En {
+        return reason.to_owned();
+    }
+    reworded(FORMS, reason).unwrap_or_else(|| reason.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_worded_with_what_differs_in_it() {
+        let fa = |reason| in_words(reason, Lang::Fa);
+        assert_eq!(fa("explained by incident 12"), "رخداد ۱۲ آن را توضیح می‌دهد");
+        assert_eq!(fa("step 1: ali, sara"), "گام ۱: ali, sara");
+        assert_eq!(fa("step 1 done"), "گام ۱ انجام شد");
+        assert_eq!(fa("called ali; summary for sara"), "به ali خبر داده شد؛ sara در خلاصه می‌خواند");
+        assert_eq!(
+            fa("came back 4 times in half an hour: called if it stays until 10:30"),
+            "در نیم ساعت ۴ بار بازگشت: اگر تا ۱۰:۳۰ بماند خبر داده می‌شود"
+        );
+        assert_eq!(fa("gov0: parent_undecided"), "gov0: منتظر داوری بالادست");
+        assert_eq!(fa("nobody knows this one"), "nobody knows this one");
+        assert_eq!(in_words("does not flap", Lang::En), "does not flap");
+    }
+}
