@@ -4,6 +4,7 @@ use askama::Template;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::refusals;
 use crate::web::asked::Asked;
 use crate::web::page::{Page, Section};
 
@@ -33,7 +34,12 @@ pub fn forbidden_page(asked: &Asked) -> Response {
 
 /// Builds the page for a change that was refused, with the reason.
 pub fn refused_page(asked: &Asked, reason: &str) -> Response {
-    message(asked, StatusCode::UNPROCESSABLE_ENTITY, crate::persian::words(asked.prefs.lang).failed, reason)
+    message(
+        asked,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        crate::persian::words(asked.prefs.lang).failed,
+        &refusals::in_words(reason, asked.prefs.lang),
+    )
 }
 
 /// Builds the page for a failure of ours; the reason goes to the log, not to the reader.

@@ -14,6 +14,7 @@ pub mod maintenance;
 pub mod map;
 pub mod overview;
 mod past;
+mod refusals;
 pub mod services;
 pub mod site;
 pub mod sites;
