@@ -1,7 +1,5 @@
 //! Timelines: what fell, what was judged.
 
-use std::time::Instant;
-
 use rusta_wire::UnixMs;
 
 use super::testing::*;
@@ -305,45 +303,4 @@ fn a_link_never_heard_of_is_no_trouble() {
     world.pass(secs(3600));
     assert_eq!(world.opened(), 0);
     assert_eq!(world.snapshot.links[link.index()].since, UnixMs::from_seconds(START));
-}
-
-/// Resident memory of this process in bytes.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
-    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
-}
-
-/// Run with `--release -- --ignored --nocapture` for the figures; the bound here only keeps a quadratic step out.
-#[test]
-#[ignore = "a measurement: cargo test --release -p rusta-collector --lib engine:: -- --ignored --nocapture"]
-fn ten_thousand_sites_become_incidents() {
-    let mut map = Map::new();
-    map.node("core", NodeKind::Core, None);
-    for pop in 0..100 {
-        map.node(&format!("pop-{pop}"), NodeKind::Pop, Some("core"));
-        for mast in 0..20 {
-            map.node(&format!("mast-{pop}-{mast}"), NodeKind::Bts, Some(&format!("pop-{pop}")));
-            for n in 0..10 {
-                map.site(&format!("v-{pop}-{mast}-{n}"), 1, "mci", &[On::Node(&format!("mast-{pop}-{mast}"))]);
-            }
-        }
-    }
-    let mut world = map.world();
-    world.look();
-    // Thirty whole PoPs, two hundred whole masts of others, two thousand strangers: ten thousand sites.
-    (0..30)
-        .for_each(|pop| fall(&mut world, &(0..20).flat_map(|m| names(&format!("v-{pop}-{m}"), 10)).collect::<Vec<_>>(), LinkState::Down));
-    (30..50).for_each(|pop| (0..10).for_each(|mast| fall(&mut world, &names(&format!("v-{pop}-{mast}"), 10), LinkState::Down)));
-    (50..100).for_each(|pop| (0..20).for_each(|mast| fall(&mut world, &names(&format!("v-{pop}-{mast}"), 2), LinkState::Down)));
-    let before = resident();
-    let began = Instant::now();
-    let mut slowest = Duration::ZERO;
-    for _ in 0..30 {
-        let look = Instant::now();
-        world.pass(secs(1));
-        slowest = slowest.max(look.elapsed());
-    }
-    let (took, grew) = (began.elapsed(), resident().saturating_sub(before) / 1_048_576);
-    println!("10,000 sites: {} incidents, 30 looks {took:?}, slowest {slowest:?}, {grew} MiB more", world.opened());
-    assert_eq!(world.opened(), 30 + 200 + 2000);
 }

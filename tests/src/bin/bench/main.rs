@@ -4,6 +4,7 @@
 
 mod agent_job;
 mod collector_load;
+mod incidents;
 mod pages;
 mod peers;
 mod pings;
@@ -32,6 +33,9 @@ fn main() {
     }
     if only.is_empty() || only == "collector" {
         println!("{}", collector_load::measure(&programs, seconds.min(20)));
+    }
+    if only.is_empty() || only == "incidents" {
+        incidents::measure().into_iter().for_each(|figures| println!("{figures}"));
     }
     if only.is_empty() || only == "pages" {
         pages::measure(&programs).into_iter().for_each(|figures| println!("{figures}"));
