@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusta_wire::{Batch, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, Sample, Series, SeriesIndex, SeriesTable, limits};
 
-use crate::config::{Link, OWN_TARGET, Target, Watch};
+use crate::config::{Link, METRIC_BYTES, OWN_TARGET, Target, Watch, series_bytes};
 use crate::probe::Measurement;
 
 /// Most parts of one target: a large switch's ports. More are counted and left out.
@@ -43,6 +43,8 @@ pub struct Recorder {
     samples: Vec<Sample>,
     /// Values of `samples`, present or not.
     values: usize,
+    /// Bytes of the encoded table, at most.
+    table_bytes: usize,
     from: MonoMs,
     parts_left_out: u64,
 }
@@ -55,6 +57,7 @@ impl Recorder {
         let own = watch.links.iter().map(own_series);
         let table = SeriesTable { series: targets.chain(own).collect() };
         Recorder {
+            table_bytes: table.series.iter().map(bytes_of).sum(),
             table,
             targets: watch.targets.len(),
             parts: HashMap::new(),
@@ -125,6 +128,12 @@ impl Recorder {
         }
         let owner = &self.table.series[target];
         let series = Series { target: part_name(&owner.target, name), metrics: metrics.collect(), ..owner.clone() };
+        // A table that fits in no frame would take every batch with it.
+        let bytes = bytes_of(&series);
+        if self.table_bytes + bytes > limits::FRAME_PAYLOAD_BYTES {
+            return None;
+        }
+        self.table_bytes += bytes;
         self.table.series.push(series);
         let place = self.table.series.len() - 1;
         self.parts.insert((target, name.to_string()), place);
@@ -134,8 +143,10 @@ impl Recorder {
     fn push(&mut self, place: usize, at: MonoMs, outcome: Outcome, values: &[(Metric, i64)]) {
         let metrics = &mut self.table.series[place].metrics;
         for (metric, _) in values {
-            if !metrics.contains(metric) && metrics.len() < limits::METRICS_PER_SERIES {
+            let has_room = metrics.len() < limits::METRICS_PER_SERIES && self.table_bytes + METRIC_BYTES <= limits::FRAME_PAYLOAD_BYTES;
+            if !metrics.contains(metric) && has_room {
                 metrics.push(*metric);
+                self.table_bytes += METRIC_BYTES;
             }
         }
         let value = |metric: &Metric| values.iter().find(|(m, _)| m == metric).map(|(_, value)| *value);
@@ -144,6 +155,10 @@ impl Recorder {
         self.values += values.len();
         self.samples.push(Sample { series: SeriesIndex(series), at, outcome, values });
     }
+}
+
+fn bytes_of(series: &Series) -> usize {
+    series_bytes([&series.link, &series.target, &series.towards], series.metrics.len())
 }
 
 /// `owner/part`, cut to what the contract allows, without what it does not.
@@ -242,6 +257,29 @@ mod tests {
         let parts = (0..PARTS_PER_TARGET + 7).map(|n| Part { name: format!("p{n}"), outcome: Outcome::Ok, values: vec![] }).collect();
         recorder.append(0, MonoMs(2_000), &measured(&[], parts));
         assert_eq!(recorder.parts_left_out(), 7);
+    }
+
+    #[test]
+    fn a_table_never_outgrows_its_frame() {
+        let mut recorder = recorder();
+        let values: Vec<_> = OWN_METRICS.iter().map(|metric| (*metric, 1)).collect();
+        for n in 0..40 {
+            let name = |p: usize| format!("{n}-{p}-{}", "x".repeat(200));
+            let part = |p| Part { name: name(p), outcome: Outcome::Ok, values: values[..p % values.len()].to_vec() };
+            recorder.append(0, MonoMs(2_000), &measured(&values, (0..12).map(part).collect()));
+        }
+        // Those that are there learn of everything there is.
+        let names: Vec<String> = recorder.parts.keys().map(|(_, name)| name.clone()).collect();
+        let parts = names.into_iter().map(|name| Part { name, outcome: Outcome::Ok, values: values.clone() }).collect();
+        recorder.append(0, MonoMs(3_000), &measured(&[], parts));
+        let bytes = recorder.table().encode().len();
+        assert!(recorder.parts_left_out() > 0 && bytes > limits::FRAME_PAYLOAD_BYTES * 3 / 4, "{bytes}");
+        assert!(
+            bytes <= recorder.table_bytes && recorder.table_bytes <= limits::FRAME_PAYLOAD_BYTES,
+            "{bytes} of {}",
+            recorder.table_bytes
+        );
+        close(&mut recorder).encode(recorder.table()).unwrap();
     }
 
     #[test]

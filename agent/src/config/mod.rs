@@ -451,8 +451,26 @@ fn build_targets(typed: &text::Assigned, links: &[Link], check: &mut Check<'_>) 
     if typed.targets.len() + links.len() > limits::SERIES_PER_TABLE {
         check.wrong(key(&[], "targets"), format!("more than {} targets", limits::SERIES_PER_TABLE));
     }
+    let own = links.iter().map(|link| series_bytes([&link.name, OWN_TARGET, ""], limits::METRICS_PER_SERIES)).sum::<usize>();
+    let series = |t: &Target| series_bytes([links.get(t.link).map_or("", |l| &l.name), &t.name, &t.towards], t.probe.metrics().len());
+    let bytes = own + targets.iter().map(series).sum::<usize>();
+    if bytes > limits::FRAME_PAYLOAD_BYTES {
+        let most = limits::FRAME_PAYLOAD_BYTES;
+        let told = format!("their names and metrics take {bytes} bytes, and {most} fit in one table: shorter names, or a second agent");
+        check.wrong(key(&[], "targets"), told);
+    }
     targets
 }
+
+/// Bytes that a series takes in its table at most, from the names of its link, target and `towards`.
+pub fn series_bytes(names: [&str; 3], metrics: usize) -> usize {
+    /// Eight fields and the series itself with their keys and lengths, and four small numbers.
+    const AROUND: usize = 28;
+    AROUND + names.map(str::len).iter().sum::<usize>() + METRIC_BYTES * metrics
+}
+
+/// Bytes of a metric's code in a table at most.
+pub const METRIC_BYTES: usize = 2;
 
 fn check_times(path: &[Step], target: &text::Target, check: &mut Check<'_>) {
     if target.every.0 < Duration::from_secs(1) || target.every.0 > Duration::from_secs(30 * 86_400) {

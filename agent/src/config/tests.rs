@@ -38,6 +38,18 @@ fn the_example_file_is_valid_but_for_this_machines_interfaces() {
 }
 
 #[test]
+fn more_targets_than_a_table_holds_are_refused() {
+    let with = |targets: usize| {
+        let target = |n| format!("  - {{ name: t{n}, link: gov, rung: core, tcp: {{ address: '10.1.0.1:443' }} }}\n");
+        let targets: String = (0..targets).map(target).collect();
+        format!("links: [{{ name: gov, network: gov }}]\ntargets:\n{targets}")
+    };
+    assert!(Config::parse(&with(1_500), &machine()).is_ok());
+    let found = mistakes(&with(2_500));
+    assert!(found.len() == 1 && found[0].contains("targets: their names and metrics take"), "{found:?}");
+}
+
+#[test]
 fn every_mistake_is_told_with_its_place() {
     let text = r#"
 report: { every: 60 }
