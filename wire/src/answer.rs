@@ -37,6 +37,8 @@ pub struct Answer {
     pub hold: Hold,
     /// One sentence for the agent's log; empty when all is well.
     pub reason: String,
+    /// The collector reads the dense coding. Said to those who sent the plain one; not said, it costs nothing.
+    pub reads_dense: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -55,6 +57,8 @@ struct AnswerMessage {
     hold: u32,
     #[prost(string, tag = "7")]
     reason: String,
+    #[prost(bool, tag = "8")]
+    reads_dense: bool,
 }
 
 /// Largest answer an agent reads: it has no table list longer than an upload has frames.
@@ -75,6 +79,7 @@ impl Answer {
                 Hold::All => 2,
             },
             reason: self.reason.clone(),
+            reads_dense: self.reads_dense,
         }
         .encode_to_vec()
     }
@@ -101,6 +106,7 @@ impl Answer {
                 _ => return Err(fault("hold", "unknown")),
             },
             reason: message.reason,
+            reads_dense: message.reads_dense,
         })
     }
 }

@@ -16,20 +16,20 @@
 //! ```
 //!
 //! What does not change costs nothing; what is left is the noise of the RTTs, about a byte each. No general compressor
-//! follows: on such columns it adds bytes.
-
-use std::collections::BTreeMap;
+//! follows: on such columns it adds bytes. On its way to a collector that reads it, a batch's columns may take the dense
+//! coding instead (`dense.rs`): the same differences in the same order, each series' outcomes and absences in front of its
+//! times, through a coder that learns, in about half the bytes.
 
 use prost::Message;
 
 use crate::coded::coded_enum;
+pub use crate::columns::TIME_STEP_MS;
+use crate::columns::{ColumnReader, ColumnWriter, PlainSink, PlainSource, Sink, Source};
+use crate::dense::{DenseSink, DenseSource};
 use crate::sample::{Outcome, Sample, SeriesIndex};
-use crate::table::{Series, SeriesTable};
+use crate::table::SeriesTable;
 use crate::time::{MonoMs, UnixMs};
-use crate::{AgentId, BatchId, BootId, DecodeError, Metric, Sequence, TableId, fault, limits};
-
-/// Step of a sample's time on the wire. A second boundary is decided ten times finer than any KPI needs.
-pub const TIME_STEP_MS: u64 = 100;
+use crate::{AgentId, BatchId, BootId, DecodeError, Sequence, TableId, fault, limits};
 
 coded_enum! {
     /// Where an agent's idea of Unix time comes from, worst first.
@@ -142,6 +142,8 @@ struct BatchMessage {
     absent: Vec<u64>,
     #[prost(sint64, repeated, tag = "22")]
     values: Vec<i64>,
+    #[prost(bytes = "vec", optional, tag = "23")]
+    columns: Option<Vec<u8>>,
 }
 
 /// The parts of a batch that can be read without its series table.
@@ -170,24 +172,34 @@ impl Batch {
     /// A sample of a series the table lacks, with another number of values than its series has metrics, or counts over
     /// [`limits`].
     pub fn encode(&self, table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
+        let mut sink = PlainSink::default();
+        self.write_columns(table, &mut sink)?;
+        let values = sink.values();
+        let outcomes = sink.outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
+        Ok(BatchMessage { outcomes, absent: sink.absent.pairs, values, ..self.message() }.encode_to_vec())
+    }
+
+    /// Returns the batch's bytes in the dense coding, about half as many: for the way to a collector that said it reads
+    /// it ([`crate::Answer::reads_dense`]). At rest the plain coding is kept, which the schema alone can read.
+    ///
+    /// # Errors
+    /// As [`Batch::encode`].
+    pub fn encode_dense(&self, table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
+        let mut sink = DenseSink::default();
+        self.write_columns(table, &mut sink)?;
+        Ok(BatchMessage { columns: Some(sink.finish()), ..self.message() }.encode_to_vec())
+    }
+
+    fn write_columns(&self, table: &SeriesTable, sink: &mut dyn Sink) -> Result<(), DecodeError> {
         let mut samples: Vec<&Sample> = self.samples.iter().collect();
         samples.sort_by_key(|s| (s.series, s.at));
         self.check_bounds(&samples, table)?;
-        let mut columns = ColumnWriter::default();
+        let mut columns = ColumnWriter::new(sink);
         columns.counts(&samples, table.series.len());
-        let (mut outcomes, mut absent) = (SparseWriter::default(), SparseWriter::default());
         for group in samples.chunk_by(|a, b| a.series == b.series) {
-            let index = usize::from(group[0].series.0);
-            for sample in group {
-                outcomes.next(u64::from(sample.outcome.code()));
-                absent.next(absence_mask(&sample.values));
-            }
-            columns.times(self.from, interval_steps(&table.series[index]), group);
-            for (place, metric) in table.series[index].metrics.iter().enumerate() {
-                columns.metric(*metric, place, base_place(&table.series[index].metrics, *metric), group);
-            }
+            columns.series(self.from, &table.series[usize::from(group[0].series.0)], group);
         }
-        Ok(self.message(columns, outcomes, absent).encode_to_vec())
+        Ok(())
     }
 
     fn check_bounds(&self, samples: &[&Sample], table: &SeriesTable) -> Result<(), DecodeError> {
@@ -208,7 +220,8 @@ impl Batch {
         Ok(())
     }
 
-    fn message(&self, columns: ColumnWriter, outcomes: SparseWriter, absent: SparseWriter) -> BatchMessage {
+    /// Everything but the columns.
+    fn message(&self) -> BatchMessage {
         BatchMessage {
             agent: self.id.agent.0,
             boot: self.id.boot.0,
@@ -227,9 +240,7 @@ impl Batch {
             thinned: self.thinned,
             dropped: self.dropped,
             table: self.table.0,
-            outcomes: outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect(),
-            absent: absent.pairs,
-            values: columns.finish(),
+            ..BatchMessage::default()
         }
     }
 
@@ -247,12 +258,20 @@ impl Batch {
     /// Bytes that are not a batch, or one that names another table. Memory stays under about 2 MiB whatever the bytes
     /// say: a packed integer of one byte becomes eight, a value of [`limits::VALUES_PER_BATCH`] sixteen.
     pub fn decode(bytes: &[u8], table: &SeriesTable) -> Result<Self, DecodeError> {
+        Ok(Self::decode_any(bytes, table)?.0)
+    }
+
+    /// Reads a batch as [`Batch::decode`] does, and tells whether its columns came in the dense coding.
+    ///
+    /// # Errors
+    /// As [`Batch::decode`].
+    pub fn decode_any(bytes: &[u8], table: &SeriesTable) -> Result<(Self, bool), DecodeError> {
         let message = BatchMessage::decode(bounded(bytes)?)?;
         let head = read_head(&message)?;
         if head.table != table.id() {
             return Err(DecodeError::Table(head.table));
         }
-        Ok(Batch {
+        let batch = Batch {
             id: head.id,
             covers: head.covers,
             from: head.from,
@@ -264,7 +283,8 @@ impl Batch {
             dropped: message.dropped,
             table: head.table,
             samples: read_samples(&message, head.from, table)?,
-        })
+        };
+        Ok((batch, message.columns.is_some()))
     }
 }
 
@@ -293,240 +313,31 @@ fn read_head(message: &BatchMessage) -> Result<Head, DecodeError> {
 }
 
 fn read_samples(message: &BatchMessage, from: MonoMs, table: &SeriesTable) -> Result<Vec<Sample>, DecodeError> {
-    let mut columns = ColumnReader::new(&message.values);
+    let mut plain = PlainSource::new(&message.outcomes, &message.absent, &message.values);
+    let mut dense = DenseSource::new(message.columns.as_deref().unwrap_or_default());
+    let source: &mut dyn Source = if message.columns.is_some() { &mut dense } else { &mut plain };
+    let mut columns = ColumnReader::new(source);
     let counts = columns.counts(table)?;
-    let total = counts.iter().sum();
-    let outcomes: Vec<u64> = message.outcomes.iter().map(|v| u64::from(*v)).collect();
-    let outcomes = read_sparse(&outcomes, total, "outcomes")?;
-    let absent = read_sparse(&message.absent, total, "absent")?;
-    let mut samples = Vec::with_capacity(total);
+    let mut samples = Vec::with_capacity(counts.iter().sum());
     for (index, (count, series)) in counts.iter().zip(&table.series).enumerate() {
         let start = samples.len();
-        for at in columns.times(from, interval_steps(series), *count)? {
-            let outcome = u32::try_from(outcomes[samples.len()]).ok().and_then(Outcome::from_code);
-            samples.push(Sample {
-                series: SeriesIndex(u16::try_from(index).map_err(|_| fault("values", "too many series"))?),
-                at,
-                outcome: outcome.ok_or_else(|| fault("outcomes", "unknown outcome"))?,
-                values: vec![None; series.metrics.len()],
-            });
+        let index = SeriesIndex(u16::try_from(index).map_err(|_| fault("values", "too many series"))?);
+        let mut masks = Vec::with_capacity(*count);
+        for _ in 0..*count {
+            let (outcome, absent) = columns.state(series, masks.last().copied().unwrap_or(0))?;
+            let outcome = u32::try_from(outcome).ok().and_then(Outcome::from_code).ok_or_else(|| fault("outcomes", "unknown outcome"))?;
+            masks.push(absent);
+            samples.push(Sample { series: index, at: from, outcome, values: vec![None; series.metrics.len()] });
+        }
+        for (sample, at) in samples[start..].iter_mut().zip(columns.times(from, series, *count)?) {
+            sample.at = at;
         }
         for (place, metric) in series.metrics.iter().enumerate() {
-            let masks = &absent[start..];
-            columns.metric(*metric, place, base_place(&series.metrics, *metric), masks, &mut samples[start..])?;
+            columns.metric(*metric, place, series, &masks, &mut samples[start..])?;
         }
     }
     columns.finish()?;
     Ok(samples)
-}
-
-/// Finds the place of a metric's base, if the series has it before the metric itself.
-fn base_place(metrics: &[Metric], metric: Metric) -> Option<usize> {
-    let base = metric.info().base?;
-    let own = metrics.iter().position(|m| *m == metric)?;
-    metrics[..own].iter().position(|m| *m == base)
-}
-
-fn absence_mask(values: &[Option<i64>]) -> u64 {
-    values.iter().enumerate().filter(|(_, v)| v.is_none()).fold(0, |mask, (place, _)| mask | 1 << place)
-}
-
-/// Collects (skipped, value) pairs for the entries that are not zero.
-#[derive(Default)]
-struct SparseWriter {
-    pairs: Vec<u64>,
-    skipped: u64,
-}
-
-impl SparseWriter {
-    fn next(&mut self, value: u64) {
-        if value == 0 {
-            self.skipped += 1;
-        } else {
-            self.pairs.extend([self.skipped, value]);
-            self.skipped = 0;
-        }
-    }
-}
-
-fn read_sparse(pairs: &[u64], total: usize, field: &'static str) -> Result<Vec<u64>, DecodeError> {
-    let mut out = vec![0u64; total];
-    let mut at = 0usize;
-    for pair in pairs.chunks(2) {
-        let [skipped, value] = pair else { return Err(fault(field, "odd number of entries")) };
-        at = usize::try_from(*skipped).ok().and_then(|s| at.checked_add(s)).ok_or_else(|| fault(field, "past the end"))?;
-        *out.get_mut(at).ok_or_else(|| fault(field, "past the end"))? = *value;
-        at += 1;
-    }
-    Ok(out)
-}
-
-/// The last code of each metric, whichever series it was in: what the next one is coded against.
-#[derive(Default)]
-struct LastCodes(BTreeMap<Metric, i64>);
-
-impl LastCodes {
-    fn expected(&self, metric: Metric, base: Option<i64>) -> i64 {
-        base.or_else(|| self.0.get(&metric).copied()).unwrap_or(0)
-    }
-}
-
-#[derive(Default)]
-struct ColumnWriter {
-    values: Vec<i64>,
-    zeros: i64,
-    last: LastCodes,
-}
-
-impl ColumnWriter {
-    fn counts(&mut self, samples: &[&Sample], series: usize) {
-        let mut counts = vec![0i64; series];
-        for sample in samples {
-            counts[usize::from(sample.series.0)] += 1;
-        }
-        let mut before = 0;
-        for count in counts {
-            self.push(count - before);
-            before = count;
-        }
-    }
-
-    fn times(&mut self, from: MonoMs, interval: i64, group: &[&Sample]) {
-        let mut expected = steps_of(from);
-        for sample in group {
-            let at = steps_of(sample.at);
-            self.push(at.wrapping_sub(expected));
-            expected = at.wrapping_add(interval);
-        }
-    }
-
-    fn metric(&mut self, metric: Metric, place: usize, base: Option<usize>, group: &[&Sample]) {
-        for sample in group {
-            let Some(value) = sample.values[place] else { continue };
-            let code = metric.info().precision.code(value);
-            self.push(code.wrapping_sub(self.last.expected(metric, base_code(metric, base, sample))));
-            self.last.0.insert(metric, code);
-        }
-    }
-
-    fn push(&mut self, residual: i64) {
-        if residual == 0 {
-            self.zeros += 1;
-        } else {
-            self.end_zeros();
-            self.values.push(residual);
-        }
-    }
-
-    fn end_zeros(&mut self) {
-        if self.zeros > 0 {
-            self.values.extend([0, self.zeros - 1]);
-            self.zeros = 0;
-        }
-    }
-
-    fn finish(mut self) -> Vec<i64> {
-        self.end_zeros();
-        self.values
-    }
-}
-
-/// The code of a sample's base metric in the precision of the metric that is coded against it.
-fn base_code(metric: Metric, base: Option<usize>, sample: &Sample) -> Option<i64> {
-    sample.values[base?].map(|value| metric.info().precision.code(value))
-}
-
-/// Monotonic time in wire steps; the number wraps only after the sun is gone.
-fn steps_of(at: MonoMs) -> i64 {
-    i64::try_from((at.0.saturating_add(TIME_STEP_MS / 2)) / TIME_STEP_MS).unwrap_or(i64::MAX)
-}
-
-/// A series' interval in wire steps.
-fn interval_steps(series: &Series) -> i64 {
-    i64::from(series.interval_s).saturating_mul(1000 / TIME_STEP_MS as i64)
-}
-
-struct ColumnReader<'a> {
-    values: std::slice::Iter<'a, i64>,
-    zeros: i64,
-    last: LastCodes,
-}
-
-impl<'a> ColumnReader<'a> {
-    fn new(values: &'a [i64]) -> Self {
-        ColumnReader { values: values.iter(), zeros: 0, last: LastCodes::default() }
-    }
-
-    fn next(&mut self) -> Result<i64, DecodeError> {
-        if self.zeros > 0 {
-            self.zeros -= 1;
-            return Ok(0);
-        }
-        let value = *self.values.next().ok_or_else(|| fault("values", "fewer than the samples need"))?;
-        if value == 0 {
-            self.zeros =
-                *self.values.next().filter(|more| **more >= 0).ok_or_else(|| fault("values", "a run of zeros without its length"))?;
-        }
-        Ok(value)
-    }
-
-    fn finish(mut self) -> Result<(), DecodeError> {
-        if self.zeros > 0 || self.values.next().is_some() {
-            return Err(fault("values", "more than the samples need"));
-        }
-        Ok(())
-    }
-
-    /// Reads how many samples each series has; together they stay within [`limits`].
-    fn counts(&mut self, table: &SeriesTable) -> Result<Vec<usize>, DecodeError> {
-        let (mut before, mut total, mut places) = (0i64, 0usize, 0usize);
-        let mut counts = Vec::with_capacity(table.series.len());
-        for series in &table.series {
-            before = before.wrapping_add(self.next()?);
-            let count = usize::try_from(before).map_err(|_| fault("values", "a negative count of samples"))?;
-            total = total.saturating_add(count);
-            places = places.saturating_add(count.saturating_mul(series.metrics.len()));
-            if total > limits::SAMPLES_PER_BATCH || places > limits::VALUES_PER_BATCH {
-                return Err(fault("values", "more samples or values than a batch may hold"));
-            }
-            counts.push(count);
-        }
-        Ok(counts)
-    }
-
-    fn times(&mut self, from: MonoMs, interval: i64, count: usize) -> Result<Vec<MonoMs>, DecodeError> {
-        let mut expected = steps_of(from);
-        let mut last = i64::MIN;
-        (0..count)
-            .map(|_| {
-                let at = expected.wrapping_add(self.next()?);
-                expected = at.wrapping_add(interval);
-                if at < last {
-                    return Err(fault("values", "times of a series run backwards"));
-                }
-                last = at;
-                let steps = u64::try_from(at).map_err(|_| fault("values", "a time before the boot"))?;
-                steps.checked_mul(TIME_STEP_MS).map(MonoMs).ok_or_else(|| fault("values", "a time past the end of time"))
-            })
-            .collect()
-    }
-
-    fn metric(
-        &mut self,
-        metric: Metric,
-        place: usize,
-        base: Option<usize>,
-        masks: &[u64],
-        samples: &mut [Sample],
-    ) -> Result<(), DecodeError> {
-        for (sample, _) in samples.iter_mut().zip(masks).filter(|(_, mask)| *mask >> place & 1 == 0) {
-            let code = self.last.expected(metric, base_code(metric, base, sample)).wrapping_add(self.next()?);
-            let value = metric.info().precision.value(code);
-            sample.values[place] = Some(value.ok_or_else(|| fault("values", "out of range"))?);
-            self.last.0.insert(metric, code);
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

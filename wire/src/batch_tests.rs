@@ -1,5 +1,6 @@
 use super::*;
 use crate::sample::{Network, ProbeKind, Rung};
+use crate::{Metric, Series};
 use proptest::prelude::*;
 
 const ICMP: [Metric; 6] = [Metric::Sent, Metric::Received, Metric::RttUsMin, Metric::RttUsP50, Metric::RttUsP90, Metric::RttUsMax];
@@ -51,8 +52,11 @@ fn a_batch_comes_back_with_losses_and_all() {
     ];
     let batch = batch(&table, samples);
     let bytes = batch.encode(&table).unwrap();
-    assert_eq!(Batch::decode(&bytes, &table).unwrap(), batch);
+    assert_eq!(Batch::decode_any(&bytes, &table).unwrap(), (batch.clone(), false));
     assert_eq!(Batch::head(&bytes).unwrap().id, batch.id);
+    let dense = batch.encode_dense(&table).unwrap();
+    assert_eq!(Batch::decode_any(&dense, &table).unwrap(), (batch, true));
+    assert!(dense.len() < bytes.len(), "{} bytes dense, {} plain", dense.len(), bytes.len());
 }
 
 #[test]
@@ -114,7 +118,10 @@ proptest! {
                 *value = value.and_then(|v| precision.value(precision.code(v)));
             }
         }
-        prop_assert_eq!(Batch::decode(&bytes, &table).unwrap().samples, samples);
+        let back = Batch::decode(&bytes, &table).unwrap();
+        prop_assert_eq!(&back.samples, &samples);
+        let dense = batch(&table, samples).encode_dense(&table).unwrap();
+        prop_assert_eq!(Batch::decode(&dense, &table).unwrap(), back);
     }
 
     #[test]
@@ -122,15 +129,20 @@ proptest! {
         let _ = Batch::decode(&bytes, &table(2));
         let _ = SeriesTable::decode(&bytes);
         let _ = crate::Answer::decode(&bytes);
+        let table = table(2);
+        let columns = BatchMessage { columns: Some(bytes), ..batch(&table, vec![]).message() };
+        let _ = Batch::decode(&columns.encode_to_vec(), &table);
     }
 
     #[test]
     fn a_flipped_bit_never_panics(bit in 0usize..400) {
         let table = table(2);
         let answered = [Some(5), Some(5), Some(40_160), Some(40_960), Some(44_160), Some(52_480)];
-        let mut bytes = batch(&table, (0..8).map(|n| sample(n % 2, 600_000 + u64::from(n) * 7_000, Outcome::Ok, answered)).collect()).encode(&table).unwrap();
-        let place = bit / 8 % bytes.len();
-        bytes[place] ^= 1 << (bit % 8);
-        let _ = Batch::decode(&bytes, &table);
+        let whole = batch(&table, (0..8).map(|n| sample(n % 2, 600_000 + u64::from(n) * 7_000, Outcome::Ok, answered)).collect());
+        for mut bytes in [whole.encode(&table).unwrap(), whole.encode_dense(&table).unwrap()] {
+            let place = bit / 8 % bytes.len();
+            bytes[place] ^= 1 << (bit % 8);
+            let _ = Batch::decode(&bytes, &table);
+        }
     }
 }

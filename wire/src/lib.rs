@@ -10,6 +10,8 @@
 //! panic, and never more memory than the bounds in [`limits`].
 
 mod coded;
+mod columns;
+mod dense;
 
 pub mod answer;
 pub mod batch;

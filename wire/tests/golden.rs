@@ -39,6 +39,15 @@ fn the_first_batches_still_read() {
 }
 
 #[test]
+fn the_first_dense_batches_still_read() {
+    for (name, expected) in [("v2-batch-full.bin", shared::full_batch()), ("v2-batch-bare.bin", shared::bare_batch())] {
+        let bytes = golden(name, || expected.encode_dense(&shared::table()).unwrap());
+        assert_eq!(Batch::decode_any(&bytes, &shared::table()).unwrap(), (expected.clone(), true), "{name}");
+        assert_eq!(Batch::head(&bytes).unwrap().id, expected.id, "{name}");
+    }
+}
+
+#[test]
 fn the_first_upload_still_reads() {
     let table = Frame::new(FrameKind::Table, shared::table().encode()).unwrap();
     let batch = Frame::new(FrameKind::Batch, shared::full_batch().encode(&shared::table()).unwrap()).unwrap();
@@ -54,4 +63,6 @@ fn the_first_upload_still_reads() {
 fn the_first_answer_still_reads() {
     let bytes = golden("v1-answer.bin", || shared::answer().encode());
     assert_eq!(Answer::decode(&bytes).unwrap(), shared::answer());
+    let dense = Answer { reads_dense: true, ..shared::answer() };
+    assert_eq!(Answer::decode(&golden("v2-answer.bin", || dense.encode())).unwrap(), dense);
 }

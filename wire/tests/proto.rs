@@ -93,6 +93,8 @@ fn a_batch_means_the_same_in_the_schema() {
     assert_eq!(Batch::decode(&message.encode_to_vec(), &shared::table()).unwrap(), batch);
     let bare = read("Batch", &shared::bare_batch().encode(&shared::table()).unwrap());
     assert_eq!(Batch::decode(&bare.encode_to_vec(), &shared::table()).unwrap(), shared::bare_batch());
+    let dense = read("Batch", &batch.encode_dense(&shared::table()).unwrap());
+    assert_eq!(Batch::decode(&dense.encode_to_vec(), &shared::table()).unwrap(), batch);
 }
 
 #[test]
@@ -124,4 +126,6 @@ fn an_answer_means_the_same_in_the_schema() {
     let missing: Vec<_> = missing.as_list().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
     assert_eq!(missing, answer.missing_tables.iter().map(|t| t.0).collect::<Vec<_>>());
     assert_eq!(Answer::decode(&message.encode_to_vec()).unwrap(), answer);
+    let dense = read("Answer", &Answer { reads_dense: true, ..answer }.encode());
+    assert_eq!(field(&dense, "reads_dense").as_bool(), Some(true));
 }

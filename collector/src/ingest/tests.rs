@@ -232,6 +232,21 @@ async fn an_enrolled_agent_is_stored_once_and_answered_with_time_and_pace() {
     assert_eq!(stand.log.read_from(Position(0), 1).unwrap()[0].site_code.as_ref(), "S1");
 }
 
+/// What a report costs on the way is the agent's business; what is at rest can be read with the schema alone.
+#[tokio::test]
+async fn the_dense_coding_is_offered_taken_and_kept_as_the_plain_one() {
+    let stand = Stand::start().await;
+    let device = stand.device("S1").await;
+    let mut line = stand.line(&device).await;
+    let (_, answer) = line.upload(frames(device.agent, [0], true)).await.unwrap();
+    assert!(answer.reads_dense);
+    let dense = batch(device.agent.0, 5, 1, 1).encode_dense(&table()).unwrap();
+    let (status, answer) = line.upload(Frame::new(FrameKind::Batch, dense).unwrap().to_bytes()).await.unwrap();
+    assert_eq!((status, answer.reads_dense), (StatusCode::OK, false), "who uses it need not be told");
+    let kept = stand.log.read_from(Position(0), 9).unwrap().into_iter().nth(1).unwrap();
+    assert_eq!(&kept.frame[..], frames(device.agent, [1], false));
+}
+
 #[tokio::test]
 async fn a_token_is_good_once_for_one_key_until_it_expires() {
     let stand = Stand::start().await;

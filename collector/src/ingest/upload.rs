@@ -60,6 +60,8 @@ struct Done {
     appended: Appended,
     bytes: usize,
     backlog: bool,
+    /// Whether it came in the plain coding: its sender is told of the other one.
+    plain: bool,
 }
 
 pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: UnixMs) -> Reply {
@@ -76,8 +78,16 @@ pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: U
             session.shared.counters.acknowledged(done.appended, done.bytes, started.elapsed().as_secs_f64());
             let can_keep = session.shared.state.trouble().is_none();
             let pace = session.shared.admission.pace(done.backlog, can_keep, now);
-            let answer = Answer { backlog_bytes: pace.backlog_bytes, hold: pace.hold, ..base_answer(session, Some(&speaker)) };
-            protobuf(StatusCode::OK, &answer)
+            let answer = Answer {
+                backlog_bytes: pace.backlog_bytes,
+                hold: pace.hold,
+                reads_dense: done.plain,
+                ..base_answer(session, Some(&speaker))
+            };
+            let mut reply = protobuf(StatusCode::OK, &answer);
+            // Said with every report, it would cost the agent 19 bytes; a refusal may be read by somebody else.
+            reply.headers_mut().remove(hyper::header::CONTENT_TYPE);
+            reply
         }
         Err(why) => rejected(session, &speaker, why, now),
     }
@@ -90,11 +100,11 @@ async fn store(session: &Session, speaker: &Speaker, request: Request<Incoming>,
     let live = live_offset(request.headers(), now);
     learn_version(session, speaker, request.headers());
     let body = session.body(request, UPLOAD_BYTES).await?;
-    let batches = read(session, speaker, &body, live, now).await?;
+    let (batches, plain) = read(session, speaker, &body, live, now).await?;
     let backlog = batches.len() > 1 || batches.iter().any(|batch| is_backlog(batch, live, now));
     let upload = Upload { site_code: speaker.site_code.clone(), received_at: now, batches };
     let appended = session.shared.log.append(upload).await?;
-    Ok(Done { appended, bytes: body.len(), backlog })
+    Ok(Done { appended, bytes: body.len(), backlog, plain })
 }
 
 /// A database that is busy is asked again with the next report.
@@ -105,11 +115,11 @@ fn learn_version(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
     }
 }
 
-/// Reads and validates every frame; one bad frame refuses them all.
-async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, now: UnixMs) -> Result<Vec<log::Incoming>, Rejected> {
+/// Reads and validates every frame; one bad frame refuses them all. Says too whether a batch was in the plain coding.
+async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, now: UnixMs) -> Result<(Vec<log::Incoming>, bool), Rejected> {
     let mut tables: HashMap<TableId, Arc<Names>> = HashMap::new();
     let mut missing = Vec::new();
-    let mut batches = Vec::new();
+    let (mut batches, mut plain) = (Vec::new(), false);
     let mut place = 0;
     for (number, frame) in Frame::read_all(body).enumerate() {
         if number >= FRAMES_PER_UPLOAD {
@@ -134,7 +144,9 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
                     continue;
                 };
                 // Decoded whole, so that whatever the log holds can be read.
-                Batch::decode(&frame.payload, &names.table).map_err(|error| malformed(number, &error))?;
+                let (batch, is_dense) = Batch::decode_any(&frame.payload, &names.table).map_err(|error| malformed(number, &error))?;
+                plain |= !is_dense;
+                let bytes = if is_dense { at_rest(&batch, &names).map_err(|error| malformed(number, &error))? } else { bytes };
                 let live_offset_ms = live.filter(|(boot, _)| *boot == head.id.boot).map(|(_, offset)| offset);
                 batches.push(log::Incoming { head, live_offset_ms, frame: bytes, names });
             }
@@ -142,7 +154,7 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
         }
     }
     if missing.is_empty() {
-        return Ok(batches);
+        return Ok((batches, plain));
     }
     missing.sort_unstable();
     missing.dedup();
@@ -151,6 +163,13 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
 
 fn malformed(frame: usize, fault: &dyn Display) -> Rejected {
     Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("frame {frame}: {fault}")).into()
+}
+
+/// Frames a batch as its agent's spool has it: the dense coding is for the way only.
+fn at_rest(batch: &Batch, names: &Names) -> Result<Bytes, String> {
+    let payload = batch.encode(&names.table).map_err(|error| error.to_string())?;
+    let frame = Frame::new(FrameKind::Batch, payload).map_err(|error| error.to_string())?;
+    Ok(Bytes::from(frame.to_bytes()))
 }
 
 async fn find_names(

@@ -98,5 +98,6 @@ pub fn answer() -> Answer {
         backlog_bytes: 65_536,
         hold: Hold::Backlog,
         reason: "جدول لازم است".into(),
+        reads_dense: false,
     }
 }
