@@ -8,8 +8,6 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use hyper::Method;
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -52,7 +50,7 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
         Failure::Failed(format!("{url}: {error}{hint}"))
     })?;
     let body = serde_json::to_vec(&FirstRequest { token: &token, csr_pem: &csr_pem }).map_err(|error| failed("request", &error))?;
-    let response = connection.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(body)).await;
+    let response = connection.request("/v1/enroll", Some(("application/json", body))).await;
     let response = response.map_err(|error| failed(&url.to_string(), &error))?;
     let granted = grant::granted(response.status, &response.body).map_err(Failure::Failed)?;
     identity::store(&args.dir, Some(&key_pem), &granted.certificate_pem, &granted.ca_pem).map_err(|error| failed("identity", &error))?;

@@ -4,11 +4,11 @@
 
 use std::path::Path;
 
-use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{self, Identity};
 use crate::key::DeviceKey;
+use crate::packet::http2::Status;
 
 #[derive(Serialize)]
 struct RenewalRequest<'a> {
@@ -41,7 +41,7 @@ pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// The collector refused, or what it sent cannot be used; the old identity is then still in place.
-pub fn take_renewal(dir: &Path, status: StatusCode, body: &[u8]) -> Result<Identity, String> {
+pub fn take_renewal(dir: &Path, status: Status, body: &[u8]) -> Result<Identity, String> {
     let granted = granted(status, body)?;
     identity::store(dir, None, &granted.certificate_pem, &granted.ca_pem).map_err(|error| error.to_string())?;
     Identity::load(dir).map_err(|error| error.to_string())
@@ -51,8 +51,8 @@ pub fn take_renewal(dir: &Path, status: StatusCode, body: &[u8]) -> Result<Ident
 ///
 /// # Errors
 /// What the collector said against it, or that it sent no certificate.
-pub fn granted(status: StatusCode, body: &[u8]) -> Result<Granted, String> {
-    if status != StatusCode::OK && status != StatusCode::CREATED {
+pub fn granted(status: Status, body: &[u8]) -> Result<Granted, String> {
+    if status != Status::OK && status != Status::CREATED {
         let said = serde_json::from_slice::<serde_json::Value>(body).ok();
         let detail = said.as_ref().and_then(|v| ["detail", "error", "reason", "title"].iter().find_map(|k| v.get(k)?.as_str()));
         return Err(format!("the collector refused: {status}{}", detail.map(|d| format!(", {d}")).unwrap_or_default()));
@@ -72,9 +72,9 @@ mod tests {
 
     #[test]
     fn refusals_and_rubbish_are_told_and_change_nothing() {
-        let refused = granted(StatusCode::FORBIDDEN, br#"{"detail":"token is used"}"#).map(|_| ()).unwrap_err();
+        let refused = granted(Status::FORBIDDEN, br#"{"detail":"token is used"}"#).map(|_| ()).unwrap_err();
         assert!(refused.contains("token is used"), "{refused}");
-        assert!(granted(StatusCode::OK, b"{}").is_err());
-        assert!(granted(StatusCode::OK, br#"{"certificate_pem":"x","ca_pem":"y"}"#).is_err());
+        assert!(granted(Status::OK, b"{}").is_err());
+        assert!(granted(Status::OK, br#"{"certificate_pem":"x","ca_pem":"y"}"#).is_err());
     }
 }

@@ -3,7 +3,9 @@
 pub mod certificate;
 pub mod dns;
 pub mod echo;
+pub mod hpack;
 pub mod http;
+pub mod http2;
 pub mod ntp;
 pub mod reader;
 pub mod sip;

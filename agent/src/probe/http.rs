@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use hyper::Uri;
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -267,20 +266,24 @@ pub(super) struct Url {
 impl Url {
     pub fn parse(text: &str) -> Result<Url, String> {
         let wrong = |why: &str| format!("`{text}` {why}, such as `https://portal.example/health`");
-        let uri: Uri = text.parse().map_err(|_| wrong("is not a URL"))?;
-        let is_tls = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
+        let (scheme, rest) = text.split_once("://").unwrap_or_default();
+        let is_tls = match scheme.to_ascii_lowercase().as_str() {
+            "https" => true,
+            "http" => false,
             _ => return Err(wrong("does not start with http:// or https://")),
         };
-        let authority = uri.authority().ok_or_else(|| wrong("names no host"))?;
-        if authority.as_str().contains('@') {
+        // What stands here goes into a request as it is: a line end in it would begin another one.
+        if rest.chars().any(|c| c.is_control() || c == ' ') {
+            return Err(wrong("has a blank or a control character"));
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
             return Err(wrong("carries a password; a URL must not"));
         }
-        let port = authority.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let path = uri.path_and_query().map_or("/", |p| p.as_str());
+        let place: Place = authority.parse()?;
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Ok(Url { is_tls, host: authority.host().parse()?, port, authority: authority.to_string(), path })
+        Ok(Url { is_tls, port: place.port_or(if is_tls { 443 } else { 80 }), host: place.host, authority: authority.to_owned(), path })
     }
 
     /// Finds where a `Location` leads (RFC 3986 section 5.2, without dot segments).

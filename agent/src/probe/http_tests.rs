@@ -148,12 +148,18 @@ fn urls_join_as_browsers_do() {
     assert_eq!(joined("//other.example/z"), Some((true, "other.example".into(), "/z".into())));
     assert_eq!(joined("http://other.example"), Some((false, "other.example".into(), "/".into())));
     assert_eq!(joined("ftp://other.example/"), None);
+    assert_eq!(joined("HTTP://other.example?x=1#y"), Some((false, "other.example".into(), "/?x=1".into())));
+    assert_eq!(joined("/a b"), None);
+    assert_eq!(Url::parse("https://[2001:db8::1]:444/").map(|u| (u.host.to_string(), u.port)), Ok(("2001:db8::1".into(), 444)));
 }
 
 #[test]
 fn settings_that_make_no_sense_are_refused() {
     assert!(refusal("http: { url: portal.example }").contains("http://"));
     assert!(refusal("http: { url: 'https://u:p@portal.example/' }").contains("password"));
+    assert!(refusal("http: { url: 'https:///health' }").contains("neither an address nor a host name"));
+    assert!(refusal("http: { url: 'https://portal.example:x/' }").contains("not a port"));
+    assert!(refusal(r#"http: { url: "https://portal.example/a\r\nHost: b" }"#).contains("control character"));
     assert!(refusal("http: { url: 'http://a.ir/', redirects: 11 }").contains("at most 10"));
     assert!(refusal("http: { url: 'http://a.ir/', method: HEAD, keyword: x }").contains("needs a body"));
     assert!(refusal("http: { url: 'http://a.ir/', status: [] }").contains("no answer could be right"));

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::{Method, StatusCode};
 use rusta_wire::{Answer, UnixMs};
 
-use super::connection::{LinkError, Response};
+use super::connection::LinkError;
 use super::{Event, Uplink};
 use crate::identity::Identity;
+use crate::packet::http2::{Response, Status};
 use crate::{grant, tls};
 
 /// How often the certificate's age is looked at.
@@ -28,9 +27,9 @@ impl Uplink {
         if version == 0 || !self.shared.assignments.borrow().wants(version) {
             return Ok(());
         }
-        let response = self.request(Method::GET, "/v1/assignment", "application/json", Bytes::new()).await?;
+        let response = self.request("/v1/assignment", None).await?;
         match (response.status, serde_json::from_slice::<Assigned>(&response.body)) {
-            (StatusCode::OK, Ok(assigned)) => self.tell(Event::Assigned { version: assigned.version, yaml: assigned.yaml }),
+            (Status::OK, Ok(assigned)) => self.tell(Event::Assigned { version: assigned.version, yaml: assigned.yaml }),
             (status, _) => tracing::warn!(%status, "assignment could not be fetched"),
         }
         Ok(())
@@ -53,7 +52,7 @@ impl Uplink {
                 return Ok(());
             }
         };
-        let response = self.request(Method::POST, "/v1/enroll", "application/json", Bytes::from(request)).await?;
+        let response = self.request("/v1/enroll", Some(("application/json", request))).await?;
         match grant::take_renewal(&dir, response.status, &response.body) {
             Ok(identity) => self.become_identity(identity),
             Err(error) => tracing::warn!(%error, "certificate was not renewed"),

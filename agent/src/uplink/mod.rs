@@ -19,9 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::{Method, StatusCode};
-use rusta_wire::{Answer, Batch, Frame, MonoMs, TableId, limits};
+use rusta_wire::{Answer, Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 
@@ -29,12 +27,13 @@ use crate::config::Collector;
 use crate::crypto::random_u64;
 use crate::data_plan::{REPORT_COST, Spending};
 use crate::identity::Identity;
+use crate::packet::http2::{Fault, Response, Status};
 use crate::probe::Prober;
 use crate::shared::Shared;
 use crate::socket::Way;
 use crate::spool::Ticket;
 use crate::tls;
-use connection::{Connection, LinkError, Response};
+use connection::{Connection, LinkError};
 use pace::{Backoff, Pace};
 
 /// Batches that count as fresh: the last three intervals.
@@ -121,11 +120,13 @@ pub struct Uplink {
     connected: MonoMs,
     /// Whether the collector has stored something over this connection, and with it when our boot began.
     introduced: bool,
-    /// The route in use, or to be tried next; and how many failed in a row.
+    /// The route in use, or to be tried next; and those that failed since the last success.
     route: usize,
-    routes_failed: usize,
+    failed: BTreeSet<usize>,
     pace: Pace,
     backoff: Backoff,
+    /// Whether the collector reads the dense coding; it says so on each connection.
+    dense: bool,
     /// Tables to send in front of the next request.
     tables_owed: BTreeSet<TableId>,
     /// Set after a refusal of several batches: find the one that is wrong.
@@ -158,9 +159,10 @@ impl Uplink {
             connected: MonoMs(0),
             introduced: false,
             route: 0,
-            routes_failed: 0,
+            failed: BTreeSet::new(),
             pace,
             backoff: Backoff::default(),
+            dense: false,
             tables_owed: BTreeSet::new(),
             one_by_one: false,
             renewal_checked: None,
@@ -175,7 +177,11 @@ impl Uplink {
                 Turn::Again => tokio::task::yield_now().await,
                 Turn::Idle(until) => {
                     let rest = until.since(shared.clock.now());
-                    tokio::select! { _ = shared.wake.notified() => {}, _ = tokio::time::sleep(rest) => {} }
+                    tokio::select! {
+                        _ = shared.wake.notified() => {}
+                        _ = tokio::time::sleep(rest) => {}
+                        () = ended(&mut self.connection) => self.connection = None,
+                    }
                 }
                 Turn::Closed(until) => self.closed(until).await,
             }
@@ -207,7 +213,7 @@ impl Uplink {
         };
         match self.send(&tickets, backlog).await {
             Ok(()) => {
-                self.routes_failed = 0;
+                self.failed.clear();
                 Turn::Again
             }
             Err(error) => self.leave_route(&error),
@@ -236,7 +242,7 @@ impl Uplink {
     }
 
     async fn send(&mut self, tickets: &[Ticket], backlog: bool) -> Result<(), LinkError> {
-        let body = self.body(tickets);
+        let (dense, mut body) = (self.dense, self.body(tickets));
         if body.is_empty() {
             return Ok(());
         }
@@ -246,16 +252,20 @@ impl Uplink {
             return Ok(());
         }
         self.connect().await?;
+        if dense && !self.dense {
+            // Another connection, maybe to a collector that does not read it.
+            body = self.body(tickets);
+        }
         let sent = self.shared.clock.now();
         self.introduce(sent);
         self.shared.spool.borrow_mut().offer(tickets, sent);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let response = self.request(Method::POST, "/v1/batches", "application/octet-stream", body).await?;
+        let response = self.request("/v1/batches", Some(("application/octet-stream", body))).await?;
         if backlog {
             self.pace.sent_backlog(length);
         }
         self.take_answer(tickets, &response, sent);
-        if response.status == StatusCode::OK {
+        if response.status == Status::OK {
             self.fetch_assignment(&response).await?;
             self.renew_if_due().await?;
         }
@@ -272,14 +282,15 @@ impl Uplink {
 
     /// Puts the owed tables and the batches behind each other. A batch the disk lost is left out; one that was measured under
     /// another identity is let go, because no collector may take it from this one.
-    fn body(&self, tickets: &[Ticket]) -> Bytes {
+    fn body(&self, tickets: &[Ticket]) -> Vec<u8> {
         let mut spool = self.shared.spool.borrow_mut();
         let mut tables = BTreeSet::new();
         let mut batches = Vec::new();
         for ticket in tickets {
             let Some((bytes, table)) = spool.read(*ticket) else { continue };
             if self.is_own(&bytes) {
-                batches.extend_from_slice(&bytes);
+                let dense = if self.dense { spool.read_table(table).and_then(|table| densely(&bytes, &table)) } else { None };
+                batches.extend(dense.unwrap_or(bytes));
                 tables.insert(table);
             } else {
                 tracing::error!(sequence = %ticket.sequence, "a batch of another identity cannot be reported and is lost");
@@ -293,7 +304,7 @@ impl Uplink {
             }
         }
         body.extend_from_slice(&batches);
-        Bytes::from(body)
+        body
     }
 
     fn is_own(&self, frame: &[u8]) -> bool {
@@ -303,7 +314,7 @@ impl Uplink {
 
     fn take_answer(&mut self, tickets: &[Ticket], response: &Response, sent: MonoMs) {
         let now = self.shared.clock.now();
-        if !response.status.is_server_error() || response.status == StatusCode::SERVICE_UNAVAILABLE {
+        if !response.status.is_server_error() || response.status == Status::SERVICE_UNAVAILABLE {
             self.backoff.succeeded();
         }
         let answer = Answer::decode(&response.body).ok();
@@ -312,19 +323,20 @@ impl Uplink {
         }
         let reason = answer.as_ref().map(|a| a.reason.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| response.status.to_string());
         match response.status {
-            StatusCode::OK => {
+            Status::OK => {
                 if let Some(answer) = &answer {
                     self.pace.answered(answer, now);
+                    self.dense |= answer.reads_dense;
                 }
                 self.stored(tickets, now);
             }
-            StatusCode::CONFLICT if self.owe_tables(answer.as_ref()) => {}
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::CONFLICT => {
+            Status::CONFLICT if self.owe_tables(answer.as_ref()) => {}
+            Status::TOO_MANY_REQUESTS | Status::SERVICE_UNAVAILABLE | Status::CONFLICT => {
                 self.note(Some(reason));
                 let told = response.retry_after.or(answer.map(|a| Duration::from_millis(u64::from(a.retry_after_ms))));
                 self.pace.wait(now, told.filter(|t| !t.is_zero()).unwrap_or(BUSY));
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            Status::UNAUTHORIZED | Status::FORBIDDEN => {
                 tracing::error!(reason, "the collector does not take this agent; samples wait in the spool");
                 self.note(Some(reason));
                 self.pace.wait(now, UNWELCOME);
@@ -371,9 +383,9 @@ impl Uplink {
         self.shared.spool.borrow_mut().refuse(tickets);
     }
 
-    async fn request(&mut self, method: Method, path: &str, content_type: &str, body: Bytes) -> Result<Response, LinkError> {
-        let Some(connection) = &mut self.connection else { return Err(LinkError::Answer("connection is gone".to_string())) };
-        let result = connection.request(method, path, content_type, body).await;
+    async fn request(&mut self, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Response, LinkError> {
+        let Some(connection) = &mut self.connection else { return Err(Fault::UsedUp.into()) };
+        let result = connection.request(path, body).await;
         let moved = connection.take_moved();
         self.shared.spent(self.routes().get(self.route).and_then(|r| r.link), moved);
         if result.is_err() {
@@ -387,9 +399,12 @@ impl Uplink {
         if self.shared.reconnect.take() {
             self.connection = None;
         }
-        if self.connection.as_ref().is_some_and(Connection::is_open) {
+        if let Some(connection) = &mut self.connection
+            && connection.is_open().await
+        {
             return Ok(());
         }
+        self.connection = None;
         self.route %= routes.len();
         let route = &routes[self.route];
         let url = &self.collector.urls[route.url];
@@ -405,7 +420,7 @@ impl Uplink {
             self.shared.spent(route.link, REPORT_COST / 2);
         }
         self.connection = Some(opened?);
-        (self.connected, self.introduced) = (began, false);
+        (self.connected, self.introduced, self.dense) = (began, false, false);
         tracing::info!(url = %url, link = link.as_deref().unwrap_or("any"), "connected to collector");
         Ok(())
     }
@@ -430,13 +445,19 @@ impl Uplink {
     fn leave_route(&mut self, error: &LinkError) -> Turn {
         self.connection = None;
         self.note(Some(error.to_string()));
-        self.routes_failed += 1;
-        self.route += 1;
-        let now = self.shared.clock.now();
-        if self.routes_failed < self.routes().len() {
+        let routes = self.routes();
+        let here = self.route % routes.len();
+        self.failed.insert(here);
+        let untried = (1..routes.len()).map(|step| (here + step) % routes.len()).filter(|route| !self.failed.contains(route));
+        // A line that is cut is silent towards every URL: another line comes first.
+        let elsewhere = |route: &usize| !matches!(error, LinkError::Silent) || routes[*route].link != routes[here].link;
+        if let Some(next) = untried.clone().find(elsewhere).or(untried.clone().next()) {
+            self.route = next;
             return Turn::Again;
         }
-        self.routes_failed = 0;
+        self.failed.clear();
+        self.route = here + 1;
+        let now = self.shared.clock.now();
         let wait = self.backoff.failed(random_u64()).max(Duration::from_millis(500));
         if self.backoff.failures() == 1 {
             tracing::warn!(%error, "no collector can be reached; samples wait in the spool");
@@ -467,4 +488,20 @@ impl Uplink {
         // The receiver goes only when the program does.
         let _ = self.events.send(event);
     }
+}
+
+/// Waits until the collector ends the connection; for ever if there is none.
+async fn ended(connection: &mut Option<Connection>) {
+    match connection {
+        Some(connection) => connection.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says a batch's frame again in the dense coding; `None` for what cannot be read, which then goes as it is.
+fn densely(frame: &[u8], table: &[u8]) -> Option<Vec<u8>> {
+    let payload_of = |bytes| Some(Frame::read(bytes).ok()?.0.payload);
+    let table = SeriesTable::decode(&payload_of(table)?).ok()?;
+    let batch = Batch::decode(&payload_of(frame)?, &table).ok()?;
+    Some(Frame::new(FrameKind::Batch, batch.encode_dense(&table).ok()?).ok()?.to_bytes())
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::*;
 use crate::config::{Config, Machine, Watch};
 use crate::spool::Spool;
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -77,7 +78,12 @@ struct Script {
     /// For each accepted upload, the sequence numbers in it.
     uploads: RefCell<Vec<Vec<u64>>>,
     connections: std::cell::Cell<u32>,
+    /// Ends every open connection; how many ended so.
+    hang_up: tokio::sync::Notify,
+    hung_up: std::cell::Cell<u32>,
     tables: RefCell<BTreeSet<TableId>>,
+    /// For each batch, whether it came in the dense coding.
+    dense: RefCell<Vec<bool>>,
     /// Sequence numbers it refuses for good.
     poison: RefCell<Vec<u64>>,
 }
@@ -93,8 +99,16 @@ async fn collector(authority: &Authority, script: Rc<Script>, from_year: i32, to
             tokio::task::spawn_local(async move {
                 let Ok(stream) = tls.accept(stream).await else { return };
                 script.connections.set(script.connections.get() + 1);
+                let told = script.clone();
                 let service = service_fn(move |request| reply(request, script.clone()));
-                let _ = hyper::server::conn::http2::Builder::new(LocalExecutor).serve_connection(TokioIo::new(stream), service).await;
+                let connection = hyper::server::conn::http2::Builder::new(LocalExecutor).serve_connection(TokioIo::new(stream), service);
+                let mut connection = std::pin::pin!(connection);
+                tokio::select! {
+                    _ = connection.as_mut() => return,
+                    () = told.hang_up.notified() => connection.as_mut().graceful_shutdown(),
+                }
+                let _ = connection.await;
+                told.hung_up.set(told.hung_up.get() + 1);
             });
         }
     });
@@ -140,6 +154,9 @@ fn take_upload(body: &[u8], script: &Script) -> (u16, Answer) {
             }
             FrameKind::Batch => {
                 let head = Batch::head(&frame.payload).unwrap();
+                if let Ok((_, is_dense)) = Batch::decode_any(&frame.payload, &SeriesTable::default()) {
+                    script.dense.borrow_mut().push(is_dense);
+                }
                 sequences.push(head.id.sequence.0);
                 if !script.tables.borrow().contains(&head.table) {
                     missing.push(head.table);
@@ -273,6 +290,46 @@ fn a_connection_tells_the_boot_and_its_age_until_something_is_stored() {
             assert!((1..=agent.shared.clock.now().0).contains(&age_ms), "{age_ms}");
         }
         assert_eq!(boots[2], None, "nothing new to tell");
+    });
+}
+
+/// An earlier collector would refuse the dense coding for good, so every connection begins with the plain one.
+#[test]
+fn the_dense_coding_is_used_with_who_said_so_on_this_connection() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = Answer { reads_dense: true, ..paced(1 << 20) };
+        script.tables.borrow_mut().insert(SeriesTable::default().id());
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 1);
+        for _ in 0..2 {
+            until(|| agent.shared.spool.borrow().is_empty()).await;
+            spool_one(&agent.shared);
+        }
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        agent.shared.reconnect.set(true);
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!((script.connections.get(), script.dense.borrow().clone()), (2, vec![false, true, true, false]));
+    });
+}
+
+/// A collector that is restarted says goodbye between two reports; the next report must not fail for it.
+#[test]
+fn a_connection_that_ended_between_reports_is_no_failure() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let mut agent = start(&[address], &authority, 1);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        script.hang_up.notify_waiters();
+        until(|| script.hung_up.get() == 1).await;
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!((script.connections.get(), agent.shared.contact.borrow().last_error.clone()), (2, None));
+        while let Ok(event) = agent.events.try_recv() {
+            assert!(matches!(event, Event::Acknowledged { .. }), "{event:?}");
+        }
     });
 }
 
