@@ -176,6 +176,7 @@ async fn people_port(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
         listener: TcpListener::bind(listen).await.with_context(|| format!("the port for people, {listen}, cannot be opened"))?,
         tls: config.http.tls.as_ref().map(people_tls).transpose()?,
         limits: Limits { connections: VISITORS, patience: Duration::from_secs(20), idle: VISITOR_IDLE, drain: DRAIN },
+        dates: true,
         counters,
     })
 }
@@ -193,6 +194,7 @@ async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receive
         listener: TcpListener::bind(listen).await.with_context(|| format!("the port for agents, {listen}, cannot be opened"))?,
         tls: Some(tls),
         limits: Limits { connections: config.agents.connections, patience: config.agents.patience, idle: AGENT_IDLE, drain: DRAIN },
+        dates: false,
         counters,
     })
 }

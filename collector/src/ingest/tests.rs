@@ -69,6 +69,7 @@ impl Stand {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             tls: Some(tls),
             limits: Limits { connections: 20_000, patience: PATIENCE, idle: 10 * PATIENCE, drain: PATIENCE },
+            dates: false,
             counters: connections,
         };
         let address = port.listener.local_addr().unwrap();
