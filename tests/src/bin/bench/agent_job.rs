@@ -1,5 +1,5 @@
 //! The same job for everybody: every 10 s ten pings, two HTTP and two TCP checks and the counters of four interfaces,
-//! a report a minute over mTLS on a line of its own, in namespaces.
+//! a report a minute, or every five, over mTLS on a line of its own, in namespaces.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -55,39 +55,71 @@ fn report_bytes(core: &Namespace) -> u64 {
 
 /// Runs the job with the agent for `seconds`, and then with collectd where that is installed.
 pub fn measure(programs: &Programs, seconds: u64) -> Value {
-    let mut lab = Lab::new();
-    let (core, village) = (lab.namespace("core"), lab.namespace("village"));
-    lab.join((&core, "gov", "10.84.0.1/24"), (&village, "gov0", "10.84.0.2/24"));
-    lab.join((&core, "rep", "10.84.1.1/24"), (&village, "rep0", "10.84.1.2/24"));
-    // The fourth interface of the job; not every kernel has the `dummy` kind.
-    village.ip(&["link", "add", "spare0", "type", "veth", "peer", "name", "spare1"]);
-    for n in 0..10 {
-        core.ip(&["address", "add", &format!("10.84.0.{}/24", 10 + n), "dev", "gov"]);
-    }
-    run_ok(core.command("iptables").args(["-A", "INPUT", "-i", "rep"]));
-    run_ok(core.command("iptables").args(["-A", "OUTPUT", "-o", "rep"]));
-    serve_pages(&core, "10.84.0.1:8000");
-    serve_pages(&core, "10.84.0.1:8001");
-
-    let stage = Stage::new(programs.clone());
-    let http: SocketAddr = "127.0.0.1:8080".parse().unwrap();
-    stage.configure_collector("10.84.1.1:8443".parse().unwrap(), &["10.84.1.1"], http, "");
-    stage.import(&VILLAGES);
-    let _collector = stage.serve(Some(&core), http);
-    let url = "https://10.84.1.1:8443".to_string();
-    stage.enroll(Some(&village), "one", &url);
-    stage.configure_agent("one", &[url], "60s, links: [rep0]", &targets());
-    let agent = stage.run_agent(Some(&village), "one");
-
-    let ours = cost(&agent, &core, seconds);
+    let job = Job::new(programs, 1);
+    let agent = job.run_agent();
+    let ours = cost(&agent, &job.core, seconds);
     drop(agent);
     let folder = TempDir::new().unwrap();
-    let theirs = start_collectd(&core, &village, &folder).map(|collectd| cost(&collectd, &core, seconds));
+    let theirs = start_collectd(&job.core, &job.village, &folder).map(|collectd| cost(&collectd, &job.core, seconds));
     let ratio = theirs.as_ref().and_then(|theirs| Some(ours["cpu_s_per_hour"].as_f64()? / theirs["cpu_s_per_hour"].as_f64()?));
     let mut line = json!({ "bench": "agent_job", "seconds": seconds, "collectd": theirs, "cpu_ratio_to_collectd": ratio });
     line["binary_bytes"] = std::fs::metadata(&programs.agent).unwrap().len().into();
     line.as_object_mut().unwrap().extend(ours.as_object().unwrap().clone());
     line
+}
+
+/// Counts the report's bytes at five-minute reporting for `seconds`, made up to whole intervals, after as long a warm-up.
+pub fn measure_rare_reports(programs: &Programs, seconds: u64) -> Value {
+    let seconds = seconds.next_multiple_of(300);
+    let job = Job::new(programs, 5);
+    let _agent = job.run_agent();
+    std::thread::sleep(Duration::from_secs(305));
+    let before = report_bytes(&job.core);
+    std::thread::sleep(Duration::from_secs(seconds));
+    let per_minute = (report_bytes(&job.core) - before) as f64 * 60.0 / seconds as f64;
+    json!({ "bench": "agent_job_5m", "seconds": seconds, "report_bytes_per_minute": per_minute })
+}
+
+/// A village with what the job probes, and a collector that knows it.
+struct Job {
+    stage: Stage,
+    core: Namespace,
+    village: Namespace,
+    _collector: Running,
+    _lab: Lab,
+}
+
+impl Job {
+    /// Sets the job up, with a report every so many minutes.
+    fn new(programs: &Programs, minutes: u64) -> Job {
+        let mut lab = Lab::new();
+        let (core, village) = (lab.namespace("core"), lab.namespace("village"));
+        lab.join((&core, "gov", "10.84.0.1/24"), (&village, "gov0", "10.84.0.2/24"));
+        lab.join((&core, "rep", "10.84.1.1/24"), (&village, "rep0", "10.84.1.2/24"));
+        // The fourth interface of the job; not every kernel has the `dummy` kind.
+        village.ip(&["link", "add", "spare0", "type", "veth", "peer", "name", "spare1"]);
+        for n in 0..10 {
+            core.ip(&["address", "add", &format!("10.84.0.{}/24", 10 + n), "dev", "gov"]);
+        }
+        run_ok(core.command("iptables").args(["-A", "INPUT", "-i", "rep"]));
+        run_ok(core.command("iptables").args(["-A", "OUTPUT", "-o", "rep"]));
+        serve_pages(&core, "10.84.0.1:8000");
+        serve_pages(&core, "10.84.0.1:8001");
+
+        let stage = Stage::new(programs.clone());
+        let http: SocketAddr = "127.0.0.1:8080".parse().unwrap();
+        stage.configure_collector("10.84.1.1:8443".parse().unwrap(), &["10.84.1.1"], http, "");
+        stage.import(&VILLAGES);
+        let collector = stage.serve(Some(&core), http);
+        let url = "https://10.84.1.1:8443".to_string();
+        stage.enroll(Some(&village), "one", &url);
+        stage.configure_agent("one", &[url], &format!("{minutes}m, links: [rep0]"), &targets());
+        Job { stage, core, village, _collector: collector, _lab: lab }
+    }
+
+    fn run_agent(&self) -> Running {
+        self.stage.run_agent(Some(&self.village), "one")
+    }
 }
 
 /// What a program costs in `seconds` after a minute of warm-up.

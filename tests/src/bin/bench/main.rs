@@ -27,6 +27,7 @@ fn main() {
     let only = argument("--only").unwrap_or_default();
     if only.is_empty() || only == "agent" {
         println!("{}", agent_job::measure(&programs, seconds));
+        println!("{}", agent_job::measure_rare_reports(&programs, seconds));
     }
     if only.is_empty() || only == "pings" {
         println!("{}", pings::measure(&programs, seconds.min(60)));
