@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusta_agent::config::{Config, Machine};
 use rusta_agent::modem::{self, Facts};
-use rusta_agent::packet::{certificate, dns, http, ntp, sip};
+use rusta_agent::packet::{certificate, dns, http, http2, ntp, sip};
 use rusta_collector::inventory::source::{self, Files};
 use rusta_wire::journal::Journal;
 use rusta_wire::{Answer, Batch, Frame, FrameKind, SeriesTable, UnixMs};
@@ -50,7 +50,7 @@ fn decoders() -> Vec<Decoder> {
     vec![
         Decoder { name: "frame", seeds: vec![file("golden/wire/v1-upload.bin")], run: frame },
         Decoder { name: "table", seeds: vec![file("golden/wire/v1-table.bin")], run: series_table },
-        Decoder { name: "batch", seeds: vec![file("golden/wire/v1-batch-full.bin"), file("golden/wire/v1-batch-bare.bin")], run: batch },
+        Decoder { name: "batch", seeds: batches(), run: batch },
         Decoder { name: "answer", seeds: vec![file("golden/wire/v1-answer.bin")], run: answer },
         Decoder { name: "journal", seeds: vec![file("golden/wire/v1-upload.bin"), segment()], run: journal },
         Decoder { name: "dns", seeds: vec![dns_answer()], run: dns_message },
@@ -63,6 +63,7 @@ fn decoders() -> Vec<Decoder> {
         Decoder { name: "ubus", seeds: vec![UBUS.into()], run: |bytes| modem_tool(bytes, modem::ubus::read) },
         Decoder { name: "hilink", seeds: vec![], run: |bytes| modem_tool(bytes, modem::hilink::read) },
         Decoder { name: "http", seeds: http_answers(), run: http_answer },
+        Decoder { name: "http2", seeds: vec![http2_answer()], run: http2_bytes },
         Decoder { name: "certificate", seeds: vec![self_signed()], run: certificate_der },
         Decoder { name: "agent-config", seeds: vec![file("../configs/agent.yaml")], run: agent_config },
         Decoder { name: "collector-config", seeds: vec![collector_yaml()], run: collector_config },
@@ -73,6 +74,29 @@ fn decoders() -> Vec<Decoder> {
 }
 
 const REGIONS: &str = "code,kind,parent_code,name_fa,households\n09,province,,استان,\n0901,county,09,شهرستان,12\n";
+
+/// What a collector sends on a new connection: settings, a refusal with `retry-after`, goodbye.
+fn http2_answer() -> Vec<u8> {
+    let frames: [&[u8]; 5] = [
+        &[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 16],
+        &[0, 0, 0, 4, 1, 0, 0, 0, 0],
+        &[0, 0, 9, 1, 4, 0, 0, 0, 1, 0x48, 0x82, 0x68, 0x4f, 0x0f, 0x26, 2, b'3', b'0'],
+        &[0, 0, 4, 0, 1, 0, 0, 0, 1, b'b', b'u', b's', b'y'],
+        &[0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0],
+    ];
+    frames.concat()
+}
+
+/// In pieces too, because a frame may come in any.
+fn http2_bytes(bytes: &[u8]) {
+    for step in [bytes.len().max(1), 7] {
+        let mut client = http2::Client::new("collector.example:8443".into());
+        let asked = client.request(http2::Request { path: "/v1/batches", body: Some(("a/b", vec![7; 70_000])), once: &[] });
+        assert!(asked.is_ok());
+        let taken = bytes.chunks(step).try_for_each(|piece| client.receive(piece));
+        assert!(taken.is_err() || client.take_response().is_none_or(|response| (200..600).contains(&response.status.0)));
+    }
+}
 
 /// An answer with one address to [`dns_query`].
 fn dns_answer() -> Vec<u8> {
@@ -248,11 +272,16 @@ fn series_table(bytes: &[u8]) {
 }
 
 /// What decodes also encodes, and means the same.
+fn batches() -> Vec<Vec<u8>> {
+    ["v1-batch-full", "v1-batch-bare", "v2-batch-full", "v2-batch-bare"].map(|name| file(&format!("golden/wire/{name}.bin"))).into()
+}
+
 fn batch(bytes: &[u8]) {
     let table = table();
     let Ok(batch) = Batch::decode(bytes, &table) else { return };
     if let Ok(again) = batch.encode(&table) {
         assert_eq!(Batch::decode(&again, &table).unwrap(), batch);
+        assert_eq!(Batch::decode(&batch.encode_dense(&table).unwrap(), &table).unwrap(), batch);
     }
 }
 

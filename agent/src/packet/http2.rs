@@ -372,7 +372,7 @@ impl Client {
     }
 
     fn take_settings(&mut self, flags: u8, stream: u32, payload: &[u8]) -> Result<(), Fault> {
-        if stream != 0 || payload.len() % 6 != 0 || (flags & ACK != 0 && !payload.is_empty()) {
+        if stream != 0 || !payload.len().is_multiple_of(6) || (flags & ACK != 0 && !payload.is_empty()) {
             return Err(Fault::Protocol("settings"));
         }
         if flags & ACK != 0 {
