@@ -184,12 +184,19 @@ struct Agent {
 const SETTINGS: &str = "links: [{ name: gov, network: gov }]\ntargets: []\n";
 
 fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
+    let (agent, uplink) = prepare(urls, authority, owed, SETTINGS);
+    tokio::task::spawn_local(uplink.run());
+    agent
+}
+
+/// An agent whose uplink does not run yet.
+fn prepare(urls: &[SocketAddr], authority: &Authority, owed: u64, settings: &str) -> (Agent, Uplink) {
     let dir = tempfile::tempdir().unwrap();
     let urls: Vec<String> = urls.iter().map(|a| format!("\"https://{a}\"")).collect();
     let text = format!(
         "collector: {{ urls: [{}], identity_dir: {2}/id }}\nspool: {{ dir: {2}/spool, sync: never }}\n{1}",
         urls.join(","),
-        SETTINGS,
+        settings,
         dir.path().display()
     );
     let config = Config::parse(&text, &Machine::default()).unwrap();
@@ -205,8 +212,7 @@ fn start(urls: &[SocketAddr], authority: &Authority, owed: u64) -> Agent {
     let prober = Rc::new(Prober::new(shared.clock.settings(vec![])));
     let (teller, events) = mpsc::unbounded_channel();
     let uplink = Uplink::new(shared.clone(), config.collector.unwrap(), identity, prober, teller).unwrap();
-    tokio::task::spawn_local(uplink.run());
-    Agent { shared, events, _dir: dir }
+    (Agent { shared, events, _dir: dir }, uplink)
 }
 
 fn spool_one(shared: &Shared) {
@@ -404,6 +410,29 @@ fn the_next_url_is_tried_when_one_is_dead() {
         let agent = start(&[dead, address], &authority, 1);
         until(|| agent.shared.spool.borrow().is_empty()).await;
         assert_eq!(agent.shared.contact.borrow().url.as_deref(), Some(format!("https://{address}").as_str()));
+    });
+}
+
+/// A site of class A has 45 s from the cut to the alert: no second URL of a line that is cut may stand in between.
+#[test]
+fn after_a_silence_another_link_comes_before_another_url() {
+    run(async {
+        let links =
+            "links: [{ name: a, network: gov, interface: a0, hotplug: true }, { name: b, network: apn, interface: b0, hotplug: true }]";
+        let urls = ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap()];
+        let (_agent, mut uplink) = prepare(&urls, &Authority::new(), 0, &format!("report: {{ links: [a, b] }}\n{links}\ntargets: []\n"));
+        *uplink.shared.report_links.borrow_mut() = vec!["a".into(), "b".into()];
+        let mut ways_after = |faults: &[fn() -> LinkError]| {
+            (uplink.route, uplink.failed) = (0, BTreeSet::new());
+            let turns: Vec<_> = faults.iter().map(|fault| (uplink.leave_route(&fault()), uplink.route)).collect();
+            (turns.iter().map(|(_, route)| route % 4).collect::<Vec<_>>(), turns.iter().filter(|(turn, _)| *turn == Turn::Again).count())
+        };
+        let silent: fn() -> LinkError = || LinkError::Silent;
+        let refused: fn() -> LinkError = || LinkError::Connect("refused".into());
+        // In their order: a with the first URL and the second, b with both.
+        assert_eq!(ways_after(&[silent, silent, silent, silent]), (vec![2, 1, 3, 0], 3), "each is tried before the wait");
+        assert_eq!(ways_after(&[refused, refused, refused, refused]), (vec![1, 2, 3, 0], 3));
+        assert_eq!(ways_after(&[refused, silent, refused]), (vec![1, 2, 3], 3));
     });
 }
 

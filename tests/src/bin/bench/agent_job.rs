@@ -80,12 +80,12 @@ pub fn measure_rare_reports(programs: &Programs, seconds: u64) -> Value {
     json!({ "bench": "agent_job_5m", "seconds": seconds, "report_bytes_per_minute": per_minute })
 }
 
-/// A village with what the job probes, and a collector that knows it.
+/// A village with what the job probes, and a collector that knows it; what needs another thing stands before it.
 struct Job {
+    _collector: Running,
     stage: Stage,
     core: Namespace,
     village: Namespace,
-    _collector: Running,
     _lab: Lab,
 }
 
@@ -114,7 +114,7 @@ impl Job {
         let url = "https://10.84.1.1:8443".to_string();
         stage.enroll(Some(&village), "one", &url);
         stage.configure_agent("one", &[url], &format!("{minutes}m, links: [rep0]"), &targets());
-        Job { stage, core, village, _collector: collector, _lab: lab }
+        Job { _collector: collector, stage, core, village, _lab: lab }
     }
 
     fn run_agent(&self) -> Running {
