@@ -308,7 +308,9 @@ fn nearest_anchors(watch: &Watch) -> Vec<bool> {
 fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
     let link = &watch.links[target.link];
     let quiet = if link.metered && !nearest { target.every.max(link.quiet) } else { target.every };
-    let splay = TableId::of(format!("{agent}/{}", target.name).as_bytes()).0;
+    // An agent has its own part of the second at which its rounds begin, so that one awakening serves several of them.
+    let hash = |text: String| TableId::of(text.as_bytes()).0;
+    let splay = (hash(format!("{agent}/{}", target.name)) >> 10) * 1000 + hash(agent.to_string()) % 1000;
     Pace { link: target.link, every: target.every, quiet, splay }
 }
 
