@@ -1,12 +1,12 @@
 //! What the agent costs the router: processor time and memory.
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
 /// Returns the processor time used since the start, in milliseconds.
 pub fn cpu_ms() -> Option<i64> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
-    let ms = |time: nix::sys::time::TimeVal| time.tv_sec() * 1000 + time.tv_usec() / 1000;
-    Some(ms(usage.user_time()) + ms(usage.system_time()))
+    Some((usage.user_time() + usage.system_time()).num_milliseconds())
 }
 
 /// Returns the resident memory in KiB.
