@@ -29,18 +29,27 @@ pub struct Village {
 #[derive(Debug)]
 pub struct Stage {
     programs: Programs,
-    folder: TempDir,
+    folder: PathBuf,
+    /// Removes the folder at the end; `None` if it is to be kept.
+    _removed: Option<TempDir>,
 }
 
 impl Stage {
     /// Opens an empty stage.
     pub fn new(programs: Programs) -> Stage {
-        Stage { programs, folder: tempfile::Builder::new().prefix("rusta-stage-").tempdir().unwrap() }
+        let folder = tempfile::Builder::new().prefix("rusta-stage-").tempdir().unwrap();
+        Stage { programs, folder: folder.path().to_owned(), _removed: Some(folder) }
+    }
+
+    /// Opens the stage in a folder that stays.
+    pub fn kept(programs: Programs, folder: &Path) -> Stage {
+        std::fs::create_dir_all(folder).unwrap();
+        Stage { programs, folder: folder.to_owned(), _removed: None }
     }
 
     /// Names a file of the stage.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.folder.join(name)
     }
 
     /// Writes a file of the stage.
@@ -88,7 +97,7 @@ impl Stage {
     pub fn serve(&self, inside: Option<&Namespace>, http: SocketAddr) -> Running {
         let mut command = self.in_namespace(inside, &self.programs.collector);
         command.arg("--config").arg(self.path("collector.yaml")).arg("serve");
-        let mut running = Running::start("collector", command, self.folder.path());
+        let mut running = Running::start("collector", command, &self.folder);
         eventually(Duration::from_secs(180), "the collector is ready", || {
             assert!(running.ended().is_none(), "the collector ended: {}", running.output());
             let ready = || http::get(http, "/readyz").is_ok_and(|answer| answer.status == 200);
@@ -127,7 +136,7 @@ impl Stage {
     pub fn run_agent(&self, inside: Option<&Namespace>, site: &str) -> Running {
         let mut command = self.in_namespace(inside, &self.programs.agent);
         command.arg("run").arg("--config").arg(self.path(&format!("{site}/agent.yaml")));
-        Running::start(site, command, self.folder.path())
+        Running::start(site, command, &self.folder)
     }
 
     /// Starts the agent of `site` as after a power cut: the kernel names another boot.
@@ -138,7 +147,7 @@ impl Stage {
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
         command.arg("mount --bind \"$1\" /proc/sys/kernel/random/boot_id && shift && exec \"$@\"").arg("sh").arg(boot);
         command.arg(&self.programs.agent).arg("run").arg("--config").arg(self.path(&format!("{site}/agent.yaml")));
-        Running::start(site, command, self.folder.path())
+        Running::start(site, command, &self.folder)
     }
 
     fn in_namespace(&self, inside: Option<&Namespace>, program: &Path) -> Command {

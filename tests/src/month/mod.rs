@@ -10,15 +10,21 @@
 
 pub mod faults;
 
+use std::path::Path;
 use std::sync::Arc;
 
+use rusta_collector::advance::{self, Advance};
+use rusta_collector::config::Thresholds;
+use rusta_collector::history;
 use rusta_collector::inventory::assignment::SERVICE_PREFIX;
-use rusta_collector::inventory::{Access, Inventory, Link, LinkId, RegionId, RegionKind, Role, SiteId};
+use rusta_collector::inventory::{Access, Inventory, Link, LinkId, RegionId, RegionKind, Role, SiteId, Versions};
 use rusta_collector::log::{Incoming, Log, Upload};
+use rusta_collector::store::Store;
 use rusta_wire::{
     AgentId, Batch, BatchId, BootId, Clock, ClockSource, Frame, FrameKind, Metric, MonoMs, Network, Outcome, ProbeKind, Reason, Rung,
     Sample, Sequence, Series, SeriesIndex, SeriesTable, UnixMs,
 };
+use tokio::sync::watch;
 
 use crate::random::Random;
 use faults::{Effect, Fault, Faults, Off, Stretch};
@@ -102,6 +108,13 @@ pub struct Sending {
 }
 
 const PACKETS: i64 = 3;
+
+impl Sending {
+    /// Returns how long after its life began it was sent.
+    pub fn until(&self) -> MonoMs {
+        self.until
+    }
+}
 
 impl Month {
     /// Decides everything about a month but the rounds themselves.
@@ -244,6 +257,20 @@ impl Month {
             });
         }
     }
+}
+
+/// Lets the collector's own loop and builder read a log as `serve` does; returns how many days of sites were built.
+pub fn build_history(data: &Path, log: &Log, now: UnixMs, retention_days: u32) -> usize {
+    let store = Store::open(data).unwrap();
+    let inventories = watch::channel(Arc::new(Versions::load(&store).unwrap())).1;
+    let thresholds = Thresholds::default();
+    let parts = advance::Parts { log: log.clone(), store: store.clone(), inventories: inventories.clone(), thresholds: thresholds.clone() };
+    let mut advance = Advance::open(parts, now).unwrap();
+    let later = UnixMs(now.0 + 60_000);
+    while advance.step(later).unwrap() > 0 {}
+    let parts = history::Parts { log: log.clone(), store, inventories, thresholds, retention_days };
+    let mut builder = history::Builder::new(parts);
+    std::iter::from_fn(|| Some(builder.step(later).unwrap()).filter(|built| *built > 0)).sum()
 }
 
 fn holds(fault: &Fault, at: UnixMs, rung: Rung) -> bool {

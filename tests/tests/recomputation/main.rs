@@ -9,24 +9,19 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rusta_collector::advance::{self, Advance};
-use rusta_collector::config::Thresholds;
 use rusta_collector::day::Day;
-use rusta_collector::history;
 use rusta_collector::inventory::generate::{self, Size, later};
 use rusta_collector::inventory::{Inventory, Versions, dates, export};
 use rusta_collector::log::{Keeping, Log};
 use rusta_collector::store::Store;
-use rusta_tests::month::{Month, Plan, Sending};
+use rusta_tests::month::{self, Month, Plan, Sending};
 use rusta_tests::programs::{run, run_ok};
 use rusta_tests::random::Random;
 use rusta_tests::stage::Stage;
 use rusta_wire::{AgentId, Batch, BootId, Metric, UnixMs};
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 /// Esfand of a leap year: 30 days, and over by the time anybody runs this.
 const PERIOD: &str = "1403-12";
@@ -142,29 +137,6 @@ impl Rounds {
     }
 }
 
-/// Lets the collector's own loop and builder read the log, as `serve` does.
-fn build_history(data: &Path, log: &Log, now: UnixMs) {
-    let store = Store::open(data).unwrap();
-    let versions = Arc::new(Versions::load(&store).unwrap());
-    let inventories = watch::channel(versions).1;
-    let thresholds = Thresholds::default();
-    let parts = advance::Parts { log: log.clone(), store: store.clone(), inventories: inventories.clone(), thresholds: thresholds.clone() };
-    let mut advance = Advance::open(parts, now).unwrap();
-    let later = UnixMs(now.0 + 60_000);
-    while advance.step(later).unwrap() > 0 {}
-    drop(advance);
-    let parts = history::Parts { log: log.clone(), store, inventories, thresholds, retention_days: RETENTION_DAYS };
-    let mut builder = history::Builder::new(parts);
-    let mut built = 0;
-    loop {
-        match builder.step(later).unwrap() {
-            0 => break,
-            some => built += some,
-        }
-    }
-    eprintln!("{built} days of sites built");
-}
-
 #[test]
 fn a_script_that_shares_no_code_finds_the_same_seconds_and_figures() {
     let mut random = Random::from_clock();
@@ -188,7 +160,8 @@ fn a_script_that_shares_no_code_finds_the_same_seconds_and_figures() {
     let mut rounds = Rounds::create(&province.stage, &month);
     month.append(&log, &month.sendings(), |sending, batch| rounds.write(&month, sending, batch));
     rounds.finish();
-    build_history(&data, &log, UnixMs(plan.until.0 + SETTLED_MS));
+    let built = month::build_history(&data, &log, UnixMs(plan.until.0 + SETTLED_MS), RETENTION_DAYS);
+    eprintln!("{built} days of sites built");
 
     let collector = province.stage.collector();
     let mut words = vec![collector.get_program().to_str().unwrap().to_owned()];

@@ -4,11 +4,14 @@
 
 mod agent_job;
 mod collector_load;
+mod history;
 mod incidents;
 mod pages;
 mod peers;
 mod pings;
 mod process;
+
+use std::path::PathBuf;
 
 use rusta_tests::programs::Programs;
 
@@ -40,5 +43,9 @@ fn main() {
     }
     if only.is_empty() || only == "pages" {
         pages::measure(&programs).into_iter().for_each(|figures| println!("{figures}"));
+    }
+    if only.is_empty() || only == "history" {
+        let (keep, size) = (argument("--keep").map(PathBuf::from), argument("--size").unwrap_or_else(|| "kr".to_owned()));
+        history::measure(&programs, keep.as_deref(), &size);
     }
 }
