@@ -33,6 +33,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 40, sql: include_str!("schema/040_alerts.sql") },
     Migration { number: 41, sql: include_str!("schema/041_maintenance.sql") },
     Migration { number: 50, sql: include_str!("schema/050_boots_heard.sql") },
+    Migration { number: 51, sql: include_str!("schema/051_revisions.sql") },
     Migration { number: 60, sql: include_str!("schema/060_decisions_of_sites.sql") },
 ];
 
@@ -61,7 +62,11 @@ mod tests {
     use super::*;
 
     /// State databases as earlier collectors left them, with rows in every table of their time.
-    const GOLDEN: &[(u32, &str)] = &[(1, include_str!("schema/golden/001.sql")), (40, include_str!("schema/golden/040.sql"))];
+    const GOLDEN: &[(u32, &str)] = &[
+        (1, include_str!("schema/golden/001.sql")),
+        (40, include_str!("schema/golden/040.sql")),
+        (51, include_str!("schema/golden/051.sql")),
+    ];
 
     #[test]
     fn numbers_are_unique_and_in_order() {
@@ -83,19 +88,37 @@ mod tests {
         }
     }
 
-    /// Whatever subset of areas an earlier build had, the result is the same schema.
+    /// A program that knew the first migrations left the tables of its time, filled with what the newest golden database
+    /// holds of them.
     #[test]
-    fn every_earlier_version_migrates_to_the_same_schema() {
-        for known in 0..MIGRATIONS.len() {
+    fn a_database_of_every_earlier_version_keeps_its_rows_and_gets_the_same_schema() {
+        let golden = Connection::open_in_memory().unwrap();
+        golden.execute_batch(GOLDEN.last().unwrap().1).unwrap();
+        let covered = MIGRATIONS.iter().filter(|migration| migration.number <= GOLDEN.last().unwrap().0).count();
+        for known in 0..=covered {
             let mut db = Connection::open_in_memory().unwrap();
-            db.execute_batch("CREATE TABLE migrations (number INTEGER PRIMARY KEY) STRICT").unwrap();
+            db.execute_batch("PRAGMA foreign_keys = OFF; CREATE TABLE migrations (number INTEGER PRIMARY KEY) STRICT").unwrap();
             for migration in &MIGRATIONS[..known] {
                 db.execute_batch(migration.sql).unwrap();
                 db.execute("INSERT INTO migrations (number) VALUES (?1)", [migration.number]).unwrap();
             }
-            migrate(&mut db, Path::new("partial")).unwrap();
+            for (table, columns, _) in tables_of(&db) {
+                for row in rows_of(&golden, &table, &columns) {
+                    db.execute_batch(&format!("INSERT INTO {table} ({}) VALUES ({row})", names_of(&db, &table))).unwrap();
+                }
+            }
+            db.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+            let before = tables_of(&db);
+            assert!(before.iter().all(|(_, _, rows)| !rows.is_empty()), "a table of the first {known} migrations has no rows");
+            migrate(&mut db, Path::new("earlier")).unwrap();
             migrate(&mut db, Path::new("again")).unwrap();
+            for (table, columns, rows) in before {
+                assert_eq!(rows_of(&db, &table, &columns), rows, "{table} was changed after the first {known} migrations");
+            }
             assert_eq!(schema_of(&db), schema_of(&current()), "from the first {known} migrations");
+            let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+            assert_eq!(sound, "ok", "after the first {known} migrations");
+            assert!(!db.prepare("PRAGMA foreign_key_check").unwrap().exists([]).unwrap(), "a row of the first {known} points nowhere");
         }
     }
 
@@ -149,6 +172,10 @@ mod tests {
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         let named: Vec<(String, String)> = rows.map(Result::unwrap).collect();
         named.into_iter().map(|(table, columns)| (table.clone(), columns.clone(), rows_of(db, &table, &columns))).collect()
+    }
+
+    fn names_of(db: &Connection, table: &str) -> String {
+        db.query_row("SELECT group_concat(name) FROM pragma_table_info(?1)", [table], |row| row.get(0)).unwrap()
     }
 
     fn rows_of(db: &Connection, table: &str, columns: &str) -> Vec<String> {
