@@ -203,6 +203,9 @@ fn keep(tx: &Transaction<'_>, built: &[(Dirty, Option<Ready>)], is_over: bool) -
             build_village(tx, ready, village)?;
         }
     }
+    for day in built.iter().filter_map(|(_, ready)| Some(ready.as_ref()?.dirty.day)).collect::<BTreeSet<_>>() {
+        tables::count_write(tx, day)?;
+    }
     let mut done =
         tx.prepare_cached("DELETE FROM dirty_days WHERE day = ?1 AND site_code = ?2 AND touches = ?3").map_err(StoreError::from)?;
     for (dirty, _) in built.iter().filter(|(_, ready)| is_over || ready.is_none()) {

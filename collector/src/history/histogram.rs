@@ -4,7 +4,7 @@
 //! A bucket is a sign, a power of two, and one of 16 equal parts of it, so a value is off by at most 1/16 of itself.
 //! Values below 32 in size, such as loss in permille, decibels over a floor, or codes, are exact.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
 /// Parts of a power of two.
 const PARTS: u64 = 16;
@@ -12,25 +12,41 @@ const PARTS: u64 = 16;
 /// Counts by bucket.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Histogram {
-    buckets: BTreeMap<i32, u64>,
+    /// Ascending; a month of a province is merged from a million of these, and most hold a few dozen buckets.
+    buckets: Vec<(i32, u64)>,
 }
 
 impl Histogram {
     /// Counts one value.
     pub fn add(&mut self, value: i64) {
-        *self.buckets.entry(bucket(value)).or_default() += 1;
+        let bucket = bucket(value);
+        match self.buckets.binary_search_by_key(&bucket, |(known, _)| *known) {
+            Ok(place) => self.buckets[place].1 += 1,
+            Err(place) => self.buckets.insert(place, (bucket, 1)),
+        }
     }
 
     /// Adds another histogram's counts. The order of merging never matters.
     pub fn merge(&mut self, other: &Histogram) {
+        if self.buckets.is_empty() {
+            self.buckets.clone_from(&other.buckets);
+            return;
+        }
+        let mut place = 0;
         for (bucket, count) in &other.buckets {
-            *self.buckets.entry(*bucket).or_default() += count;
+            while self.buckets.get(place).is_some_and(|(known, _)| known < bucket) {
+                place += 1;
+            }
+            match self.buckets.get_mut(place).map(|mine| (mine.0.cmp(bucket), mine)) {
+                Some((Ordering::Equal, mine)) => mine.1 += count,
+                _ => self.buckets.insert(place, (*bucket, *count)),
+            }
         }
     }
 
     /// Returns how many values were counted.
     pub fn count(&self) -> u64 {
-        self.buckets.values().sum()
+        self.buckets.iter().map(|(_, count)| count).sum()
     }
 
     /// Returns the nearest-rank quantile, the middle of its bucket; `None` without values.
@@ -67,12 +83,16 @@ impl Histogram {
 
     /// Reads what [`Histogram::encode`] wrote; `None` for anything else.
     pub fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let mut buckets = BTreeMap::new();
+        let mut buckets: Vec<(i32, u64)> = Vec::new();
         let mut before = 0i64;
         while !bytes.is_empty() {
             let step = prost::encoding::decode_varint(&mut bytes).ok()?;
             before = before.checked_add((step >> 1) as i64 ^ -((step & 1) as i64))?;
-            buckets.insert(i32::try_from(before).ok()?, prost::encoding::decode_varint(&mut bytes).ok()?);
+            let bucket = i32::try_from(before).ok()?;
+            if buckets.last().is_some_and(|(last, _)| *last >= bucket) {
+                return None;
+            }
+            buckets.push((bucket, prost::encoding::decode_varint(&mut bytes).ok()?));
         }
         Some(Histogram { buckets })
     }
@@ -147,6 +167,22 @@ mod tests {
         assert!((p95 - 950).abs() <= 950 / 16, "{p95}");
         assert_eq!(Histogram::decode(&both.encode()), Some(both));
         assert_eq!(Histogram::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn damaged_bytes_are_no_histogram() {
+        let pairs = |pairs: &[(i64, u64)]| {
+            let mut bytes = Vec::new();
+            for (step, count) in pairs {
+                prost::encoding::encode_varint(((step << 1) ^ (step >> 63)) as u64, &mut bytes);
+                prost::encoding::encode_varint(*count, &mut bytes);
+            }
+            bytes
+        };
+        assert_eq!(Histogram::decode(&pairs(&[(-3, 2), (3, 1)])).map(|h| h.count()), Some(3), "from bucket -3 to bucket 0");
+        for wrong in [pairs(&[(5, 1), (0, 1)]), pairs(&[(5, 1), (-1, 1)]), pairs(&[(i64::from(i32::MAX) + 1, 1)]), vec![0x80], vec![2]] {
+            assert_eq!(Histogram::decode(&wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! A day that is not here was never measured: all of it is unknown. Rows of the present day grow while it lasts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
@@ -53,14 +53,37 @@ pub fn daily_seconds(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Res
 /// # Errors
 /// What the database says.
 pub fn sums(db: &Connection, kind: ObjectKind, days: Range<Day>) -> Result<Vec<(Object, StateSeconds)>, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, s.up, s.degraded, s.down, s.unknown, s.maintenance, s.not_in_service FROM
-         (SELECT object, sum(up) up, sum(degraded) degraded, sum(down) down, sum(unknown) unknown, sum(maintenance) maintenance,
-          sum(not_in_service) not_in_service FROM daily_seconds WHERE kind = ?1 AND day >= ?2 AND day < ?3 GROUP BY object) s
-         JOIN objects o ON o.id = s.object ORDER BY s.object",
-    )?;
-    let rows = statement.query_map(params![kind.code(), days.start.0, days.end.0], |row| Ok((object(kind, row, 0)?, seconds(row, 2)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let sql = "SELECT object, up, degraded, down, unknown, maintenance, not_in_service FROM daily_seconds
+               WHERE kind = ?1 AND day >= ?2 AND day < ?3";
+    sum_by_object(db, kind, (sql, params![kind.code(), days.start.0, days.end.0]), |sum: &mut StateSeconds, row| {
+        *sum += seconds(row, 1)?;
+        Ok(())
+    })
+}
+
+/// Sums rows, whose first column is the object's id, by object. The tables lie by day: to have SQLite group them by object
+/// would have it sort a million rows.
+fn sum_by_object<T: Default>(
+    db: &Connection,
+    kind: ObjectKind,
+    (sql, params): (&str, &[&dyn rusqlite::ToSql]),
+    mut add: impl FnMut(&mut T, &Row<'_>) -> rusqlite::Result<()>,
+) -> Result<Vec<(Object, T)>, StoreError> {
+    let mut sums: HashMap<i64, T> = HashMap::new();
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        add(sums.entry(row.get(0)?).or_default(), row)?;
+    }
+    let mut named = Vec::with_capacity(sums.len());
+    let mut statement = db.prepare_cached("SELECT code, link, id FROM objects WHERE kind = ?1 ORDER BY id")?;
+    let mut rows = statement.query([kind.code()])?;
+    while let Some(row) = rows.next()? {
+        if let Some(sum) = sums.remove(&row.get(2)?) {
+            named.push((object(kind, row, 0)?, sum));
+        }
+    }
+    Ok(named)
 }
 
 /// Sums the state seconds of every object inside a window that cuts a day, from the day's spans.
@@ -168,25 +191,17 @@ pub fn intervals(db: &Connection, days: Range<Day>) -> Result<Vec<(String, u32)>
 /// # Errors
 /// What the database says.
 pub fn reports(db: &Connection, days: Range<Day>) -> Result<Vec<(String, Reports)>, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT o.code, r.covered_s, r.on_time_s, r.lag_s, r.skew_ms FROM daily_reports r JOIN objects o ON o.id = r.object
-         WHERE r.day >= ?1 AND r.day < ?2 ORDER BY r.object",
-    )?;
-    let mut rows = statement.query(params![days.start.0, days.end.0])?;
-    let mut sums: Vec<(String, Reports)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let code: String = row.get(0)?;
-        let histogram = |column| -> Result<Histogram, StoreError> {
-            Ok(Histogram::decode(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?).unwrap_or_default())
-        };
-        let (lag_s, skew_ms) = (histogram(3)?, histogram(4)?);
-        let one = Reports { covered_ms: count(row, 1)? * 1000, on_time_ms: count(row, 2)? * 1000, lag_s, skew_ms };
-        match sums.last_mut().filter(|(last, _)| *last == code) {
-            Some((_, sum)) => sum.add(&one),
-            None => sums.push((code, one)),
-        }
-    }
-    Ok(sums)
+    let sql = "SELECT object, covered_s, on_time_s, lag_s, skew_ms FROM daily_reports WHERE day >= ?1 AND day < ?2";
+    let sums = sum_by_object(db, ObjectKind::Site, (sql, params![days.start.0, days.end.0]), |sum: &mut Reports, row| {
+        let (lag_s, skew_ms) = (histogram(row, 3)?.unwrap_or_default(), histogram(row, 4)?.unwrap_or_default());
+        sum.add(&Reports { covered_ms: count(row, 1)? * 1000, on_time_ms: count(row, 2)? * 1000, lag_s, skew_ms });
+        Ok(())
+    })?;
+    Ok(sums.into_iter().map(|(site, sum)| (site.code, sum)).collect())
+}
+
+fn histogram(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Histogram>> {
+    Ok(Histogram::decode(row.get_ref(column)?.as_blob()?))
 }
 
 /// Reads the packed spans of every object of a kind on a day: from the objects, which are few, to the one row of each.
@@ -265,21 +280,29 @@ pub fn village_day(db: &Connection, village: &str, day: Day) -> Result<Option<Vi
 /// # Errors
 /// What the database says.
 pub fn values(db: &Connection, metric: Metric, days: Range<Day>) -> Result<Vec<(Object, Histogram)>, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, v.buckets FROM daily_values v JOIN objects o ON o.id = v.object
-         WHERE v.metric = ?1 AND v.day >= ?2 AND v.day < ?3 ORDER BY v.object",
-    )?;
-    let mut rows = statement.query(params![metric.code(), days.start.0, days.end.0])?;
-    let mut merged: Vec<(Object, Histogram)> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (of, bytes) = (object(ObjectKind::Link, row, 0)?, row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?);
-        let Some(one) = Histogram::decode(bytes) else { continue };
-        match merged.last_mut().filter(|(last, _)| *last == of) {
-            Some((_, sum)) => sum.merge(&one),
-            None => merged.push((of, one)),
+    let sql = "SELECT object, buckets FROM daily_values WHERE day >= ?1 AND day < ?2 AND metric = ?3";
+    let asked = params![days.start.0, days.end.0, metric.code()];
+    sum_by_object(db, ObjectKind::Link, (sql, asked), |sum: &mut Histogram, row| {
+        histogram(row, 1)?.iter().for_each(|one| sum.merge(one));
+        Ok(())
+    })
+}
+
+/// Merged values of links, by metric.
+pub type ValuesByLink = Vec<(Object, BTreeMap<Metric, Histogram>)>;
+
+/// Merges the values of every metric over days, for each link.
+///
+/// # Errors
+/// What the database says.
+pub fn all_values(db: &Connection, days: Range<Day>) -> Result<ValuesByLink, StoreError> {
+    let sql = "SELECT object, metric, buckets FROM daily_values WHERE day >= ?1 AND day < ?2";
+    sum_by_object(db, ObjectKind::Link, (sql, params![days.start.0, days.end.0]), |sum: &mut BTreeMap<Metric, Histogram>, row| {
+        if let Some((metric, one)) = Metric::from_code(row.get(1)?).zip(histogram(row, 2)?) {
+            sum.entry(metric).or_default().merge(&one);
         }
-    }
-    Ok(merged)
+        Ok(())
+    })
 }
 
 /// Reads one link's values by day, then metric. The tables lie by day, so each day is a look-up of its own.
@@ -324,39 +347,40 @@ pub fn packets_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<
 /// # Errors
 /// What the database says.
 pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, Values)>, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, sum(p.sent), sum(p.received), sum(p.slots), sum(p.good_slots) FROM daily_packets p
-         JOIN objects o ON o.id = p.object WHERE p.day >= ?1 AND p.day < ?2 GROUP BY p.object ORDER BY p.object",
-    )?;
-    let rows = statement.query_map(params![days.start.0, days.end.0], |row| {
-        let (packets, quality) = ((count(row, 2)?, count(row, 3)?), (count(row, 4)?, count(row, 5)?));
-        Ok((object(ObjectKind::Link, row, 0)?, Values { packets, quality, ..Values::default() }))
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let sql = "SELECT object, sent, received, slots, good_slots FROM daily_packets WHERE day >= ?1 AND day < ?2";
+    sum_by_object(db, ObjectKind::Link, (sql, params![days.start.0, days.end.0]), |sum: &mut Values, row| {
+        sum.packets = (sum.packets.0 + count(row, 1)?, sum.packets.1 + count(row, 2)?);
+        sum.quality = (sum.quality.0 + count(row, 3)?, sum.quality.1 + count(row, 4)?);
+        Ok(())
+    })
 }
+
+/// Rounds of service targets, by site's code, then target.
+pub type RoundsBySite = Vec<(String, BTreeMap<String, Rounds>)>;
 
 /// Sums the rounds of service targets over days, by site, then target.
 ///
 /// # Errors
 /// What the database says.
-pub fn rounds(db: &Connection, days: Range<Day>) -> Result<BTreeMap<(String, String), Rounds>, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT o.code, r.target, r.attempts, r.successes, r.attempts_while_up, r.successes_while_up, r.latency
-         FROM daily_rounds r JOIN objects o ON o.id = r.object WHERE r.day >= ?1 AND r.day < ?2",
-    )?;
-    let mut rows = statement.query(params![days.start.0, days.end.0])?;
-    let mut sums = BTreeMap::<(String, String), Rounds>::new();
-    while let Some(row) = rows.next()? {
-        let latency = Histogram::decode(row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?);
-        sums.entry((row.get(0)?, row.get(1)?)).or_default().add(&Rounds {
+pub fn rounds(db: &Connection, days: Range<Day>) -> Result<RoundsBySite, StoreError> {
+    let sql = "SELECT object, target, attempts, successes, attempts_while_up, successes_while_up, latency FROM daily_rounds
+               WHERE day >= ?1 AND day < ?2";
+    let sums = sum_by_object(db, ObjectKind::Site, (sql, params![days.start.0, days.end.0]), |sum: &mut BTreeMap<String, Rounds>, row| {
+        let one = Rounds {
             attempts: count(row, 2)?,
             successes: count(row, 3)?,
             attempts_while_up: count(row, 4)?,
             successes_while_up: count(row, 5)?,
-            latency_us: latency.unwrap_or_default(),
-        });
-    }
-    Ok(sums)
+            latency_us: histogram(row, 6)?.unwrap_or_default(),
+        };
+        let target = row.get_ref(1)?.as_str()?;
+        match sum.get_mut(target) {
+            Some(known) => known.add(&one),
+            None => drop(sum.insert(target.to_owned(), one)),
+        }
+        Ok(())
+    })?;
+    Ok(sums.into_iter().map(|(site, sum)| (site.code, sum)).collect())
 }
 
 /// What the silent days around a day lean on.
@@ -423,6 +447,33 @@ fn write_link(tx: &Transaction<'_>, site: &str, day: Day, link: &LinkDay) -> Res
         tx.prepare_cached(sql)?.execute(params![day.0, id, plan.at.0, kib[0], kib[1], kib[2]])?;
     }
     Ok(())
+}
+
+/// Counts that a day was written.
+pub(super) fn count_write(tx: &Transaction<'_>, day: Day) -> Result<(), StoreError> {
+    let sql = "INSERT INTO built_days (day, revision) VALUES (?1, 1) ON CONFLICT DO UPDATE SET revision = revision + 1";
+    tx.prepare_cached(sql)?.execute([day.0])?;
+    Ok(())
+}
+
+/// What history of a window was read: equal as long as nothing of it was written since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    days: i64,
+    outages: (i64, i64),
+}
+
+/// Reads a window's stamp. Outages have a part of their own: a later day may end one, or name its cause.
+///
+/// # Errors
+/// What the database says.
+pub fn stamp(db: &Connection, from: UnixMs, until: UnixMs) -> Result<Stamp, StoreError> {
+    let days = params![Day::of(from).0, Day::of(until).0];
+    let sql = "SELECT coalesce(sum(revision), 0) FROM built_days WHERE day >= ?1 AND day <= ?2";
+    let days = db.prepare_cached(sql)?.query_row(days, |row| row.get(0))?;
+    let sql = "SELECT count(*), coalesce(sum(revision), 0) FROM outages WHERE started_at < ?2 AND (ended_at IS NULL OR ended_at > ?1)";
+    let outages = db.prepare_cached(sql)?.query_row(params![from.0, until.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Stamp { days, outages })
 }
 
 /// Writes a village's day over what stood there before.

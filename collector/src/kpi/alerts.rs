@@ -1,9 +1,9 @@
-//! Counts the calls of a window from what notify keeps: `alert_load`.
+//! Reads what notify keeps of a window: the calls it made, and which links its incidents held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, OptionalExtension, params};
-use rusta_wire::Rung;
+use rusta_wire::{Rung, UnixMs};
 
 use super::facts::AlertLoad;
 use super::parts::{UNATTRIBUTED, responsible};
@@ -49,4 +49,66 @@ pub(super) fn load(db: &Connection, window: Window) -> Result<Option<BTreeMap<St
     let dropped: u32 = db.query_row(dropped, params![window.from.0, window.until.0], |row| row.get(0))?;
     loads.entry(UNATTRIBUTED.to_owned()).or_default().suppressed = u64::from(dropped);
     Ok(Some(loads))
+}
+
+/// A stretch in which an incident held a link.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// When the link's trouble began, and when the incident let it go.
+    during: (UnixMs, Option<UnixMs>),
+    /// When the incident took it: from then on somebody could know.
+    pub(super) detected_at: UnixMs,
+    /// When somebody acknowledged the incident.
+    pub(super) acknowledged_at: Option<UnixMs>,
+}
+
+/// Which links incidents held, by site and link name.
+pub(super) type HeldLinks = HashMap<(String, String), Vec<Held>>;
+
+/// Reads which links incidents held in a window; of a link in the order they took it.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn held_links(db: &Connection, window: Window) -> Result<HeldLinks, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT m.site_code, m.link_name, m.since, m.left_at, m.attached_at, coalesce(i.acknowledged_at, into_.acknowledged_at)
+         FROM incident_members m JOIN incidents i ON i.id = m.incident LEFT JOIN incidents into_ ON into_.id = i.merged_into
+         WHERE m.since < ?2 AND (m.left_at IS NULL OR m.left_at > ?1) ORDER BY m.attached_at, m.incident",
+    )?;
+    let mut rows = statement.query(params![window.from.0, window.until.0])?;
+    let mut held = HeldLinks::new();
+    while let Some(row) = rows.next()? {
+        let link = (row.get(0)?, row.get(1)?);
+        let during = (UnixMs(row.get(2)?), row.get::<_, Option<i64>>(3)?.map(UnixMs));
+        let (detected_at, acknowledged_at) = (UnixMs(row.get(4)?), row.get::<_, Option<i64>>(5)?.map(UnixMs));
+        held.entry(link).or_default().push(Held { during, detected_at, acknowledged_at });
+    }
+    Ok(held)
+}
+
+/// What notify knew of a window: equal as long as nobody did anything about its incidents since.
+pub(super) type Stamp = (i64, i64, i64, Option<String>);
+
+/// Reads a window's stamp: incidents, what people did about them, and the links they held.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn stamp(db: &Connection, window: Window) -> Result<Stamp, StoreError> {
+    let mut statement = db.prepare_cached(
+        "SELECT count(*),
+                coalesce(sum(coalesce(acknowledged_at, 0) + coalesce(visited_at, 0) + coalesce(merged_into, 0) + (assignee IS NOT NULL)), 0),
+                (SELECT count(*) + coalesce(sum(attached_at), 0) FROM incident_members WHERE since < ?2 AND (left_at IS NULL OR left_at > ?1)),
+                group_concat(id || cause_override)
+         FROM incidents WHERE started_at < ?2 AND (resolved_at IS NULL OR resolved_at > ?1)",
+    )?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
+    Ok(statement.query_row(params![window.from.0, window.until.0], row)?)
+}
+
+impl Held {
+    /// Tells whether it was about an outage: both at one time.
+    pub(super) fn is_about(&self, started_at: UnixMs, ended_at: Option<UnixMs>) -> bool {
+        let (since, left_at) = self.during;
+        ended_at.is_none_or(|ended| since < ended) && left_at.is_none_or(|left| left > started_at)
+    }
 }

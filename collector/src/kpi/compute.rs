@@ -1,12 +1,11 @@
 //! Computes a KPI of a period: measures every object of every section, weighs, breaks down, rolls up, joins sections.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Section, ServiceFact, VillageSeconds};
 use super::figure::{Breakdown, Figure, Weight};
 use super::parts::{Subject, UNATTRIBUTED, part};
-use super::regions::{ByRegion, levels};
+use super::regions::{ByRegion, levels, within};
 use super::tally::Tally;
 use super::terms::Terms;
 use super::{Kpi, Measure};
@@ -145,19 +144,21 @@ pub fn compute(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     if let Some(Measure::Derived(derive)) = kpi.measures.first() {
         return derive(kpi, facts, ask);
     }
-    let facts = if kpi.whole && facts.sections.len() > 1 { Cow::Owned(facts.whole()) } else { Cow::Borrowed(facts) };
-    let mut sums: HashMap<(String, Option<String>), Tally> = HashMap::new();
+    let facts = if kpi.whole { facts.whole() } else { facts };
+    let asked = asked_regions(facts, ask);
+    let mut sums: Sums = asked.iter().map(|code| (code.clone(), BTreeMap::new())).collect();
     for section in &facts.sections {
         collect(kpi, section, ask, &mut sums);
     }
     let mut figures = Vec::new();
-    for code in asked_regions(&facts, ask) {
+    for code in asked {
+        let mut sum = sums.remove(&code).unwrap_or_default();
         if ask.by.is_none_or(|by| by == Breakdown::Region) {
-            let tally = sums.remove(&(code.clone(), None)).unwrap_or_default();
+            let tally = sum.remove(&None).unwrap_or_default();
             figures.push(kpi.figure(&code, facts.period, ask.weight, facts.status, &tally));
             continue;
         }
-        for (part, tally) in parts_of(&sums, &code) {
+        for (part, tally) in parts_of(sum) {
             let mut figure = kpi.figure(&code, facts.period, ask.weight, facts.status, &tally);
             figure.part = ask.by.map(|by| (by, part));
             figures.push(figure);
@@ -166,21 +167,17 @@ pub fn compute(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
     figures
 }
 
+/// What was counted, by region asked for, then part.
+type Sums = HashMap<String, BTreeMap<Option<String>, Tally>>;
+
 /// Lists the parts of a region in order. What was watched belongs to every part of a breakdown of outages by cause or by
 /// who has to mend it, and the outages nobody could explain are a part even when there are none.
-fn parts_of(sums: &HashMap<(String, Option<String>), Tally>, code: &str) -> Vec<(String, Tally)> {
-    let here = sums.iter().filter(|((region, _), _)| region == code);
-    let mut parts: Vec<(String, Tally)> = here.filter_map(|((_, part), tally)| Some((part.clone()?, tally.clone()))).collect();
-    let Some(watched) = sums.get(&(code.to_owned(), None)) else {
-        parts.sort_by(|a, b| a.0.cmp(&b.0));
-        return parts;
-    };
-    if parts.iter().all(|(part, _)| part != UNATTRIBUTED) {
-        parts.push((UNATTRIBUTED.to_owned(), Tally::default()));
+fn parts_of(mut sum: BTreeMap<Option<String>, Tally>) -> impl Iterator<Item = (String, Tally)> {
+    if let Some(watched) = sum.remove(&None) {
+        sum.entry(Some(UNATTRIBUTED.to_owned())).or_default();
+        sum.values_mut().for_each(|tally| tally.add(&watched));
     }
-    parts.iter_mut().for_each(|(_, tally)| tally.add(watched));
-    parts.sort_by(|a, b| a.0.cmp(&b.0));
-    parts
+    sum.into_iter().filter_map(|(part, tally)| Some((part?, tally)))
 }
 
 /// Lists the regions to answer for: of the last map first, then those that exist only earlier in the window.
@@ -189,7 +186,7 @@ pub(super) fn asked_regions(facts: &Facts, ask: Ask<'_>) -> Vec<String> {
     for section in facts.sections.iter().rev() {
         let inventory = &section.inventory;
         let here = asked_on(inventory, ask);
-        let known: std::collections::HashSet<String> = codes.iter().cloned().collect();
+        let known: HashSet<String> = codes.iter().cloned().collect();
         codes.extend(here.into_iter().map(|id| inventory.region(id).code.clone()).filter(|code| !known.contains(code)));
     }
     codes
@@ -213,7 +210,7 @@ pub(super) fn asked_on(inventory: &Inventory, ask: Ask<'_>) -> Vec<RegionId> {
     here
 }
 
-fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(String, Option<String>), Tally>) {
+fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut Sums) {
     let inventory = &section.inventory;
     let scope = match ask.region {
         None => None,
@@ -222,35 +219,44 @@ fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut HashMap<(Strin
             None => return,
         },
     };
+    let inside = scope.map(|scope| within(inventory, scope));
+    let is_inside = |region: RegionId| inside.as_ref().is_none_or(|inside| inside[region.index()]);
     let by = ask.by.filter(|by| *by != Breakdown::Region);
     let mut parts: HashMap<Option<String>, ByRegion> = HashMap::new();
-    let counts_outages = kpi.measures.iter().any(|measure| matches!(measure, Measure::Outage(_)));
+    let measures = kpi.measures_by(by);
+    let counts_outages = measures.iter().any(|measure| matches!(measure, Measure::Outage(_)));
     let by_outage = counts_outages && matches!(by, Some(Breakdown::Cause | Breakdown::Responsible));
     let mut add = |region: RegionId, subject: Subject<'_>, tally: Tally| {
-        if scope.is_none_or(|scope| inventory.is_within(region, scope)) {
-            let watched = by_outage && !matches!(subject, Subject::Outage(_));
-            let part = by.filter(|_| !watched).map(|by| part(inventory, subject, by));
-            parts.entry(part).or_insert_with(|| ByRegion::new(inventory)).add(region, &tally);
-        }
+        let watched = by_outage && !matches!(subject, Subject::Outage(_));
+        let part = by.filter(|_| !watched).map(|by| part(inventory, subject, by));
+        parts.entry(part).or_insert_with(|| ByRegion::new(inventory)).add(region, &tally);
     };
-    for measure in kpi.measures {
-        each(*measure, section, ask.weight, &kpi.terms, &mut add);
+    for measure in measures {
+        each(*measure, (section, &is_inside), (ask.weight, &kpi.terms), &mut add);
     }
     for (part, by_region) in parts {
         let by_region = by_region.roll_up(inventory);
         for (id, tally) in by_region.counted() {
-            sums.entry((inventory.region(id).code.clone(), part.clone())).or_default().add(tally);
+            if let Some(sum) = sums.get_mut(&inventory.region(id).code) {
+                sum.entry(part.clone()).or_default().add(tally);
+            }
         }
     }
 }
 
-fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add: &mut impl FnMut(RegionId, Subject<'_>, Tally)) {
+/// Measures every object that stands inside the regions asked for.
+fn each(
+    measure: Measure,
+    (section, is_inside): (&Section, &dyn Fn(RegionId) -> bool),
+    (weight, terms): (Weight, &Terms),
+    add: &mut impl FnMut(RegionId, Subject<'_>, Tally),
+) {
     let inventory = &section.inventory;
     let weigh = |village: RegionId, tally: Tally| weight.of(inventory.region(village)).map(|w| tally.weighted(w));
     match measure {
         Measure::Village(measure) => {
             let known = (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
-            for (id, seconds) in known {
+            for (id, seconds) in known.filter(|(id, _)| is_inside(*id)) {
                 if let Some(tally) = measure(&VillageFact { section, id, seconds, terms }).and_then(|tally| weigh(id, tally)) {
                     add(id, Subject::Village(id), tally);
                 }
@@ -258,7 +264,7 @@ fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add:
         }
         Measure::Site(measure) => {
             let known = (0..).map(SiteId).zip(&section.sites).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
-            for (id, seconds) in known {
+            for (id, seconds) in known.filter(|(id, _)| is_inside(inventory.site(*id).region)) {
                 let reports = section.reports.as_ref().and_then(|reports| reports.get(id.index())?.as_ref());
                 let short_notice = section.short_notice[id.index()];
                 if let Some(tally) = measure(&SiteFact { section, id, seconds, short_notice, reports, terms }) {
@@ -268,7 +274,7 @@ fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add:
         }
         Measure::Link(measure) => {
             let known = (0..).map(LinkId).zip(&section.links).filter_map(|(id, facts)| Some((id, facts.as_ref()?)));
-            for (id, facts) in known {
+            for (id, facts) in known.filter(|(id, _)| is_inside(region_of_link(inventory, *id))) {
                 if let Some(tally) = measure(&LinkFact { section, id, facts }) {
                     add(region_of_link(inventory, id), Subject::Link(id), tally);
                 }
@@ -281,7 +287,7 @@ fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add:
                     Affected::Site(site) => inventory.site(site).region,
                     Affected::Village(village) => village,
                 };
-                let tally = measure(&OutageIn { section, outage });
+                let tally = is_inside(region).then(|| measure(&OutageIn { section, outage })).flatten();
                 let tally = match outage.of {
                     Affected::Village(village) => tally.and_then(|tally| weigh(village, tally)),
                     _ => tally,
@@ -292,7 +298,7 @@ fn each(measure: Measure, section: &Section, weight: Weight, terms: &Terms, add:
             }
         }
         Measure::Service(measure) => {
-            for fact in section.services.iter().flatten() {
+            for fact in section.services.iter().flatten().filter(|fact| is_inside(inventory.site(fact.site).region)) {
                 if let Some(tally) = measure(section, fact) {
                     add(inventory.site(fact.site).region, Subject::Service(&fact.service, fact.site), tally);
                 }

@@ -10,7 +10,7 @@
 //! object to the last section it exists in, so that each object is counted once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rusta_wire::{Rung, UnixMs};
 
@@ -62,6 +62,8 @@ pub struct Facts {
     pub alerts: Option<BTreeMap<String, AlertLoad>>,
     /// Versions of definitions.
     pub definitions: Definitions,
+    /// Made when it is first asked for: see [`Facts::whole`].
+    pub whole: OnceLock<Box<Facts>>,
 }
 
 /// A part of the window under one inventory version.
@@ -161,6 +163,10 @@ pub struct OutageFact {
     pub restored: bool,
     /// The leading cause; `None` is unattributed.
     pub cause: Option<Rung>,
+    /// When an incident began to hold the link; `None` if none did, and for sites and villages.
+    pub detected_at: Option<UnixMs>,
+    /// When somebody acknowledged that incident.
+    pub acknowledged_at: Option<UnixMs>,
 }
 
 /// What an outage hit.
@@ -270,13 +276,18 @@ impl Facts {
     }
 
     /// Returns the same facts with each object's knowledge moved to the last section it exists in.
-    pub fn whole(&self) -> Facts {
-        let mut whole = self.clone();
-        for at in 0..whole.sections.len().saturating_sub(1) {
-            let (before, after) = whole.sections.split_at_mut(at + 1);
-            move_on(&mut before[at], &mut after[0]);
+    pub fn whole(&self) -> &Facts {
+        if self.sections.len() < 2 {
+            return self;
         }
-        whole
+        self.whole.get_or_init(|| {
+            let mut whole = Facts { whole: OnceLock::new(), ..self.clone() };
+            for at in 0..whole.sections.len() - 1 {
+                let (before, after) = whole.sections.split_at_mut(at + 1);
+                move_on(&mut before[at], &mut after[0]);
+            }
+            Box::new(whole)
+        })
     }
 
     /// Returns the map at the window's end.

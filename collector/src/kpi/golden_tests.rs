@@ -201,6 +201,8 @@ fn section(text: &SectionText, version: u32, whole: Window) -> Section {
                 ended_at: o.until.as_ref().map(|u| dates::moment(u).unwrap()),
                 restored: o.until.is_some() && !o.lost_from_sight,
                 cause: o.cause.as_ref().map(|c| Rung::ALL.iter().copied().find(|r| r.as_str() == c).unwrap()),
+                detected_at: o.detected.as_ref().map(|at| dates::moment(at).unwrap()),
+                acknowledged_at: o.acknowledged.as_ref().map(|at| dates::moment(at).unwrap()),
             }
         })
         .collect();
@@ -241,7 +243,7 @@ fn facts(fixture: &Fixture) -> Facts {
     let load = |[pages, quick, actionable, suppressed]: [u64; 4]| AlertLoad { pages, quick, actionable, suppressed };
     let alerts = fixture.alerts.as_ref().map(|by| by.iter().map(|(who, counts)| (who.clone(), load(*counts))).collect());
     let definitions = Definitions::new(fixture.definitions.iter().map(definition).collect());
-    Facts { period, window, status: Status::Provisional, sections, alerts, definitions }
+    Facts { period, window, status: Status::Provisional, sections, alerts, definitions, whole: Default::default() }
 }
 
 fn definition(text: &DefinitionText) -> Definition {

@@ -5,9 +5,9 @@
 //!
 //! Whole days are read from their sums; a day the window cuts is read from its timeline, second by second.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use rusta_wire::{Metric, UnixMs};
@@ -21,7 +21,7 @@ use crate::history::{self, Ended, Histogram, Object, ObjectKind, Place, SLOT_MS,
 use crate::inventory::assignment::SERVICE_PREFIX;
 use crate::inventory::{Inventory, LinkId, RegionId, RegionKind, SiteId, Versions};
 use crate::persian::{Period, Window};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// Which map history is read on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -70,7 +70,15 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
     }
     sections.iter_mut().for_each(|section| section.young_counties = young_counties(versions, section));
     let status = if now <= window.until { Status::Live } else { Status::Provisional };
-    Ok(Facts { period, window, status, sections, alerts: alerts::load(db, window)?, definitions: Definitions::load(db)? })
+    Ok(Facts {
+        period,
+        window,
+        status,
+        sections,
+        alerts: alerts::load(db, window)?,
+        definitions: Definitions::load(db)?,
+        whole: Default::default(),
+    })
 }
 
 /// Tells whether late data for a window may still come.
@@ -163,8 +171,12 @@ fn learn_values(rounds: &mut Rounds, values: &Values) {
 
 fn learn_slot(rounds: &mut Rounds, values: &Values) {
     learn_values(rounds, values);
+    learn_histograms(rounds, &values.histograms);
+}
+
+fn learn_histograms(rounds: &mut Rounds, histograms: &BTreeMap<Metric, Histogram>) {
     for (metric, place) in KEPT {
-        values.histograms.get(metric).into_iter().for_each(|histogram| place(rounds).merge(histogram));
+        histograms.get(metric).into_iter().for_each(|histogram| place(rounds).merge(histogram));
     }
 }
 
@@ -231,9 +243,9 @@ impl Reader<'_> {
         for (object, values) in tables::packets(self.db, self.days.clone())? {
             self.rounds_of(&object).into_iter().for_each(|rounds| learn_values(rounds, &values));
         }
-        for (metric, place) in KEPT {
-            for (object, values) in tables::values(self.db, *metric, self.days.clone())? {
-                self.rounds_of(&object).into_iter().for_each(|rounds| place(rounds).merge(&values));
+        for (object, values) in tables::all_values(self.db, self.days.clone())? {
+            if let Some(rounds) = self.rounds_of(&object) {
+                learn_histograms(rounds, &values);
             }
         }
         let days = self.all_days();
@@ -247,8 +259,8 @@ impl Reader<'_> {
     }
 
     fn services(&mut self) -> Result<(), StoreError> {
-        for ((site, target), rounds) in tables::rounds(self.db, self.days.clone())? {
-            self.learn_service(&site, &target, rounds);
+        for (site, targets) in tables::rounds(self.db, self.days.clone())? {
+            targets.into_iter().for_each(|(target, rounds)| self.learn_service(&site, &target, rounds));
         }
         Ok(())
     }
@@ -280,7 +292,7 @@ impl Reader<'_> {
                         slots.values().for_each(|values| learn_slot(rounds, values));
                     }
                 }
-                let mut services = std::collections::BTreeMap::<&String, history::Rounds>::new();
+                let mut services = BTreeMap::<&String, history::Rounds>::new();
                 for (target, rounds) in slots.services.values().flatten() {
                     services.entry(target).or_default().add(rounds);
                 }
@@ -341,6 +353,7 @@ impl Reader<'_> {
     }
 
     fn outages(&mut self) -> Result<(), StoreError> {
+        let held = alerts::held_links(self.db, self.window)?;
         for kind in [ObjectKind::Link, ObjectKind::Site, ObjectKind::Village] {
             for outage in tables::outages(self.db, kind, self.window.from, self.window.until)? {
                 let of = match kind {
@@ -350,6 +363,8 @@ impl Reader<'_> {
                 };
                 // On one map an outage that crosses a change of versions is found twice.
                 let known = |fact: &OutageFact| Some(fact.of) == of && fact.started_at == outage.started_at;
+                let held = held.get(&(outage.object.code, outage.object.link)).into_iter().flatten();
+                let held = held.copied().find(|held| kind == ObjectKind::Link && held.is_about(outage.started_at, outage.ended_at));
                 if let Some(of) = of.filter(|_| !self.section.outages.iter().rev().take(64).any(known)) {
                     self.section.outages.push(OutageFact {
                         of,
@@ -357,6 +372,8 @@ impl Reader<'_> {
                         ended_at: outage.ended_at,
                         restored: outage.ended == Some(Ended::Restored),
                         cause: outage.cause.map(|cause| cause.rung),
+                        detected_at: held.map(|held| held.detected_at),
+                        acknowledged_at: held.and_then(|held| held.acknowledged_at),
                     });
                 }
             }
@@ -395,73 +412,12 @@ impl Reader<'_> {
     }
 }
 
-/// Keeps the facts of recently asked windows, so that the next question about one is answered from memory.
-pub struct Book {
-    store: Store,
-    versions: Mutex<Versions>,
-    pages: Mutex<HashMap<Page, Arc<Facts>>>,
-}
-
-/// A window, the map it is read on, what the registry knows and the definitions are, and the minute it was read in.
-type Page = (Period, View, (u32, usize), i64);
-
-/// A year of months, read both ways, and the weeks somebody clicks through.
-const PAGES: usize = 32;
-
-/// Why facts could not be read.
-pub type BookError = crate::inventory::versions::VersionError;
-
-impl Book {
-    /// Opens a book over the state database.
-    pub fn new(store: Store) -> Self {
-        Book { store, versions: Mutex::default(), pages: Mutex::default() }
-    }
-
-    /// Returns the facts of a period, not older than a minute.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn facts(&self, period: Period, view: View, now: UnixMs) -> Result<Arc<Facts>, BookError> {
-        let versions = self.versions()?;
-        let page = (period, view, (versions.count(), self.definitions()?.count()), now.seconds().div_euclid(60));
-        if let Some(facts) = lock(&self.pages).get(&page) {
-            return Ok(Arc::clone(facts));
-        }
-        let facts = Arc::new(self.store.read(|db| facts(db, &versions, period, view, now).map_err(BookError::from))?);
-        let mut pages = lock(&self.pages);
-        pages.retain(|(.., minute), _| *minute == page.3);
-        if pages.len() >= PAGES {
-            pages.clear();
-        }
-        pages.insert(page, Arc::clone(&facts));
-        Ok(facts)
-    }
-
-    /// Returns every version of every definition.
-    ///
-    /// # Errors
-    /// What the database says.
-    pub fn definitions(&self) -> Result<Definitions, BookError> {
-        Ok(self.store.read(|db| Definitions::load(db))?)
-    }
-
-    fn versions(&self) -> Result<Versions, BookError> {
-        let mut known = lock(&self.versions);
-        *known = known.reload(&self.store)?;
-        Ok(known.clone())
-    }
-}
-
-/// Takes a mutex also after a panic under it: what it guards is replaced whole.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::inventory::Draft;
     use crate::kpi::{Ask, by_id, compute};
+    use crate::store::Store;
 
     fn map(version: u32, from: &str, split: bool) -> Arc<Inventory> {
         let mut draft = Draft::default();

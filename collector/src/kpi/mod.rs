@@ -8,6 +8,7 @@
 //! are the same for all. Nothing here reads a clock, a disk or a socket.
 
 mod alerts;
+mod book;
 pub mod catalogue;
 pub mod cli;
 mod compute;
@@ -22,12 +23,13 @@ mod terms;
 
 use std::time::Duration;
 
+pub use book::{Book, BookError};
 pub use catalogue::{CATALOGUE, by_id, connected_share_now};
 pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
 pub use definitions::{Decree, DefineError, Definition, Definitions, define};
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
-pub use load::{Book, View};
+pub use load::View;
 pub use parts::{NONE, UNATTRIBUTED, band, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
@@ -84,6 +86,8 @@ pub struct Kpi {
     pub needs: (&'static str, &'static str),
     /// What one object adds.
     pub measures: &'static [Measure],
+    /// What one object adds when it is broken down so, where that differs.
+    pub instead: &'static [(Breakdown, &'static [Measure])],
 }
 
 /// What one object adds to a figure; `None` if the figure is not about it.
@@ -143,7 +147,13 @@ impl Kpi {
         whole: false,
         needs: ("", ""),
         measures: &[],
+        instead: &[],
     };
+
+    /// Returns what one object adds under a breakdown.
+    pub(crate) fn measures_by(&self, by: Option<Breakdown>) -> &'static [Measure] {
+        self.instead.iter().find(|(other, _)| Some(*other) == by).map_or(self.measures, |(_, measures)| measures)
+    }
 
     /// Makes the figure of a sum.
     pub fn figure(&self, region: &str, period: Period, weight: Weight, status: Status, tally: &Tally) -> Figure {

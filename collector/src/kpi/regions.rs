@@ -43,6 +43,16 @@ impl ByRegion {
     }
 }
 
+/// Tells of every region of a version whether it is `scope` or lies inside it.
+pub fn within(inventory: &Inventory, scope: RegionId) -> Vec<bool> {
+    let mut inside = vec![false; inventory.regions.len()];
+    for (at, region) in inventory.regions.iter().enumerate() {
+        // A parent stands before its children in a version.
+        inside[at] = at == scope.index() || region.parent.is_some_and(|parent| inside[parent.index()]);
+    }
+    inside
+}
+
 /// Lists the regions figures are published for: all levels above the village.
 pub fn levels(inventory: &Inventory) -> impl Iterator<Item = RegionId> + '_ {
     let published = |kind| !matches!(kind, RegionKind::Village | RegionKind::City);

@@ -6,7 +6,8 @@ use super::promises::{self, Trends};
 use super::tables;
 use crate::inventory::{Inventory, RegionId};
 use crate::kpi::catalogue::villages_connected_month;
-use crate::kpi::{Ask, Breakdown, CATALOGUE, Facts, Figure, Kpi, Standing, answer};
+use crate::kpi::{Ask, Breakdown, CATALOGUE, Definition, Facts, Figure, Kpi, Standing, answer};
+use crate::persian::{JalaliDate, Lang};
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,7 +82,7 @@ pub fn content(facts: &Facts, region: &str, trends: &Trends) -> Content {
     let crossed = promises::crossed(facts, region);
     Content {
         period: facts.period.to_string(),
-        title: (title(crate::persian::Lang::Fa), title(crate::persian::Lang::En)),
+        title: (title(Lang::Fa), title(Lang::En)),
         region: (region.to_owned(), names.0, names.1),
         tables: vec![
             tables::executive(facts, region),
@@ -93,7 +94,7 @@ pub fn content(facts: &Facts, region: &str, trends: &Trends) -> Content {
             promises::cross(&crossed),
             promises::cross_villages(&map, &crossed),
             promises::goals(facts, region, trends),
-            definitions(),
+            definitions(facts),
         ],
         villages: villages(facts, region),
     }
@@ -139,26 +140,50 @@ pub(super) fn of_region(kpi: &'static Kpi, facts: &Facts, region: &str) -> Optio
     answer(kpi, facts, Ask { region: Some(region), ..Ask::default() }).into_iter().next()
 }
 
-fn definitions() -> Table {
-    let row = |kpi: &Kpi| {
-        vec![
-            Cell::Text(kpi.id.to_owned()),
-            name_of(kpi),
-            Cell::Both(kpi.formula.0.to_owned(), kpi.formula.1.to_owned()),
-            Cell::Text(kpi.unit.to_string()),
-            plain(f64::from(kpi.version)),
-            Cell::Text(kpi.basis.to_owned()),
-        ]
-    };
+/// Lists every definition in each version that held in the window: the one its figures stand on first, then those that
+/// began inside it.
+fn definitions(facts: &Facts) -> Table {
+    let window = facts.window;
+    let mut rows = Vec::new();
+    for kpi in CATALOGUE {
+        let in_force = facts.in_force(kpi).version;
+        let began = |one: &Definition| one.effective_from.is_some_and(|from| window.from < from && from < window.until);
+        let mut held: Vec<Definition> = facts.definitions.of(kpi).into_iter().filter(|one| one.version == in_force || began(one)).collect();
+        held.sort_by_key(|one| (one.version != in_force, one.version));
+        rows.extend(held.iter().map(definition_row));
+    }
     let headings = vec![
         both("شناسه", "id"),
         both("نام", "name"),
         both("فرمول", "formula"),
         both("واحد", "unit"),
         both("نسخه", "version"),
+        both("از تاریخ", "effective from"),
+        both("مصوبه", "decree"),
+        both("مقادیر", "terms"),
         both("پایه", "basis"),
     ];
-    Table::new(("تعریف‌ها", "definitions"), headings, CATALOGUE.iter().map(row).collect())
+    Table::new(("تعریف‌ها", "definitions"), headings, rows)
+}
+
+fn definition_row(one: &Definition) -> Vec<Cell> {
+    let kpi = one.kpi;
+    let terms: Vec<String> = kpi.stands_on.iter().map(|term| format!("{term}={}", one.terms.get(*term))).collect();
+    let since = |from| {
+        let date = JalaliDate::at(from);
+        Cell::Both(date.in_figures(Lang::Fa), date.in_figures(Lang::En))
+    };
+    vec![
+        Cell::Text(kpi.id.to_owned()),
+        name_of(kpi),
+        Cell::Both(kpi.formula.0.to_owned(), kpi.formula.1.to_owned()),
+        Cell::Text(kpi.unit.to_string()),
+        plain(f64::from(one.version)),
+        one.effective_from.map_or(Cell::Empty, since),
+        if one.decree.is_empty() { Cell::Empty } else { Cell::Text(one.decree.clone()) },
+        if terms.is_empty() { Cell::Empty } else { Cell::Text(terms.join(" ")) },
+        Cell::Text(kpi.basis.to_owned()),
+    ]
 }
 
 fn villages(facts: &Facts, region: &str) -> Vec<VillageVerdict> {

@@ -10,7 +10,7 @@ use super::*;
 use crate::history::StateSeconds;
 use crate::inventory::{Draft, RegionKind};
 use crate::kpi::facts::{Facts, Section};
-use crate::kpi::{Status, answer, by_id};
+use crate::kpi::{Definition, Definitions, Status, Term, answer, by_id};
 use crate::persian::{Lang, Period};
 use crate::store::Store;
 
@@ -28,7 +28,15 @@ fn facts(connected: u64) -> Facts {
     section.villages[village("v1")].as_mut().unwrap().state = StateSeconds { up: 2_592_000, ..StateSeconds::default() };
     section.villages[village("v2")].as_mut().unwrap().state =
         StateSeconds { up: connected, down: 2_592_000 - connected, ..StateSeconds::default() };
-    Facts { period, window, status: Status::Provisional, sections: vec![section], alerts: None, definitions: Default::default() }
+    Facts {
+        period,
+        window,
+        status: Status::Provisional,
+        sections: vec![section],
+        alerts: None,
+        definitions: Default::default(),
+        whole: Default::default(),
+    }
 }
 
 #[test]
@@ -47,6 +55,29 @@ fn the_workbook_reads_back_right_to_left_with_real_numbers_equal_to_the_figures(
     assert_eq!(executive.get((1, 5)), Some(&Data::Float(figure.numerator)));
     let definitions = book.worksheet_range(sheets.last().unwrap()).unwrap();
     assert_eq!(definitions.height(), 1 + crate::kpi::CATALOGUE.len());
+}
+
+#[test]
+fn the_definitions_sheet_holds_every_version_of_the_window() {
+    let kpi = by_id("villages_connected_month").unwrap();
+    let version = |version, from: &str, connected: &str| {
+        let mut terms = kpi.terms;
+        terms.set(Term::Connected, connected).unwrap();
+        let effective_from = Some(crate::inventory::dates::moment(from).unwrap());
+        Definition { kpi, version, effective_from, decree: format!("decree {version}"), terms }
+    };
+    let later = vec![version(2, "1405-03-01", "0.92"), version(3, "1405-08-15", "0.95"), version(4, "1405-09-01", "0.99")];
+    let facts = Facts { definitions: Definitions::new(later), ..facts(0) };
+    let content = content::content(&facts, "p", &promises::Trends::default());
+    let rows = content.tables.iter().find(|table| table.name.1 == "definitions").unwrap().rows.iter();
+    let of_kpi = rows.filter(|row| row[0] == Cell::Text(kpi.id.to_owned()));
+    let found: Vec<_> = of_kpi.map(|row| (row[4].clone(), row[6].clone(), row[7].clone())).collect();
+    let row = |number: u8, connected: &str| {
+        let text = |text: String| Cell::Text(text);
+        let terms = text(format!("policy=either connected={connected} measured=0.5"));
+        (Cell::Number { number: f64::from(number), is_ratio: false }, text(format!("decree {number}")), terms)
+    };
+    assert_eq!(found, [row(2, "0.92"), row(3, "0.95")], "in force at its start first, then what began inside; not the first nor the next");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::inventory::Service;
+use crate::inventory::{RegionId, Service};
 use crate::kpi::compute::asked_regions;
 use crate::kpi::parts::{Subject, part};
 use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Tally, Term};
@@ -31,8 +31,10 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
 pub(super) fn share_of_services(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, counts: impl Fn(&Service) -> bool) -> Vec<Figure> {
     let map = facts.last_map();
     let mut figures = Vec::new();
-    for code in asked_regions(facts, ask) {
-        let attempts = attempts(facts, &code, ask.by == Some(Breakdown::Cohort));
+    let asked = asked_regions(facts, ask);
+    let mut tried = attempts(facts, &asked, ask.by == Some(Breakdown::Cohort));
+    for code in asked {
+        let attempts = tried.remove(&code).unwrap_or_default();
         let mut parts: BTreeMap<Option<String>, Tally> = BTreeMap::new();
         if ask.by.is_none_or(|by| by == Breakdown::Region) {
             parts.insert(None, Tally::default());
@@ -60,19 +62,35 @@ pub(super) fn share_of_services(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, counts: 
     figures
 }
 
-/// Sums attempts and good ones in a region by the vantage's cohort, if that is asked for, and service.
-fn attempts(facts: &Facts, region: &str, by_cohort: bool) -> HashMap<(String, String), (u64, u64)> {
-    let mut sums: HashMap<(String, String), (u64, u64)> = HashMap::new();
+/// Attempts and good ones by the vantage's cohort, empty if it is not asked for, and service.
+type Attempts = HashMap<(String, String), (u64, u64)>;
+
+/// Sums attempts in each of the regions asked for.
+fn attempts(facts: &Facts, asked: &[String], by_cohort: bool) -> HashMap<String, Attempts> {
+    let mut sums: HashMap<String, Attempts> = asked.iter().map(|code| (code.clone(), Attempts::new())).collect();
     for section in &facts.sections {
         let inventory = &section.inventory;
-        let Some(region) = inventory.region_by_code(region) else { continue };
-        for fact in section.services.iter().flatten().filter(|f| inventory.is_within(inventory.site(f.site).region, region)) {
+        let mut by_region: HashMap<RegionId, Attempts> = HashMap::new();
+        for fact in section.services.iter().flatten() {
             let subject = Subject::Service(&fact.service, fact.site);
             let cohort = if by_cohort { part(inventory, subject, Breakdown::Cohort) } else { String::new() };
-            let (attempts, ok) = sums.entry((cohort, fact.service.clone())).or_default();
-            *attempts += fact.attempts;
-            *ok += fact.ok;
+            let here = by_region.entry(inventory.site(fact.site).region).or_default();
+            add(here, &(cohort, fact.service.clone()), (fact.attempts, fact.ok));
+        }
+        for (region, tried) in by_region {
+            for above in inventory.ancestors(region) {
+                if let Some(sum) = sums.get_mut(&inventory.region(above).code) {
+                    tried.iter().for_each(|(of, counts)| add(sum, of, *counts));
+                }
+            }
         }
     }
     sums
+}
+
+fn add(sums: &mut Attempts, of: &(String, String), (attempts, ok): (u64, u64)) {
+    match sums.get_mut(of) {
+        Some(sum) => *sum = (sum.0 + attempts, sum.1 + ok),
+        None => drop(sums.insert(of.clone(), (attempts, ok))),
+    }
 }

@@ -1,8 +1,11 @@
 //! `declared_measured_gap`: what was announced, beside what was measured.
 
+use std::collections::{BTreeMap, HashMap};
+
 use crate::inventory::{Declared, Inventory, RegionId};
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
+use crate::kpi::parts::{Subject, part};
+use crate::kpi::{Ask, Breakdown, ByRegion, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
 
 use super::coverage::best_generation;
 use super::g4_share::is_on_4g;
@@ -14,11 +17,11 @@ pub const KPI: Kpi = Kpi {
     id: "declared_measured_gap",
     names: ("شکاف اعلامی و سنجیده", "declared versus measured gap"),
     formula: (
-        "مقدار اعلامی منهای مقدار سنجیده، به واحد امتیاز درصد، با همان مخرج و تاریخ",
-        "declared value minus measured value in points, with the same denominator rule and as-of date",
+        "مقدار اعلامی منهای مقدار سنجیده، به واحد امتیاز درصد، با همان مخرج و تاریخ؛ به تفکیک بازه خانوار یا اپراتور: سهم روستاهای متصل به شبکه ملی، از روستاهایی که درباره‌شان اعلامی هست",
+        "declared value minus measured value in points, with the same denominator rule and as-of date; by household band or operator: the share of villages connected to the national network, of the villages something was declared about",
     ),
     unit: Unit::Points,
-    by: &[Breakdown::Region, Breakdown::Kpi],
+    by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator, Breakdown::Kpi],
     measures: &[Measure::Derived(derive)],
     ..Kpi::BASE
 };
@@ -55,6 +58,9 @@ pub fn comparisons(facts: &Facts, ask: Ask<'_>) -> Vec<Comparison> {
 }
 
 fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
+    if let Some(by) = ask.by.filter(|by| matches!(by, Breakdown::Band | Breakdown::Operator)) {
+        return by_part(kpi, facts, ask, by);
+    }
     let map = facts.last_map();
     let mut figures = Vec::new();
     for comparison in comparisons(facts, Ask { by: ask.by.filter(|by| *by == Breakdown::Region), ..ask }) {
@@ -70,6 +76,48 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
         figures.push(figure);
     }
     figures
+}
+
+/// Compares village by village what was declared of the national network with what was measured, in each part of a region.
+/// Nobody announces figures by band or operator; villages are announced one by one.
+fn by_part(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, by: Breakdown) -> Vec<Figure> {
+    let (whole, terms) = (facts.whole(), facts.in_force(&nin_share::KPI_20_PLUS).terms);
+    // Declared and measured, by region and part.
+    let mut sums: BTreeMap<(String, String), (Tally, Tally)> = BTreeMap::new();
+    for section in &whole.sections {
+        let map = &section.inventory;
+        let declared = declared_by_village(map);
+        let mut parts: BTreeMap<String, (ByRegion, ByRegion)> = BTreeMap::new();
+        for (id, seconds) in (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?))) {
+            let claim = Claim::NationalNetwork;
+            let Some(is_declared) = declared.get(&id).and_then(|rows| claim.declared(rows)) else { continue };
+            let measured = claim.measured(&VillageFact { section, id, seconds, terms: &terms });
+            let of_part = parts.entry(part(map, Subject::Village(id), by)).or_insert_with(|| (ByRegion::new(map), ByRegion::new(map)));
+            of_part.0.add(id, &Tally::of(Some(is_declared)));
+            of_part.1.add(id, &Tally::of(measured));
+        }
+        for (part, (declared, measured)) in parts {
+            let (declared, measured) = (declared.roll_up(map), measured.roll_up(map));
+            for (id, announced) in declared.counted() {
+                let of = sums.entry((map.region(id).code.clone(), part.clone())).or_default();
+                of.0.add(announced);
+                of.1.add(&measured.get(id));
+            }
+        }
+    }
+    let asked = asked_regions(facts, ask);
+    let figures = asked.iter().flat_map(|code| {
+        let here = sums.iter().filter(move |((region, _), _)| region == code);
+        here.map(move |((_, part), (declared, measured))| {
+            let mut figure = kpi.figure(code, facts.period, ask.weight, facts.status, measured);
+            let announced = declared.numerator / declared.denominator;
+            figure.value = figure.value.map(|value| announced - value);
+            (figure.lo, figure.hi) = (figure.hi.map(|hi| announced - hi), figure.lo.map(|lo| announced - lo));
+            figure.part = Some((by, part.clone()));
+            figure
+        })
+    });
+    figures.collect()
 }
 
 /// Declared yes, no × measured yes, no, unknown, with the villages of each cell.
@@ -142,8 +190,8 @@ pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -
     table
 }
 
-fn declared_by_village(inventory: &Inventory) -> std::collections::HashMap<RegionId, Vec<&Declared>> {
-    let mut by_village: std::collections::HashMap<RegionId, Vec<&Declared>> = std::collections::HashMap::new();
+fn declared_by_village(inventory: &Inventory) -> HashMap<RegionId, Vec<&Declared>> {
+    let mut by_village: HashMap<RegionId, Vec<&Declared>> = HashMap::new();
     for declared in inventory.declared.iter().filter(|d| d.superseded_by.is_none()) {
         by_village.entry(declared.region).or_default().push(declared);
     }

@@ -198,6 +198,11 @@ pub(super) struct OutageText {
     pub(super) lost_from_sight: bool,
     #[serde(default)]
     pub(super) cause: Option<String>,
+    /// When an incident held the link, and when that was acknowledged.
+    #[serde(default)]
+    pub(super) detected: Option<String>,
+    #[serde(default)]
+    pub(super) acknowledged: Option<String>,
 }
 
 #[derive(Deserialize)]
