@@ -214,6 +214,7 @@ glossary! {
     first_page: "صفحه نخست", "first page";
     previous_page: "صفحه پیش", "previous page";
     export: "خروجی گرفتن", "export";
+    monthly_report: "گزارش ماهانه", "monthly report";
     sort_by: "مرتب‌سازی بر پایه", "sort by";
     more: "بیشتر", "more";
     show_all: "نمایش همه", "show all";

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::content::Content;
 use super::gather::gather;
 use super::revision::{self, Frozen};
-use super::{csv_form, html, xlsx};
+use super::{Form, html};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{RegionKind, Versions};
@@ -99,10 +99,9 @@ fn region_of(store: &Store, args: &ReportArgs) -> Result<String, Failure> {
 
 fn write(content: &Content, frozen: Option<&Frozen>, out: &Path, lang: Lang) -> Result<(), Failure> {
     let ending = out.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
-    let bytes = match ending.as_str() {
-        "xlsx" => xlsx::write(content, frozen)?,
-        "csv" => csv_form::write(content, frozen)?,
-        "html" => html::write(content, frozen, lang).into_bytes(),
+    let bytes = match (ending.as_str(), ending.parse::<Form>()) {
+        (_, Ok(form)) => form.write(content, frozen)?,
+        ("html", _) => html::write(content, frozen, lang).into_bytes(),
         _ => return Err(Failure::Usage(format!("{} ends neither in .xlsx nor .csv nor .html", out.display()))),
     };
     Ok(std::fs::write(out, bytes)?)

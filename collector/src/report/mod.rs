@@ -11,6 +11,7 @@
 mod cli;
 mod content;
 mod csv_form;
+mod form;
 mod gather;
 mod html;
 mod promises;
@@ -24,6 +25,7 @@ mod tests;
 
 pub use cli::{ReportArgs, run};
 pub use content::{Cell, Content, Table, VillageVerdict};
+pub use form::Form;
 pub use gather::gather;
 pub use publish::Publisher;
 pub use revision::{Frozen, freeze, frozen};

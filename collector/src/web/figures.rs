@@ -1,9 +1,12 @@
 //! Answers questions about KPIs: one way for pages and the API.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::inventory::RegionId;
-use crate::kpi::{self, Ask, Breakdown, Figure, Kpi, View, Weight, connected_share_now};
+use crate::kpi::{self, Ask, Breakdown, Facts, Figure, Kpi, View, Weight, connected_share_now};
 use crate::persian::Period;
 use crate::view::{FigureView, Sight, Time};
 
@@ -62,5 +65,47 @@ fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Que
         }
     };
     let asked = kpi::CATALOGUE.iter().filter(|kpi| question.asks(kpi));
-    asked.flat_map(|kpi| kpi::answer(kpi, &facts, question.ask(snapshot))).collect()
+    asked.flat_map(|kpi| web.answers.answer(kpi, &facts, question.ask(snapshot)).to_vec()).collect()
+}
+
+/// One KPI's question: its id, a region, a weight, a breakdown, a version.
+type Key = (&'static str, Option<String>, Weight, Option<Breakdown>, Option<u32>);
+
+/// Questions kept about one window; beyond that the figures are computed again.
+const MOST: usize = 4_096;
+
+/// Figures that were computed, kept as long as the facts they were computed from: pages and API answer from the same.
+#[derive(Default)]
+pub struct Answers {
+    of_facts: Mutex<Vec<OfFacts>>,
+}
+
+/// The answers from one window's facts.
+type OfFacts = (Weak<Facts>, HashMap<Key, Arc<[Figure]>>);
+
+impl Answers {
+    fn answer(&self, kpi: &'static Kpi, facts: &Arc<Facts>, ask: Ask<'_>) -> Arc<[Figure]> {
+        let key = (kpi.id, ask.region.map(str::to_owned), ask.weight, ask.by, ask.version);
+        let is_of = |(of, _): &&mut OfFacts| std::ptr::eq(of.as_ptr(), Arc::as_ptr(facts));
+        if let Some((_, known)) = self.lock().iter_mut().find(is_of)
+            && let Some(figures) = known.get(&key)
+        {
+            return Arc::clone(figures);
+        }
+        let figures: Arc<[Figure]> = kpi::answer(kpi, facts, ask).into();
+        let mut all = self.lock();
+        all.retain(|(of, _)| of.strong_count() > 0);
+        if all.iter_mut().find(is_of).is_none() {
+            all.push((Arc::downgrade(facts), HashMap::new()));
+        }
+        if let Some((_, known)) = all.iter_mut().find(is_of).filter(|(_, known)| known.len() < MOST) {
+            known.insert(key, Arc::clone(&figures));
+        }
+        figures
+    }
+
+    /// Takes the list also after a panic under it: what it holds is whole.
+    fn lock(&self) -> MutexGuard<'_, Vec<OfFacts>> {
+        self.of_facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

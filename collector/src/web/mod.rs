@@ -14,6 +14,7 @@ pub mod geo;
 mod guard;
 mod html;
 pub mod incidents;
+mod kept;
 mod page;
 mod pages;
 mod prefs;
@@ -48,6 +49,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/incidents/{id}", get(pages::incidents::one).post(pages::incidents::work))
         .route("/kpis", get(pages::kpis::list))
         .route("/kpis/{id}", get(pages::kpi::one))
+        .route("/report/{form}", get(pages::report::file))
         .route("/services", get(pages::services::list))
         .route("/status", get(pages::status::page))
         .route("/admin", get(pages::admin::page))

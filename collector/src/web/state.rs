@@ -6,7 +6,9 @@ use std::time::Duration;
 use rusta_wire::UnixMs;
 use tokio::sync::watch;
 
+use super::figures::Answers;
 use super::geo::Outline;
+use super::pages::Past;
 use crate::engine::Snapshot;
 use crate::log::Log;
 use crate::people::People;
@@ -22,6 +24,10 @@ pub struct WebState {
     pub log: Option<Log>,
     /// Facts of past windows.
     pub book: Arc<crate::kpi::Book>,
+    /// Figures computed from them.
+    pub(super) answers: Arc<Answers>,
+    /// Days of regions.
+    pub(super) past: Arc<Past>,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look.
@@ -49,6 +55,8 @@ impl WebState {
             store,
             log: None,
             book,
+            answers: Arc::default(),
+            past: Arc::default(),
             people,
             anonymous_viewer: false,
             public_status: false,

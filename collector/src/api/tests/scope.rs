@@ -45,6 +45,7 @@ fn filled(path: &str, foreign: &Foreign) -> Vec<String> {
         "/sites/{code}" | "/api/v1/sites/{code}" | "/api/v1/sites/{code}/series" => vec![path.replace("{code}", &foreign.site)],
         "/incidents/{id}" | "/api/v1/incidents/{id}" => vec![path.replace("{id}", foreign.incident), path.replace("{id}", "1")],
         "/kpis/{id}" => vec!["/kpis/availability".to_owned(), "/kpis/connected_share_now".to_owned()],
+        "/report/{form}" => ["csv", "xlsx"].map(|form| path.replace("{form}", form)).into(),
         "/static/{name}" => vec!["/static/app.css".to_owned()],
         "/api/{*rest}" => vec!["/api/v2/sites".to_owned()],
         path => {

@@ -11,7 +11,7 @@ use crate::engine::Snapshot;
 use crate::inventory::{Access, RegionId, SiteKind};
 use crate::kpi::{self, Breakdown, CATALOGUE, Kpi, Unit, Weight};
 use crate::persian::{JalaliDate, Named, Period, digits};
-use crate::view::{FigureView, Sight, roots};
+use crate::view::{FigureView, Sight};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
 use crate::web::html::Html;
@@ -56,12 +56,8 @@ struct PartLine {
 /// What to show.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct Shown {
-    #[serde(default)]
-    region: String,
-    #[serde(default)]
-    period: String,
-    #[serde(default)]
-    weight: String,
+    #[serde(flatten)]
+    of: kpis::Shown,
     #[serde(default)]
     by: String,
     /// Whether to read the months too.
@@ -82,22 +78,24 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<Strin
     let sight = asked.sight(&snapshot);
     let inventory = &snapshot.inventory;
     let kpi = CATALOGUE.iter().find(|kpi| kpi.id == id);
-    let region = match shown.region.as_str() {
-        "" => roots(inventory, sight).into_iter().next(),
-        code => inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id)),
-    };
+    let region = shown.of.region(inventory, sight);
     let (Some(kpi), Some(region)) = (kpi, region) else { return asked.not_found() };
     let mut p = asked.page(Section::Kpis, asked.prefs.lang.pick(kpi.names.0, kpi.names.1));
     p.at = snapshot.at.max(asked.at);
     let of_now = matches!(kpi.measures.first(), Some(kpi::Measure::Now(_)));
-    let period = match shown.period.parse() {
+    let period = match shown.of.period.parse() {
         // A figure of this moment has no other period.
         _ if of_now => Period::Now,
         Ok(period) if period != Period::Now => period,
         _ => Period::month_at(p.at),
     };
-    let weight: Weight =
-        shown.weight.parse().ok().filter(|weight| kpi.weights.contains(weight)).unwrap_or(kpi.weights.first().copied().unwrap_or_default());
+    let weight: Weight = shown
+        .of
+        .weight
+        .parse()
+        .ok()
+        .filter(|weight| kpi.weights.contains(weight))
+        .unwrap_or(kpi.weights.first().copied().unwrap_or_default());
     let by = shown.by.parse().ok().filter(|by| kpi.by.contains(by)).unwrap_or(Breakdown::Region);
     let question = Question { kpi: Some(kpi), region: Some(region), period, weight, by: None, version: None };
     let with_months = !shown.months.is_empty() && !of_now;

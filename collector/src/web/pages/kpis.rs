@@ -6,7 +6,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::engine::Snapshot;
-use crate::inventory::{RegionId, RegionKind};
+use crate::inventory::{Inventory, RegionId, RegionKind};
 use crate::kpi::{CATALOGUE, Kpi, Unit, Weight};
 use crate::persian::{JalaliDate, Lang, Period, decimal, digits, isolate, percent, words};
 use crate::view::{FigureView, Sight, roots};
@@ -29,6 +29,8 @@ struct KpisPage {
     weights: Vec<Entry>,
     /// What the pages of single KPIs are asked with.
     query: String,
+    /// What the report of the region's month is asked with, where there is one and its reader may have it.
+    report_query: Option<String>,
 }
 
 /// A KPI with its figure in words.
@@ -44,14 +46,24 @@ pub(super) struct KpiLine {
 }
 
 /// What to show.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Shown {
     #[serde(default)]
-    region: String,
+    pub(super) region: String,
     #[serde(default)]
-    period: String,
+    pub(super) period: String,
     #[serde(default)]
-    weight: String,
+    pub(super) weight: String,
+}
+
+impl Shown {
+    /// Finds the region asked for, or the first somebody sees; `None` if it is not theirs to see.
+    pub(super) fn region(&self, inventory: &Inventory, sight: Sight) -> Option<RegionId> {
+        match self.region.as_str() {
+            "" => roots(inventory, sight).into_iter().next(),
+            code => inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id)),
+        }
+    }
 }
 
 /// Lists every KPI for one region and period.
@@ -59,13 +71,10 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
     let snapshot = web.snapshot();
     let sight = asked.sight(&snapshot);
     let inventory = &snapshot.inventory;
-    let region = match shown.region.as_str() {
-        "" => roots(inventory, sight).into_iter().next(),
-        code => match inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id)) {
-            Some(id) => Some(id),
-            None => return asked.not_found(),
-        },
-    };
+    let region = shown.region(inventory, sight);
+    if region.is_none() && !shown.region.is_empty() {
+        return asked.not_found();
+    }
     // A month tells most; figures of this moment stand beside those of the period.
     let period: Period = shown.period.parse().unwrap_or_else(|_| Period::month_at(snapshot.at.max(asked.at)));
     let weight: Weight = shown.weight.parse().unwrap_or(Weight::Village);
@@ -86,7 +95,9 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
     p.at = snapshot.at.max(asked.at);
     let rows =
         CATALOGUE.iter().map(|kpi| line(&p, &snapshot, kpi, region, computed.iter().find(|figure| figure.id == kpi.id).cloned())).collect();
+    let report_query = region.filter(|_| asked.visitor.name.is_some() && matches!(period, Period::Month(_)));
     let page = KpisPage {
+        report_query: report_query.map(|id| format!("region={}&period={period}", inventory.region(id).code)),
         region: region
             .map_or_else(|| p.w.whole_country.to_owned(), |id| p.name(&inventory.region(id).name_fa, &inventory.region(id).name_en)),
         period_title: period.title(p.lang),

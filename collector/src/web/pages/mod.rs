@@ -15,7 +15,10 @@ pub mod map;
 pub mod overview;
 mod past;
 mod refusals;
+pub mod report;
 pub mod services;
 pub mod site;
 pub mod sites;
 pub mod status;
+
+pub(super) use past::Past;

@@ -7,12 +7,13 @@ use rusqlite::Connection;
 use crate::day::Day;
 use crate::engine::Snapshot;
 use crate::history::{ObjectKind, tables};
-use crate::inventory::RegionId;
+use crate::inventory::{Inventory, RegionId};
 use crate::kpi::ENOUGH_KNOWN;
 use crate::persian::{Window, percent};
 use crate::store::StoreError;
 use crate::view::{FigureView, Place, Sight, place, roots};
 use crate::web::html::Html;
+use crate::web::kept::Kept;
 use crate::web::page::Page;
 use crate::web::state::WebState;
 use crate::web::svg::{Gauge, Line, Point, gauge_chart, spark};
@@ -75,17 +76,31 @@ struct Seconds {
     set_aside: f64,
 }
 
+/// What was read of days, for the minute.
+#[derive(Default)]
+pub struct Past {
+    /// Seconds of a region's villages by day: by the region's code, empty for all, and the number of days.
+    days: Kept<(String, usize), HashMap<Day, Seconds>>,
+    /// Seconds of the week before, by region of an inventory version.
+    usual: Kept<(u32, Day), HashMap<RegionId, Seconds>>,
+    /// Seconds of the villages a declaration speaks of, by the region's code.
+    judged: Kept<String, HashMap<String, Seconds>>,
+}
+
 /// Draws the connected share of each of the last days, from the state seconds of the region's villages.
 pub fn trend(web: &WebState, snapshot: &Snapshot, region: Option<RegionId>, p: &Page) -> Option<Html> {
     let inventory = &snapshot.inventory;
     let is_whole = region.is_none_or(|id| inventory.region(id).parent.is_none() && roots(inventory, Sight::Everything).len() == 1);
     let codes = (!is_whole).then(|| villages(snapshot, region));
     let days = days_until(p, TREND_DAYS);
-    let known = web.store.read(|db| match &codes {
-        None => days_of_all(db, days[0]),
-        Some(codes) => days_of(db, ObjectKind::Village, codes, &days),
-    });
-    let known = known.ok()?;
+    let name = region.filter(|_| !is_whole).map_or_else(String::new, |id| inventory.region(id).code.clone());
+    let read = || {
+        web.store.read(|db| match &codes {
+            None => days_of_all(db, days[0]),
+            Some(codes) => days_of(db, ObjectKind::Village, codes, &days),
+        })
+    };
+    let known = web.past.days.get(p.at, (name, TREND_DAYS), read).ok()?;
     let count = codes.map_or(snapshot.villages.len(), |codes| codes.len());
     let values: Vec<_> = days.iter().map(|day| known.get(day).and_then(|seconds| seconds.figure(whole(*day, count, p)))).collect();
     (values.iter().flatten().count() > 1).then(|| spark(&values, 0.02, p.w.trend))
@@ -105,7 +120,9 @@ pub fn history(web: &WebState, snapshot: &Snapshot, region: RegionId, p: &Page) 
         return None;
     }
     let days = days_until(p, HISTORY_DAYS);
-    let found = web.store.read(|db| days_of(db, ObjectKind::Village, &codes, &days)).ok()?;
+    let name = snapshot.inventory.region(region).code.clone();
+    let read = || web.store.read(|db| days_of(db, ObjectKind::Village, &codes, &days));
+    let found = web.past.days.get(p.at, (name, HISTORY_DAYS), read).ok()?;
     let point = |day: &Day| {
         let seconds = found.get(day)?;
         let all = (whole(*day, codes.len(), p) - seconds.set_aside).max(1.0);
@@ -137,18 +154,9 @@ pub fn movers<'a>(
     p: &Page,
 ) -> Vec<Mover> {
     let today = Day::of(p.at);
-    let Ok(sums) = web.store.read(|db| tables::sums(db, ObjectKind::Village, Day(today.0 - USUAL_DAYS)..today)) else { return Vec::new() };
     let inventory = &snapshot.inventory;
-    let mut usual: HashMap<RegionId, Seconds> = HashMap::new();
-    for (village, seconds) in sums {
-        let Some(id) = inventory.region_by_code(&village.code) else { continue };
-        for ancestor in inventory.ancestors(id) {
-            let sum = usual.entry(ancestor).or_default();
-            sum.connected += seconds.carried() as f64;
-            sum.down += seconds.down as f64;
-            sum.set_aside += (seconds.maintenance + seconds.not_in_service) as f64;
-        }
-    }
+    let usual = web.past.usual.get(p.at, (inventory.version, today), || web.store.read(|db| usual(db, inventory, today)));
+    let Ok(usual) = usual else { return Vec::new() };
     let mut villages: HashMap<RegionId, usize> = HashMap::new();
     for ancestor in snapshot.villages.iter().flat_map(|village| inventory.ancestors(village.region)) {
         *villages.entry(ancestor).or_default() += 1;
@@ -165,6 +173,21 @@ pub fn movers<'a>(
     movers
 }
 
+/// Sums the week before a day, by region.
+fn usual(db: &Connection, inventory: &Inventory, today: Day) -> Result<HashMap<RegionId, Seconds>, StoreError> {
+    let mut usual: HashMap<RegionId, Seconds> = HashMap::new();
+    for (village, seconds) in tables::sums(db, ObjectKind::Village, Day(today.0 - USUAL_DAYS)..today)? {
+        let Some(id) = inventory.region_by_code(&village.code) else { continue };
+        for ancestor in inventory.ancestors(id) {
+            let sum = usual.entry(ancestor).or_default();
+            sum.connected += seconds.carried() as f64;
+            sum.down += seconds.down as f64;
+            sum.set_aside += (seconds.maintenance + seconds.not_in_service) as f64;
+        }
+    }
+    Ok(usual)
+}
+
 /// Compares what was declared of the villages of a region with what was measured; `None` if nothing was declared, or the
 /// region is too large for a page.
 pub fn declared(web: &WebState, snapshot: &Snapshot, region: RegionId, p: &Page) -> Option<Declared> {
@@ -177,7 +200,8 @@ pub fn declared(web: &WebState, snapshot: &Snapshot, region: RegionId, p: &Page)
     }
     let days = days_until(p, JUDGED_DAYS);
     let codes: Vec<&str> = said.iter().map(|(id, _)| inventory.region(*id).code.as_str()).collect();
-    let measured = web.store.read(|db| sums_of(db, ObjectKind::VillageNin, &codes, &days)).ok()?;
+    let read = || web.store.read(|db| sums_of(db, ObjectKind::VillageNin, &codes, &days));
+    let measured = web.past.judged.get(p.at, inventory.region(region).code.clone(), read).ok()?;
     let mut table = Declared { yes: [0; 3], no: [0; 3], gap: Vec::new(), more: 0 };
     for ((id, declared), code) in said.into_iter().zip(codes) {
         let column = match measured.get(code).and_then(Seconds::judged) {
