@@ -8,7 +8,6 @@ use super::kpis::Shown;
 use crate::inventory::Versions;
 use crate::persian::Period;
 use crate::report::{self, Form};
-use crate::store::StoreError;
 use crate::web::asked::Asked;
 use crate::web::state::WebState;
 
@@ -29,7 +28,7 @@ pub async fn file(State(web): State<WebState>, asked: Asked, Path(form): Path<St
         let frozen = store.read(|tx| report::frozen(tx, &period.to_string(), &code, None))?;
         let content = match &frozen {
             Some(frozen) => Some(frozen.content.clone()),
-            None => store.read(|tx| Ok::<_, StoreError>(report::gather(tx, &versions, period, &code, now)?))?,
+            None => store.read(|tx| report::gather(tx, &versions, period, &code, now))?,
         };
         content.map(|content| form.write(&content, frozen.as_ref())).transpose()
     });
