@@ -16,10 +16,11 @@ use sha2::{Digest, Sha256};
 
 use super::draft::Draft;
 use super::fault::Fault;
-use super::model::{Inventory, RegionId};
+use super::model::{Inventory, Region, RegionId};
 use super::source::{self, Files};
 use super::windows::{self, Announced};
 use super::{Built, export};
+use crate::day::Day;
 use crate::persian::Window;
 use crate::store::{Store, StoreError};
 
@@ -216,6 +217,17 @@ impl Versions {
             at.iter_mut().for_each(|id| *id = id.and_then(|id| next[id.index()]));
         }
         at
+    }
+
+    /// Lists the regions whose code changed: the first day of the new code, the old code, the new one. By day.
+    pub fn renamed(&self) -> impl Iterator<Item = (Day, &str, &str)> {
+        self.in_force.windows(2).flat_map(|step| {
+            // A day belongs to the version in force when it began.
+            let first = Day::of(UnixMs(step[1].effective_from.0 - 1)).next();
+            let changed = |region: &Region| region.previous_code.as_ref().is_some_and(|old| step[0].region_by_code(old).is_some());
+            let regions = step[1].regions.iter().filter(move |region| changed(region));
+            regions.filter_map(move |region| Some((first, region.previous_code.as_deref()?, region.code.as_str())))
+        })
     }
 }
 

@@ -16,6 +16,7 @@ use super::alerts;
 use super::definitions::Definitions;
 use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Rounds, Section, ServiceFact, VillageSeconds};
 use super::figure::Status;
+use super::renamed::Renamed;
 use crate::day::Day;
 use crate::history::{self, Ended, Histogram, Object, ObjectKind, Place, SLOT_MS, StateSeconds, Values, tables};
 use crate::inventory::assignment::SERVICE_PREFIX;
@@ -50,6 +51,7 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
         View::AsWas => parts.iter().map(|part| start(Arc::clone(&part.inventory), part.window, window, now)).collect(),
         View::AsIs => vec![start(Arc::clone(&today), window, window, now)],
     };
+    let renamed = Renamed::of(versions);
     for (at, part) in parts.iter().enumerate() {
         let (section, lineage) = match view {
             View::AsWas => (&mut sections[at], None),
@@ -63,7 +65,8 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
             cut.pop();
             days.end = day.next();
         }
-        Reader { db, from: &part.inventory, lineage, section, days, cut, window: part.window, reported: HashMap::new() }.read()?;
+        let (from, window) = (&*part.inventory, part.window);
+        Reader { db, from, lineage, renamed: &renamed, section, days, cut, window, reported: HashMap::new() }.read()?;
     }
     for at in 1..sections.len() {
         sections[at - 1].next = versions.lineage(&sections[at - 1].inventory, &sections[at].inventory);
@@ -186,6 +189,7 @@ struct Reader<'a> {
     from: &'a Inventory,
     /// Where its regions are on the section's map, if that is another.
     lineage: Option<Vec<Option<RegionId>>>,
+    renamed: &'a Renamed,
     section: &'a mut Section,
     /// Whole days.
     days: Range<Day>,
@@ -355,7 +359,10 @@ impl Reader<'_> {
     fn outages(&mut self) -> Result<(), StoreError> {
         let held = alerts::held_links(self.db, self.window)?;
         for kind in [ObjectKind::Link, ObjectKind::Site, ObjectKind::Village] {
-            for outage in tables::outages(self.db, kind, self.window.from, self.window.until)? {
+            for mut outage in tables::outages(self.db, kind, self.window.from, self.window.until)? {
+                if kind == ObjectKind::Village {
+                    self.renamed.join(&mut outage, self.db)?;
+                }
                 let of = match kind {
                     ObjectKind::Link => self.link(&outage.object).map(Affected::Link),
                     ObjectKind::Site => self.site(&outage.object.code).map(Affected::Site),
@@ -416,7 +423,7 @@ impl Reader<'_> {
 mod tests {
     use super::*;
     use crate::inventory::Draft;
-    use crate::kpi::{Ask, by_id, compute};
+    use crate::kpi::{Ask, Weight, by_id, compute};
     use crate::store::Store;
 
     fn map(version: u32, from: &str, split: bool) -> Arc<Inventory> {
@@ -471,6 +478,42 @@ mod tests {
         assert_eq!(share(&is, "b"), (86_400.0, 172_800.0, f64::from(86_400 * 28)), "all days of the village on today's map");
         assert_eq!(share(&was, "p").0, share(&is, "p").0);
         assert_eq!(share(&was, "p").2, share(&is, "p").2);
+    }
+
+    #[test]
+    fn an_outage_that_goes_on_under_a_new_code_interrupts_its_households_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let moment = |text: &str| crate::inventory::dates::moment(text).unwrap().0;
+        let (began, split, ended) = (moment("1405-07-14 23:58"), moment("1405-07-15"), moment("1405-07-15 01:00"));
+        let outage = |tx: &rusqlite::Transaction<'_>, code: &str, from: i64, until: Option<i64>| {
+            tx.execute("INSERT INTO objects (kind, code, link) VALUES (3, ?1, '')", [code]).unwrap();
+            let sql = "INSERT INTO outages (object, started_at, ended_at, restored, confidence, evidence, revision)
+                       SELECT id, ?1, ?2, ?2 IS NOT NULL, 0, '[]', 1 FROM objects WHERE code = ?3";
+            tx.execute(sql, (from, until, code)).unwrap();
+        };
+        store
+            .write(|tx| {
+                outage(tx, "v2", began, None);
+                outage(tx, "w2", split, Some(ended));
+                outage(tx, "v1", split, Some(ended));
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let versions = Versions::new(vec![map(1, "1405-01-01", false), map(2, "1405-07-15", true)]);
+        let now = UnixMs(moment("1405-09-01"));
+        let figure = |id: &str, period: &str, view, region: &str| {
+            let facts = store.read(|tx| facts(tx, &versions, period.parse().unwrap(), view, now)).unwrap();
+            let ask = Ask { region: Some(region), weight: Weight::Household, ..Ask::default() };
+            compute(by_id(id).unwrap(), &facts, ask).remove(0).numerator
+        };
+        let month = |id: &str, view, region: &str| figure(id, "1405-07", view, region);
+        // Two minutes of it lie before the split: it counts there, with its whole length.
+        assert_eq!([month("saifi", View::AsWas, "a"), month("saifi", View::AsWas, "b")], [10.0 + 30.0, 0.0]);
+        assert_eq!([month("saidi", View::AsWas, "a"), month("saidi", View::AsWas, "b")], [10.0 * 60.0 + 30.0 * 2.0, 30.0 * 60.0]);
+        assert_eq!([month("saifi", View::AsIs, "a"), month("saifi", View::AsIs, "b")], [10.0, 30.0]);
+        assert_eq!([month("saidi", View::AsIs, "a"), month("saidi", View::AsIs, "b")], [10.0 * 60.0, 30.0 * 62.0]);
+        assert_eq!(figure("saifi", "1405-07-15", View::AsWas, "p"), 10.0, "it did not begin on the day of the split");
     }
 
     #[test]

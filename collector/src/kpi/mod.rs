@@ -18,6 +18,7 @@ mod figure;
 pub mod load;
 mod parts;
 mod regions;
+mod renamed;
 mod tally;
 mod terms;
 
