@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! steady     |----every----|----every----|        on a grid whose phase is this agent's own (splay)
-//! doubtful   |-15 s-|-15 s-|-15 s-|               after a failure, until three rounds and 90 s agree; the same on the way up
+//! doubtful   |-15 s-|-15 s-|-15 s-|               after a failure, until three rounds and 90 s agree; the same on the way up;
+//!                                                 one round is when the collector can judge, after 25 s and 90 s
 //! quiet      |----------quiet-----------|         a metered link's farther targets, while its nearest anchor answers
 //! ```
 //! A failure on a quiet link wakes the whole ladder of that link at once. A target never has two rounds in flight, and a
@@ -220,7 +221,9 @@ impl Slot {
 
     fn next(&self, at: MonoMs, now: MonoMs, awake: bool, slowdown: u32) -> MonoMs {
         if self.contrary > 0 {
-            return (at + CONFIRM_EVERY.min(self.pace.every)).max(now);
+            let confirm = at + CONFIRM_EVERY.min(self.pace.every);
+            let judged = self.failing_since.zip(JUDGED_AFTER.get(self.judged)).map(|(since, after)| since + *after);
+            return judged.map_or(confirm, |judged| confirm.min(judged)).max(now);
         }
         let every = if awake { self.pace.every } else { self.pace.quiet } * slowdown;
         // The first grid point after now; rounds that were missed are not made up for.
@@ -285,8 +288,8 @@ mod tests {
     fn a_failure_is_confirmed_at_fifteen_seconds_until_ninety_have_passed() {
         let mut schedule = Schedule::start(vec![pace(0, 60)], 1, MonoMs(0));
         run(&mut schedule, 0, &[Outcome::Ok; 2]);
-        let times = run(&mut schedule, 0, &[Outcome::Timeout; 7]);
-        assert_eq!(gaps(&times), [15; 6]);
+        let times = run(&mut schedule, 0, &[Outcome::Timeout; 8]);
+        assert_eq!(gaps(&times), [15, 10, 15, 15, 15, 15, 5], "also after 25 and 90 s, when the collector can judge");
         assert_eq!(schedule.standing(0), Standing::Broken);
         let down = run(&mut schedule, 0, &[Outcome::Timeout; 3]);
         assert_eq!(gaps(&down), [60, 60]);
@@ -297,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_collector_hears_when_it_can_judge_a_class_a_site_and_any_site() {
-        for (every, heard) in [(5, [20, 25, 90].as_slice()), (10, &[30, 40, 90]), (60, &[30, 90])] {
+        for (every, heard) in [(5, [20, 25, 90].as_slice()), (10, &[25, 45, 90]), (60, &[25, 90])] {
             let mut schedule = Schedule::start(vec![Pace { every: Duration::from_secs(every), ..pace(0, every) }], 1, MonoMs(0));
             run(&mut schedule, 0, &[Outcome::Ok; 2]);
             let begin = schedule.slots[0].due;
