@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rusta_wire::MonoMs;
 use tokio::sync::Notify;
 
 use crate::assignment::Assignments;
@@ -77,7 +78,7 @@ impl Shared {
 
     /// Waits until nothing fresh is left to send.
     pub async fn fresh_is_out(&self) {
-        while !self.spool.borrow().freshest(1).is_empty() {
+        while !self.spool.borrow().freshest(MonoMs(u64::MAX), 0, 1).is_empty() {
             self.acknowledged.notified().await;
         }
     }

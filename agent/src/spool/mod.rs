@@ -57,6 +57,9 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// Segment number of batches that wait in memory.
 const IN_MEMORY: u32 = u32::MAX;
 
+/// So many of the newest batches are fresh however old they are.
+const FRESH: u64 = 3;
+
 /// Names one waiting batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Ticket {
@@ -76,6 +79,8 @@ struct Entry {
     sequence: u64,
     covers: u32,
     summary_s: u32,
+    /// When it ended, in its own boot.
+    until: MonoMs,
     place: Place,
     offered: bool,
 }
@@ -203,6 +208,7 @@ impl Spool {
             sequence: batch.id.sequence.0,
             covers: batch.covers,
             summary_s: batch.summary_s,
+            until: batch.until,
             place: Place { segment: IN_MEMORY, offset: 0, length: 0 },
             offered,
         };
@@ -241,19 +247,26 @@ impl Spool {
         }
     }
 
-    /// Picks the newest batches of this boot that are not older than `since` sequence numbers.
-    pub fn freshest(&self, most: usize) -> Vec<Ticket> {
+    /// Picks fresh batches, as many as fit in `bytes`; at least one, if any waits. Fresh are the newest [`FRESH`] of this boot
+    /// and those that ended at `since` or later. The oldest of them comes first: live state leaves out a round that follows a
+    /// later one of its target.
+    pub fn freshest(&self, since: MonoMs, bytes: u64, most: usize) -> Vec<Ticket> {
         let boot = to_u16(self.boots.len()).saturating_sub(1);
         let newest = self.this_boot().next;
-        let fresh = |e: &&Entry| e.boot == boot && e.end() + u64::try_from(most).unwrap_or(0) > newest;
-        self.entries.iter().rev().take(most).filter(fresh).map(|e| self.ticket(e)).collect()
+        let is_fresh = |e: &&Entry| e.boot == boot && (e.end() + FRESH > newest || e.until >= since);
+        let fresh = self.entries.iter().rev().take_while(is_fresh).count();
+        self.pick(&self.entries[self.entries.len() - fresh..], bytes, most)
     }
 
     /// Picks the oldest batches, as many as fit in `bytes`; at least one, if any waits.
     pub fn oldest(&self, bytes: u64, most: usize) -> Vec<Ticket> {
+        self.pick(&self.entries, bytes, most)
+    }
+
+    fn pick(&self, entries: &[Entry], bytes: u64, most: usize) -> Vec<Ticket> {
         let mut left = bytes;
         let mut picked = Vec::new();
-        for entry in self.entries.iter().take(most) {
+        for entry in entries.iter().take(most) {
             let length = u64::from(entry.place.length);
             if !picked.is_empty() && length > left {
                 break;

@@ -84,12 +84,12 @@ fn a_power_cut_at_every_byte_of_a_life_loses_nothing_that_was_synced() {
         let (used, done_before) = (appended, acknowledged.clone());
         match random >> 60 {
             0 | 1 => {
-                let fresh = spool.freshest(2);
+                let fresh = spool.freshest(MonoMs(u64::MAX), u64::MAX, 2);
                 spool.offer(&fresh, MonoMs(0));
                 offered.extend(fresh.iter().map(|ticket| ticket.sequence.0));
             }
             2 => {
-                let gone = if random & 1 << 40 == 0 { spool.oldest(600, 4) } else { spool.freshest(2) };
+                let gone = if random & 1 << 40 == 0 { spool.oldest(600, 4) } else { spool.freshest(MonoMs(u64::MAX), u64::MAX, 2) };
                 let covers =
                     |ticket: &Ticket| spool.waiting().into_iter().find(|(one, ..)| one == ticket).map_or(0, |(_, covers, _)| covers);
                 let numbers = |ticket: &Ticket| ticket.sequence.0..ticket.sequence.0 + u64::from(covers(ticket));

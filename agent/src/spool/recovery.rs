@@ -86,6 +86,7 @@ impl Found {
                 sequence: head.id.sequence.0,
                 covers: head.covers,
                 summary_s: head.summary_s,
+                until: head.until,
                 place: *place,
                 offered: self.marks.lives.get(&head.id.boot).is_some_and(|life| life.offered.contains(head.id.sequence.0)),
             })

@@ -146,7 +146,7 @@ fn boots_keep_their_order_and_a_new_one_counts_from_zero() {
     let boots: Vec<_> = spool.waiting().iter().map(|(t, ..)| t.boot.0).collect();
     assert_eq!(boots, [30, 20, 10]);
     assert_eq!(spool.oldest(1, 10), [Ticket { boot: BootId(30), sequence: Sequence(0) }]);
-    assert!(spool.freshest(3).is_empty());
+    assert!(spool.freshest(MonoMs(u64::MAX), u64::MAX, 3).is_empty());
 }
 
 #[test]
@@ -247,12 +247,17 @@ fn fresh_goes_before_old() {
         append(&mut spool, BOOT, false);
     }
     let numbers = |tickets: Vec<Ticket>| tickets.iter().map(|t| t.sequence.0).collect::<Vec<_>>();
-    assert_eq!(numbers(spool.freshest(2)), [9, 8]);
+    let never = MonoMs(u64::MAX);
+    assert_eq!(numbers(spool.freshest(never, u64::MAX, 100)), [7, 8, 9]);
+    assert_eq!(numbers(spool.freshest(never, 1, 100)), [7]);
     assert_eq!(numbers(spool.oldest(1, 100)), [0]);
     assert_eq!(spool.oldest(u64::MAX, 100).len(), 10);
-    let fresh = spool.freshest(2);
+    // A change of state closes a batch early: more than three of them may be of the last minutes.
+    let since = spool.entries[5].until;
+    assert_eq!(numbers(spool.freshest(since, u64::MAX, 100)), [5, 6, 7, 8, 9]);
+    let fresh = spool.freshest(since, u64::MAX, 100);
     spool.acknowledge(&fresh);
-    assert!(spool.freshest(2).is_empty());
+    assert!(spool.freshest(since, u64::MAX, 100).is_empty());
 }
 
 #[test]
@@ -268,7 +273,7 @@ fn a_directory_that_takes_nothing_costs_nothing_but_memory() {
         append(&mut spool, BOOT, false);
     }
     assert!(spool.depth().bytes <= room::MEMORY_BYTES as u64 && spool.depth().dropped > 0);
-    let waiting: Vec<_> = spool.freshest(1);
+    let waiting: Vec<_> = spool.freshest(MonoMs(u64::MAX), u64::MAX, 1);
     spool.acknowledge(&waiting);
 }
 

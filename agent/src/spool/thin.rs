@@ -49,7 +49,7 @@ impl Spool {
         let Ok(table) = self.keep_table(&table) else { return false };
         let Some(place) = self.write_to_disk(&[frame]) else { return false };
         self.depth.thinned += u64::try_from(samples).unwrap_or(0);
-        let entry = Entry { table, covers: merged.covers, summary_s: level.to_s, place, ..run[0] };
+        let entry = Entry { table, covers: merged.covers, summary_s: level.to_s, until: merged.until, place, ..run[0] };
         self.entries.splice(start..start + run.len(), [entry]);
         true
     }

@@ -36,11 +36,12 @@ use crate::tls;
 use connection::{Connection, LinkError};
 use pace::{Backoff, Pace};
 
-/// Batches that count as fresh: the last three intervals.
-const FRESH: usize = 3;
+/// Batches that ended within this time are fresh, however many they are: a cut line may take 20 s to be left, the next one as
+/// long to fail, and meanwhile each change of state makes a batch. The collector confirms an outage by the last 90 s.
+const FRESH_MS: u64 = 180_000;
 
-/// Most backlog bytes in one request: on a 2G link at 5 KB/s this takes 13 s, under half of what an answer may take.
-const BACKLOG_REQUEST_BYTES: u64 = 64 * 1024;
+/// Most bytes of batches in one request: on a 2G link at 5 KB/s this takes 13 s, under half of what an answer may take.
+const REQUEST_BYTES: u64 = 64 * 1024;
 
 /// Wait after the collector refused our identity: only a person can mend that.
 const UNWELCOME: Duration = Duration::from_secs(300);
@@ -223,9 +224,10 @@ impl Uplink {
     /// Picks what to send: fresh batches alone, so that nothing is in front of them; then the backlog.
     fn choose(&mut self, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
         let most = if self.one_by_one { 1 } else { limits::FRAMES_PER_UPLOAD / 2 };
-        let allowed = self.pace.backlog_allowed(now).min(BACKLOG_REQUEST_BYTES);
+        let allowed = self.pace.backlog_allowed(now).min(REQUEST_BYTES);
         let spool = self.shared.spool.borrow();
-        let fresh = spool.freshest(FRESH.min(most));
+        let since = MonoMs(now.0.saturating_sub(FRESH_MS));
+        let fresh = spool.freshest(since, REQUEST_BYTES, most);
         if !fresh.is_empty() {
             return Some((fresh, false));
         }

@@ -127,7 +127,7 @@ impl Agent {
     fn choose(&mut self, now: i64) -> Option<(Vec<Ticket>, Vec<Vec<u8>>)> {
         let at = self.mono(now);
         let spool = self.spool.as_mut()?;
-        let fresh = spool.freshest(3);
+        let fresh = spool.freshest(MonoMs(at.0.saturating_sub(60_000)), 4_096, limits::FRAMES_PER_UPLOAD / 2);
         let tickets = if fresh.is_empty() { spool.oldest(4_096, limits::FRAMES_PER_UPLOAD / 2) } else { fresh };
         spool.offer(&tickets, at);
         let mut frames = Vec::new();
