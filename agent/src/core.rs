@@ -28,6 +28,19 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Rounds that are due within this time start together, so that one awakening serves them all.
 const GRAIN_MS: u64 = 10;
 
+/// Rounds begin at moments this far apart, so that one awakening serves several: the caches of a processor that slept are
+/// cold, and the bare system calls of fifteen rounds take half the time in two awakenings that they take in ten.
+const MOMENTS_MS: u64 = 5_000;
+
+/// With more targets than [`CROWD`] they are this far apart: so many rounds at once would wait for each other on the line.
+const CROWD_MOMENTS_MS: u64 = 1_000;
+
+/// Names that differ in one letter have hashes that differ in a few bits; what is left of them by this depends on all.
+const A_PRIME: u64 = 999_983;
+
+/// Targets of a village site with several links, and some to spare.
+const CROWD: usize = 64;
+
 /// Rounds in flight at once: the ICMP socket's buffer holds the answers of this many.
 const ROUNDS_MOST: usize = 256;
 
@@ -308,9 +321,10 @@ fn nearest_anchors(watch: &Watch) -> Vec<bool> {
 fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
     let link = &watch.links[target.link];
     let quiet = if link.metered && !nearest { target.every.max(link.quiet) } else { target.every };
-    // An agent has its own part of the second at which its rounds begin, so that one awakening serves several of them.
+    // The moments are this agent's own: a fleet must not call the same service at once.
+    let apart = if watch.targets.len() > CROWD { CROWD_MOMENTS_MS } else { MOMENTS_MS };
     let hash = |text: String| TableId::of(text.as_bytes()).0;
-    let splay = (hash(format!("{agent}/{}", target.name)) >> 10) * 1000 + hash(agent.to_string()) % 1000;
+    let splay = hash(format!("{agent}/{}", target.name)) % A_PRIME * apart + hash(agent.to_string()) % apart;
     Pace { link: target.link, every: target.every, quiet, splay }
 }
 
@@ -334,6 +348,23 @@ targets:
         let quiet: Vec<u64> =
             watch.targets.iter().zip(nearest_anchors(&watch)).map(|(t, n)| pace(&watch, t, n, AgentId(1)).quiet.as_secs()).collect();
         assert_eq!(quiet, [900, 60, 900, 60]);
+    }
+
+    fn moments_of(agent: u64, targets: usize) -> std::collections::BTreeSet<u64> {
+        let mut text = String::from("links: [{ name: gov, network: gov }]\ntargets:\n");
+        for n in 0..targets {
+            text += &format!("  - {{ name: t{n}, link: gov, rung: core, every: 10s, tcp: {{ address: '10.3.0.1:{}' }} }}\n", n + 1);
+        }
+        let watch = Config::parse(&text, &Machine::default()).unwrap().watch();
+        watch.targets.iter().map(|t| pace(&watch, t, false, AgentId(agent)).splay % 10_000).collect()
+    }
+
+    #[test]
+    fn a_village_wakes_seldom_and_neither_a_crowd_nor_a_fleet_begins_at_once() {
+        assert_eq!(moments_of(1, 15).len(), 2);
+        assert_eq!(moments_of(1, 500).len(), 10);
+        let fleet: std::collections::BTreeSet<u64> = (0..100).flat_map(|agent| moments_of(agent, 15)).collect();
+        assert!(fleet.len() > 150, "{} moments of 200", fleet.len());
     }
 
     /// What a report on a kept connection costs besides its frame: three packets' IP and TCP headers, two TLS records, four
