@@ -5,11 +5,12 @@
 //! the round-trip time, forgets duplicates, and spins on a socket that stays broken. Each of those is answered here:
 //!
 //! - only an echo reply is a reply; errors come from the kernel's error queue (datagram socket) or as packets (raw socket);
-//! - time starts before the send;
+//! - time starts before the send, and ends when the kernel took the reply in, however late this program reads it;
 //! - a place in the waiting list lives as long as its round, so a second reply is counted;
 //! - a socket that fails to send is forgotten and opened again by the next round;
 //! - sends of all rounds keep a pace, and after a few of them the sender itself takes in what has arrived, so replies never
-//!   overrun the receive buffer (212,992 bytes hold about 256 of them), however long this thread had to wait for its turn.
+//!   overrun the receive buffer (212,992 bytes hold about 256 of them), however long this thread had to wait for its turn;
+//! - whoever waits to send waits for the same ticks, so that one awakening serves a burst of packets.
 
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};
@@ -19,9 +20,9 @@ use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvfrom, recvmsg, setsockopt, sockopt};
-use pnet::packet::Packet;
-use pnet::packet::icmp::{IcmpPacket, IcmpTypes, MutableIcmpPacket, checksum};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
+use pnet::packet::icmp::IcmpTypes;
 use rusta_wire::Outcome;
 use socket2::Type;
 use surge_ping::{Icmpv4Packet, Icmpv6Packet, PingIdentifier, PingSequence};
@@ -32,6 +33,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::round::random;
+use crate::packet::echo::HEADER_BYTES;
 use crate::socket::{Fault, Way};
 
 /// Between two sends of one socket, on average: 2,000 packets a second, which a 10,000-target county node needs half of.
@@ -40,12 +42,16 @@ const PACE: Duration = Duration::from_micros(500);
 /// Packets that may leave at once after a rest: one awakening for many, and an eighth of the replies the socket holds.
 const BURST: u32 = 32;
 
+/// Between two awakenings of those that wait to send: each may take a whole burst.
+const TICK: Duration = PACE.saturating_mul(BURST);
+
 /// Longest packet read; longer replies are cut, which loses only payload.
 const PACKET_BYTES: usize = 2_048;
 
 /// Between two looks at a socket that only ever reports its own fault; the next failed send replaces it.
 const PAUSE: Duration = Duration::from_millis(100);
 
+const ECHO_REQUEST_V4: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
 /// What the network said about one packet.
@@ -60,22 +66,25 @@ pub(super) enum News {
 /// News with the sequence number of the packet it is about.
 type Letter = (u16, News);
 
+/// Reads the system clock in microseconds since 1970, right or wrong.
+type Wall = Arc<dyn Fn() -> i64 + Send + Sync>;
+
 /// The open sockets, by way and family.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Echoes {
     sockets: Mutex<HashMap<(Way, bool), Arc<Echo>>>,
 }
 
 impl Echoes {
-    /// Returns the socket for this way, opening it at the first use.
-    pub fn socket(&self, way: &Way, family: IpAddr) -> Result<Arc<Echo>, Fault> {
+    /// Returns the socket for this way, opening it at the first use. The kernel's stamps are compared with `wall`.
+    pub fn socket(&self, way: &Way, family: IpAddr, wall: &Wall) -> Result<Arc<Echo>, Fault> {
         let index = way.index(family)?;
         let mut sockets = locked(&self.sockets);
         let key = (way.clone(), family.is_ipv4());
         match sockets.get(&key) {
             Some(echo) if echo.shared.index == index => Ok(echo.clone()),
             _ => {
-                let echo = Arc::new(Echo::open(way, family, index)?);
+                let echo = Arc::new(Echo::open(way, family, index, wall)?);
                 sockets.insert(key, echo.clone());
                 Ok(echo)
             }
@@ -93,13 +102,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// One echo socket and the task that reads it.
-#[derive(Debug)]
 pub(super) struct Echo {
     shared: Arc<Shared>,
     reading: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Shared {
     socket: UdpSocket,
     kind: Type,
@@ -107,10 +114,27 @@ struct Shared {
     identifier: u16,
     index: u32,
     sequence: AtomicU16,
+    /// Ticks are counted from here.
+    opened: Instant,
     next_send: Mutex<Instant>,
     /// Packets sent since the socket was last read.
     unread: AtomicU32,
-    waiting: Mutex<HashMap<(IpAddr, u16), Sender<Letter>>>,
+    waiting: Mutex<HashMap<(IpAddr, u16), Place>>,
+    ear: Mutex<Ear>,
+    wall: Wall,
+}
+
+/// Who waits for news of a packet.
+#[derive(Debug)]
+struct Place {
+    sender: Sender<Letter>,
+    sent_at: Instant,
+}
+
+/// What packets are read into, and what the kernel says beside them.
+struct Ear {
+    packet: [u8; PACKET_BYTES],
+    said: Vec<u8>,
 }
 
 impl Drop for Echo {
@@ -120,7 +144,7 @@ impl Drop for Echo {
 }
 
 impl Echo {
-    fn open(way: &Way, family: IpAddr, index: u32) -> Result<Self, Fault> {
+    fn open(way: &Way, family: IpAddr, index: u32, wall: &Wall) -> Result<Self, Fault> {
         let (socket, kind) = way.open_icmp(family)?;
         // Without the error queue an unreachable target is only a lost packet; a kernel without it is no reason to stop.
         let _ = if family.is_ipv4() {
@@ -128,32 +152,40 @@ impl Echo {
         } else {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)
         };
+        // A reply that the kernel does not stamp counts from when it is read.
+        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
         let shared = Arc::new(Shared {
             socket,
             kind,
             identifier: random() as u16,
             index,
             sequence: AtomicU16::new(random() as u16),
+            opened: Instant::now(),
             next_send: Mutex::new(Instant::now()),
             unread: AtomicU32::new(0),
             waiting: Mutex::default(),
+            ear: Mutex::new(Ear { packet: [0; PACKET_BYTES], said: nix::cmsg_space!(TimeSpec) }),
+            wall: wall.clone(),
         });
         Ok(Echo { reading: tokio::spawn(shared.clone().read()), shared })
     }
 
-    /// Makes a place for the packets of one round to `target`.
-    pub fn round(self: &Arc<Self>, target: IpAddr, count: u16) -> EchoRound {
+    /// Makes a place for the packets of one round to `target`, `count` of them with a payload of `size` bytes.
+    pub fn round(self: &Arc<Self>, target: IpAddr, count: u16, size: usize) -> EchoRound {
         // Room for a reply and a duplicate of each packet; a peer that sends more is cut off, not stored.
         let (sender, news) = channel(usize::from(count) * 2 + 1);
-        EchoRound { echo: self.clone(), target, sender, sequences: Vec::with_capacity(count.into()), news }
+        let mut packet = vec![0; HEADER_BYTES + size];
+        packet[0] = if target.is_ipv4() { ECHO_REQUEST_V4 } else { ECHO_REQUEST_V6 };
+        packet[4..6].copy_from_slice(&self.shared.identifier.to_be_bytes());
+        EchoRound { echo: self.clone(), target, packet, sender, sequences: Vec::with_capacity(count.into()), news }
     }
 }
 
 /// The packets of one round; its places in the waiting list go with it.
-#[derive(Debug)]
 pub(super) struct EchoRound {
     echo: Arc<Echo>,
     target: IpAddr,
+    packet: Vec<u8>,
     sender: Sender<Letter>,
     sequences: Vec<u16>,
     news: Receiver<Letter>,
@@ -169,23 +201,28 @@ impl Drop for EchoRound {
 }
 
 impl EchoRound {
+    /// Waits for the tick after `moment`. News of packets on their way is kept.
+    pub async fn rest_until(&self, moment: Instant) {
+        sleep_until(self.echo.shared.tick(moment)).await;
+    }
+
     /// Sends the next packet, when it is this socket's turn, and returns when that was.
-    pub async fn send(&mut self, payload: &[u8]) -> io::Result<Instant> {
+    pub async fn send(&mut self) -> io::Result<Instant> {
         let shared = &self.echo.shared;
         if let Some(turn) = shared.turn() {
             sleep_until(turn).await;
         }
-        let sequence = shared.take_place(self.target, &self.sender);
-        self.sequences.push(sequence);
-        let packet = shared.request(self.target, sequence, payload);
-        let address = shared.address_of(self.target);
         if shared.unread.fetch_add(1, Ordering::Relaxed) >= BURST {
             shared.hear_what_arrived();
         }
         let sent_at = Instant::now();
-        if shared.socket.send_to(&packet, address).await.is_err() {
+        let sequence = shared.take_place(self.target, Place { sender: self.sender.clone(), sent_at });
+        self.sequences.push(sequence);
+        number(&mut self.packet, sequence);
+        let address = shared.address_of(self.target);
+        if shared.socket.send_to(&self.packet, address).await.is_err() {
             // The first failure may be a pending error about another round's packet, which asking has cleared.
-            shared.socket.send_to(&packet, address).await?;
+            shared.socket.send_to(&self.packet, address).await?;
         }
         Ok(sent_at)
     }
@@ -216,39 +253,26 @@ impl Shared {
         let mut next = locked(&self.next_send);
         let turn = (*next).max(now.checked_sub(PACE * BURST).unwrap_or(now));
         *next = turn + PACE;
-        (turn > now).then_some(turn)
+        (turn > now).then(|| self.tick(turn))
+    }
+
+    /// Returns the first tick that is not before `moment`.
+    fn tick(&self, moment: Instant) -> Instant {
+        let ticks = moment.saturating_duration_since(self.opened).as_micros().div_ceil(TICK.as_micros());
+        self.opened + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
     }
 
     /// Reserves a sequence number that no open round to this target uses.
-    fn take_place(&self, target: IpAddr, sender: &Sender<Letter>) -> u16 {
+    fn take_place(&self, target: IpAddr, place: Place) -> u16 {
         let mut waiting = locked(&self.waiting);
         loop {
             let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
             // A configuration allows far fewer packets to one target than there are numbers, so this ends.
-            if let std::collections::hash_map::Entry::Vacant(place) = waiting.entry((target, sequence)) {
-                place.insert(sender.clone());
+            if let std::collections::hash_map::Entry::Vacant(free) = waiting.entry((target, sequence)) {
+                free.insert(place);
                 return sequence;
             }
         }
-    }
-
-    fn request(&self, target: IpAddr, sequence: u16, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 8 + payload.len()];
-        bytes[4..6].copy_from_slice(&self.identifier.to_be_bytes());
-        bytes[6..8].copy_from_slice(&sequence.to_be_bytes());
-        bytes[8..].copy_from_slice(payload);
-        match target {
-            // The kernel fills in the ICMPv6 checksum (RFC 3542 section 3.1).
-            IpAddr::V6(_) => bytes[0] = ECHO_REQUEST_V6,
-            IpAddr::V4(_) => {
-                if let Some(mut packet) = MutableIcmpPacket::new(&mut bytes) {
-                    packet.set_icmp_type(IcmpTypes::EchoRequest);
-                    let sum = IcmpPacket::new(packet.packet()).map(|p| checksum(&p)).unwrap_or_default();
-                    packet.set_checksum(sum);
-                }
-            }
-        }
-        bytes
     }
 
     /// A link-local address means something only together with its interface.
@@ -260,15 +284,13 @@ impl Shared {
     }
 
     async fn read(self: Arc<Self>) {
-        let mut packet = [0; PACKET_BYTES];
         // News of undeliverable packets raises the error flag only, never "readable".
         while let Ok(ready) = self.socket.ready(Interest::READABLE | Interest::ERROR).await {
             let mut heard = false;
             if ready.is_error() {
                 heard |= self.read_errors();
             }
-            while let Ok((length, from)) = self.socket.try_recv_from(&mut packet) {
-                self.hear(&packet[..length], from.ip(), Instant::now());
+            while self.socket.try_io(Interest::READABLE, || self.hear_one(&mut locked(&self.ear))).is_ok() {
                 heard = true;
             }
             self.unread.store(0, Ordering::Relaxed);
@@ -282,25 +304,34 @@ impl Shared {
     /// Reads the socket without asking the runtime, which learns of new packets only between tasks.
     fn hear_what_arrived(&self) {
         self.unread.store(0, Ordering::Relaxed);
-        let mut packet = [0; PACKET_BYTES];
-        while let Ok((length, Some(from))) = recvfrom::<SockaddrStorage>(self.socket.as_raw_fd(), &mut packet) {
-            if let Some(from) = ip_of(&from) {
-                self.hear(&packet[..length], from, Instant::now());
-            }
-        }
+        let mut ear = locked(&self.ear);
+        while self.hear_one(&mut ear).is_ok() {}
     }
 
-    fn hear(&self, packet: &[u8], from: IpAddr, at: Instant) {
+    fn hear_one(&self, ear: &mut Ear) -> io::Result<()> {
+        let mut parts = [IoSliceMut::new(&mut ear.packet)];
+        let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut ear.said), MsgFlags::MSG_DONTWAIT)?;
+        let now = Instant::now();
+        let stamps = message.cmsgs().into_iter().flatten();
+        let stamp = stamps.filter_map(|said| if let ControlMessageOwned::ScmTimestampns(stamp) = said { Some(stamp) } else { None }).next();
+        let arrived_at = stamp.and_then(|stamp| arrival(stamp, (self.wall)(), now));
+        let (length, from) = (message.bytes, message.address.as_ref().and_then(ip_of));
+        if let Some(from) = from {
+            self.hear(&ear.packet[..length], from, arrived_at, now);
+        }
+        Ok(())
+    }
+
+    fn hear(&self, packet: &[u8], from: IpAddr, arrived_at: Option<Instant>, now: Instant) {
         let Some((target, identifier, sequence, is_reply)) = decode(packet, self.kind, from) else { return };
         if self.kind == Type::RAW && identifier.into_u16() != self.identifier {
             return;
         }
-        self.tell(target, sequence.into_u16(), if is_reply { News::Reply(at) } else { News::Undeliverable });
-    }
-
-    fn tell(&self, target: IpAddr, sequence: u16, news: News) {
-        if let Some(sender) = locked(&self.waiting).get(&(target, sequence)) {
-            let _ = sender.try_send((sequence, news));
+        let sequence = sequence.into_u16();
+        if let Some(place) = locked(&self.waiting).get(&(target, sequence)) {
+            // A reply from before its request: the system clock was set in between.
+            let at = arrived_at.filter(|at| *at > place.sent_at).unwrap_or(now);
+            let _ = place.sender.try_send((sequence, if is_reply { News::Reply(at) } else { News::Undeliverable }));
         }
     }
 
@@ -325,10 +356,31 @@ impl Shared {
         // The address is where our packet went, and the data is our packet.
         let target = message.address.as_ref().and_then(ip_of);
         if let (true, Some(target), Some(Ok(sequence))) = (is_about_loss, target, packet.get(6..8).map(<[u8; 2]>::try_from)) {
-            self.tell(target, u16::from_be_bytes(sequence), News::Undeliverable);
+            let sequence = u16::from_be_bytes(sequence);
+            if let Some(place) = locked(&self.waiting).get(&(target, sequence)) {
+                let _ = place.sender.try_send((sequence, News::Undeliverable));
+            }
         }
         Ok(())
     }
+}
+
+/// Gives a packet its number and the checksum that goes with it. The kernel fills in that of ICMPv6 (RFC 3542 section 3.1).
+fn number(packet: &mut [u8], sequence: u16) {
+    packet[6..8].copy_from_slice(&sequence.to_be_bytes());
+    if packet[0] == ECHO_REQUEST_V4 {
+        // The word with the checksum itself is left out of the sum.
+        let sum = pnet::util::checksum(packet, 1);
+        packet[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Says when a packet arrived that the kernel stamped by the system clock, which says `wall_us` at `now`. `None`: it would be
+/// in the future, so the clock was set meanwhile.
+fn arrival(stamp: TimeSpec, wall_us: i64, now: Instant) -> Option<Instant> {
+    let stamp_us = Duration::from(stamp).as_micros();
+    let age = u128::try_from(wall_us).ok()?.checked_sub(stamp_us)?;
+    now.checked_sub(Duration::from_micros(u64::try_from(age).ok()?))
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -366,3 +418,16 @@ pub(super) fn send_fault(way: &Way, error: &io::Error) -> Outcome {
 }
 
 const ENOBUFS: i32 = 105;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_from_the_future_is_no_arrival() {
+        let (now, stamp) = (Instant::now(), TimeSpec::from(Duration::from_micros(5_000_250)));
+        assert_eq!(arrival(stamp, 5_000_750, now), Some(now - Duration::from_micros(500)));
+        assert_eq!(arrival(stamp, 5_000_000, now), None);
+        assert_eq!(arrival(stamp, -1, now), None);
+    }
+}

@@ -101,17 +101,17 @@ impl Icmp {
     async fn exchange(&self, round: &Round<'_>, tally: &mut Tally) -> Result<(), Outcome> {
         let target = round.resolve(&self.config.address).await?.address;
         let echoes = &round.prober.echoes;
-        let echo = echoes.socket(round.way, target).map_err(|fault| round.outcome_of(fault))?;
-        let mut packets = echo.round(target, self.config.count);
-        let payload = vec![0; self.size.into()];
-        let packet_bytes = if target.is_ipv4() { 28 } else { 48 } + payload.len();
+        let echo = echoes.socket(round.way, target, &round.prober.settings.system_us).map_err(|fault| round.outcome_of(fault))?;
+        let size = usize::from(self.size);
+        let mut packets = echo.round(target, self.config.count, size);
+        let packet_bytes = if target.is_ipv4() { 28 } else { 48 } + size;
         let started = Instant::now();
         let spacing = SPACING.min(round.deadline.saturating_duration_since(started) / (2 * u32::from(self.config.count)));
         for index in 0..self.config.count {
             if index > 0 {
-                tally.listen_until(&mut packets, started + spacing * index.into(), false).await;
+                packets.rest_until(started + spacing * index.into()).await;
             }
-            match round.by_deadline(packets.send(&payload)).await? {
+            match round.by_deadline(packets.send()).await? {
                 Ok(sent_at) => tally.packets.push(Fate { sent_at, replied_at: None, is_undeliverable: false }),
                 Err(error) => {
                     echoes.forget(round.way, target);
@@ -120,7 +120,7 @@ impl Icmp {
             }
             round.moved(packet_bytes);
         }
-        tally.listen_until(&mut packets, round.deadline, true).await;
+        tally.listen_until(&mut packets, round.deadline).await;
         round.moved((tally.received() + tally.duplicates) * packet_bytes);
         Ok(())
     }
@@ -145,9 +145,9 @@ impl Tally {
         self.packets.iter().filter(|p| p.replied_at.is_some()).count()
     }
 
-    /// Takes in news until a moment, or until every packet's fate is known if `or_settled`.
-    async fn listen_until(&mut self, packets: &mut EchoRound, until: Instant, or_settled: bool) {
-        while !(or_settled && self.packets.iter().all(|p| p.replied_at.is_some() || p.is_undeliverable)) {
+    /// Takes in news until a moment, or until every packet's fate is known.
+    async fn listen_until(&mut self, packets: &mut EchoRound, until: Instant) {
+        while !self.packets.iter().all(|p| p.replied_at.is_some() || p.is_undeliverable) {
             let Ok((place, news)) = tokio::time::timeout_at(until, packets.news()).await else { return };
             self.take(place, news);
         }

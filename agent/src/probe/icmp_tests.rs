@@ -114,6 +114,28 @@ fn a_router_that_refuses_is_unreachable_and_one_that_swallows_is_a_timeout() {
 }
 
 #[test]
+fn a_reply_that_is_read_late_was_not_long_on_its_way() {
+    const BUSY: Duration = Duration::from_millis(100);
+    in_own_network(|| {
+        let (prober, target, way) = (prober(), ping("127.0.0.1", 1), Way::default());
+        // The request has left and its reply is there when this thread begins to do something else. The kernel begins to stamp
+        // what arrives some time after it was asked to.
+        let is_prompt = |m: &Measurement| m.value(Metric::RttUsMin).unwrap() < i64::try_from(BUSY.as_micros()).unwrap();
+        let was_prompt = block_on(async {
+            for _ in 0..20 {
+                let busy = async { std::thread::sleep(BUSY) };
+                let (measured, ()) = tokio::join!(prober.measure(&target, &way, Duration::from_secs(2)), busy);
+                if is_prompt(&measured) {
+                    return true;
+                }
+            }
+            false
+        });
+        assert!(was_prompt);
+    });
+}
+
+#[test]
 fn a_round_ends_by_its_deadline() {
     in_own_network(|| {
         let _neighbour = Neighbour::cabled("v0", "10.90.1.2/24", "r0", "10.90.1.1/24");
