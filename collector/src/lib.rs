@@ -32,6 +32,7 @@ pub mod process;
 pub mod report;
 pub mod rules;
 pub mod sink;
+pub mod sqlite;
 pub mod store;
 pub mod telemetry;
 mod terminal;

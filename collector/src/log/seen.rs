@@ -12,6 +12,7 @@ use rusta_wire::{AgentId, BatchId, BootId};
 
 use super::Position;
 use super::spans::{Lies, Spans};
+use crate::sqlite;
 
 /// Boots written to the summary between two commits: about a millisecond of work.
 const SLICE: usize = 256;
@@ -131,6 +132,7 @@ impl Seen {
 
 fn open(path: &Path) -> rusqlite::Result<(Connection, Position)> {
     let db = Connection::open(path)?;
+    sqlite::plan_once(&db)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     // NORMAL: a power cut may take the newest slices, and then takes the mark with them.
     db.pragma_update(None, "synchronous", "normal")?;

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use rusta_wire::UnixMs;
 
 use crate::log::Position;
+use crate::sqlite;
 
 /// Most bytes of owed state points. 65,000 sites make about 0.4 MB a minute: this holds two days of a dead database, and
 /// what falls off the end is counted. Probe points are not held here; the log keeps them.
@@ -37,6 +38,7 @@ impl Queue {
     /// What SQLite says.
     pub fn open(path: &Path) -> rusqlite::Result<Queue> {
         let db = Connection::open(path)?;
+        sqlite::plan_once(&db)?;
         db.busy_timeout(std::time::Duration::from_secs(10))?;
         db.pragma_update(None, "journal_mode", "wal")?;
         db.execute_batch(

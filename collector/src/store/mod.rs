@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
+use crate::sqlite;
+
 /// How long a command waits for another process that writes. A backup holds no lock, an import writes for a second or two.
 const BUSY: Duration = Duration::from_secs(20);
 
@@ -171,6 +173,7 @@ fn disk_refused(error: &(dyn std::error::Error + 'static)) -> Option<Arc<str>> {
 
 fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     let writer = Connection::open(path)?;
+    sqlite::plan_once(&writer)?;
     writer.busy_timeout(BUSY)?;
     writer.pragma_update(None, "journal_mode", "wal")?;
     // FULL syncs the write-ahead log at each commit: what a page or an agent was told survives a power cut.
@@ -182,6 +185,7 @@ fn open_writer(path: &Path) -> Result<Connection, StoreError> {
 fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     let reader = Connection::open_with_flags(path, flags)?;
+    sqlite::plan_once(&reader)?;
     reader.busy_timeout(BUSY)?;
     Ok(reader)
 }
