@@ -110,8 +110,9 @@ struct ClockMessage {
     uncertainty_ms: u32,
 }
 
+/// Everything but the columns. The two messages share one encoding: each skips the other's fields.
 #[derive(Clone, PartialEq, Message)]
-struct BatchMessage {
+struct HeadMessage {
     #[prost(fixed64, tag = "1")]
     agent: u64,
     #[prost(fixed64, tag = "2")]
@@ -136,6 +137,10 @@ struct BatchMessage {
     dropped: u64,
     #[prost(fixed64, tag = "12")]
     table: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ColumnsMessage {
     #[prost(uint32, repeated, tag = "20")]
     outcomes: Vec<u32>,
     #[prost(uint64, repeated, tag = "21")]
@@ -176,7 +181,7 @@ impl Batch {
         self.write_columns(table, &mut sink)?;
         let values = sink.values();
         let outcomes = sink.outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
-        Ok(BatchMessage { outcomes, absent: sink.absent.pairs, values, ..self.message() }.encode_to_vec())
+        Ok(self.with_columns(&ColumnsMessage { outcomes, absent: sink.absent.pairs, values, columns: None }))
     }
 
     /// Returns the batch's bytes in the dense coding, about half as many: for the way to a collector that said it reads
@@ -187,7 +192,7 @@ impl Batch {
     pub fn encode_dense(&self, table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
         let mut sink = DenseSink::default();
         self.write_columns(table, &mut sink)?;
-        Ok(BatchMessage { columns: Some(sink.finish()), ..self.message() }.encode_to_vec())
+        Ok(self.with_columns(&ColumnsMessage { columns: Some(sink.finish()), ..ColumnsMessage::default() }))
     }
 
     fn write_columns(&self, table: &SeriesTable, sink: &mut dyn Sink) -> Result<(), DecodeError> {
@@ -220,9 +225,15 @@ impl Batch {
         Ok(())
     }
 
-    /// Everything but the columns.
-    fn message(&self) -> BatchMessage {
-        BatchMessage {
+    /// Fields in the order of their tags, as one message would have them.
+    fn with_columns(&self, columns: &ColumnsMessage) -> Vec<u8> {
+        let mut bytes = self.head_message().encode_to_vec();
+        bytes.extend(columns.encode_to_vec());
+        bytes
+    }
+
+    fn head_message(&self) -> HeadMessage {
+        HeadMessage {
             agent: self.id.agent.0,
             boot: self.id.boot.0,
             sequence: self.id.sequence.0,
@@ -240,7 +251,6 @@ impl Batch {
             thinned: self.thinned,
             dropped: self.dropped,
             table: self.table.0,
-            ..BatchMessage::default()
         }
     }
 
@@ -249,7 +259,7 @@ impl Batch {
     /// # Errors
     /// Bytes that are not a batch.
     pub fn head(bytes: &[u8]) -> Result<Head, DecodeError> {
-        read_head(&BatchMessage::decode(bounded(bytes)?)?)
+        read_head(&HeadMessage::decode(bounded(bytes)?)?)
     }
 
     /// Reads a batch whose names are in `table`.
@@ -266,11 +276,21 @@ impl Batch {
     /// # Errors
     /// As [`Batch::decode`].
     pub fn decode_any(bytes: &[u8], table: &SeriesTable) -> Result<(Self, bool), DecodeError> {
-        let message = BatchMessage::decode(bounded(bytes)?)?;
+        Self::decode_named(bytes, table, table.id())
+    }
+
+    /// Reads a batch as [`Batch::decode_any`] does, for who knows the table's id: to find it takes longer than to read a
+    /// small batch.
+    ///
+    /// # Errors
+    /// As [`Batch::decode`].
+    pub fn decode_named(bytes: &[u8], table: &SeriesTable, id: TableId) -> Result<(Self, bool), DecodeError> {
+        let message = HeadMessage::decode(bounded(bytes)?)?;
         let head = read_head(&message)?;
-        if head.table != table.id() {
+        if head.table != id {
             return Err(DecodeError::Table(head.table));
         }
+        let columns = ColumnsMessage::decode(bytes)?;
         let batch = Batch {
             id: head.id,
             covers: head.covers,
@@ -282,9 +302,9 @@ impl Batch {
             thinned: message.thinned,
             dropped: message.dropped,
             table: head.table,
-            samples: read_samples(&message, head.from, table)?,
+            samples: read_samples(&columns, head.from, table)?,
         };
-        Ok((batch, message.columns.is_some()))
+        Ok((batch, columns.columns.is_some()))
     }
 }
 
@@ -295,7 +315,7 @@ fn bounded(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     Ok(bytes)
 }
 
-fn read_head(message: &BatchMessage) -> Result<Head, DecodeError> {
+fn read_head(message: &HeadMessage) -> Result<Head, DecodeError> {
     let clock = message.clock.as_ref().ok_or_else(|| fault("clock", "missing"))?;
     Ok(Head {
         id: BatchId { agent: AgentId(message.agent), boot: BootId(message.boot), sequence: Sequence(message.sequence) },
@@ -312,7 +332,7 @@ fn read_head(message: &BatchMessage) -> Result<Head, DecodeError> {
     })
 }
 
-fn read_samples(message: &BatchMessage, from: MonoMs, table: &SeriesTable) -> Result<Vec<Sample>, DecodeError> {
+fn read_samples(message: &ColumnsMessage, from: MonoMs, table: &SeriesTable) -> Result<Vec<Sample>, DecodeError> {
     let mut plain = PlainSource::new(&message.outcomes, &message.absent, &message.values);
     let mut dense = DenseSource::new(message.columns.as_deref().unwrap_or_default());
     let source: &mut dyn Source = if message.columns.is_some() { &mut dense } else { &mut plain };

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::precision::Precision;
 use crate::sample::Sample;
 use crate::table::{Series, SeriesTable};
 use crate::time::MonoMs;
@@ -55,15 +56,12 @@ pub(crate) fn absence_mask(values: &[Option<i64>]) -> u64 {
 }
 
 /// The last code of each metric, whichever series it was in: what the next one is coded against.
-#[derive(Default)]
-struct LastCodes(BTreeMap<Metric, i64>);
+type LastCodes = BTreeMap<Metric, i64>;
 
-impl LastCodes {
-    /// Returns the code to take a difference to, and the column it belongs to.
-    fn expected(&self, metric: Metric, base: Option<i64>) -> (i64, Column) {
-        let known = base.or_else(|| self.0.get(&metric).copied());
-        (known.unwrap_or(0), if known.is_some() { Column::Value(metric) } else { Column::First })
-    }
+/// Returns the code to take a difference to, and the column it belongs to.
+fn expected(metric: Metric, base: Option<i64>, last: Option<i64>) -> (i64, Column) {
+    let known = base.or(last);
+    (known.unwrap_or(0), if known.is_some() { Column::Value(metric) } else { Column::First })
 }
 
 /// Takes samples apart into columns.
@@ -114,19 +112,22 @@ impl<'a> ColumnWriter<'a> {
     }
 
     fn metric(&mut self, metric: Metric, place: usize, base: Option<usize>, group: &[&Sample]) {
+        let precision = metric.info().precision;
+        let mut last = self.last.get(&metric).copied();
         for sample in group {
             let Some(value) = sample.values[place] else { continue };
-            let code = metric.info().precision.code(value);
-            let (expected, column) = self.last.expected(metric, base_code(metric, base, sample));
+            let code = precision.code(value);
+            let (expected, column) = expected(metric, base_code(precision, base, sample), last);
             self.sink.residual(column, code.wrapping_sub(expected));
-            self.last.0.insert(metric, code);
+            last = Some(code);
         }
+        self.last.extend(last.map(|code| (metric, code)));
     }
 }
 
 /// The code of a sample's base metric in the precision of the metric that is coded against it.
-fn base_code(metric: Metric, base: Option<usize>, sample: &Sample) -> Option<i64> {
-    sample.values[base?].map(|value| metric.info().precision.code(value))
+fn base_code(precision: Precision, base: Option<usize>, sample: &Sample) -> Option<i64> {
+    sample.values[base?].map(|value| precision.code(value))
 }
 
 /// Monotonic time in wire steps; the number wraps only after the sun is gone.
@@ -198,14 +199,15 @@ impl<'a> ColumnReader<'a> {
         masks: &[u64],
         samples: &mut [Sample],
     ) -> Result<(), DecodeError> {
-        let base = base_place(&series.metrics, metric);
+        let (base, precision) = (base_place(&series.metrics, metric), metric.info().precision);
+        let mut last = self.last.get(&metric).copied();
         for (sample, _) in samples.iter_mut().zip(masks).filter(|(_, mask)| *mask >> place & 1 == 0) {
-            let (expected, column) = self.last.expected(metric, base_code(metric, base, sample));
+            let (expected, column) = expected(metric, base_code(precision, base, sample), last);
             let code = expected.wrapping_add(self.source.residual(column)?);
-            let value = metric.info().precision.value(code);
-            sample.values[place] = Some(value.ok_or_else(|| fault("values", "out of range"))?);
-            self.last.0.insert(metric, code);
+            sample.values[place] = Some(precision.value(code).ok_or_else(|| fault("values", "out of range"))?);
+            last = Some(code);
         }
+        self.last.extend(last.map(|code| (metric, code)));
         Ok(())
     }
 

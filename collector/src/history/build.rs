@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::gather::{BuildError, Gathered, Gatherer};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
-use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, tables};
+use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, slots, tables};
 use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
@@ -29,6 +30,9 @@ const SWEEP_MS: i64 = 15 * 60_000;
 
 /// Days built in one transaction.
 const AT_ONCE: i64 = 64;
+
+/// Threads that build, where there are as many processors: the rest of the collector has work of its own.
+const MOST_THREADS: usize = 4;
 
 /// How often the list of days is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -53,7 +57,8 @@ pub struct Parts {
 /// The builder, one step at a time.
 pub struct Builder {
     store: Store,
-    gatherer: Gatherer,
+    /// One for each thread that builds.
+    gatherers: Vec<Gatherer>,
     inventories: watch::Receiver<Arc<Versions>>,
     thresholds: Thresholds,
     retention_days: u32,
@@ -83,14 +88,25 @@ struct Ready {
     id: SiteId,
     gathered: Gathered,
     day: SiteDay,
+    slots: Vec<u8>,
     until: UnixMs,
+}
+
+/// What days are built by.
+struct Rules<'a> {
+    versions: &'a Versions,
+    thresholds: &'a Thresholds,
+    /// Earlier days stand as they are.
+    oldest: Day,
+    now: UnixMs,
 }
 
 impl Builder {
     /// Makes a builder.
     pub fn new(parts: Parts) -> Self {
+        let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         Builder {
-            gatherer: Gatherer::new(parts.log, parts.store.clone()),
+            gatherers: (0..threads).map(|_| Gatherer::new(parts.log.clone(), parts.store.clone())).collect(),
             store: parts.store,
             inventories: parts.inventories,
             thresholds: parts.thresholds,
@@ -113,9 +129,8 @@ impl Builder {
         if due.is_empty() {
             return Ok(0);
         }
-        self.gatherer.refresh();
         let count = due.len();
-        let ready = due.into_iter().map(|dirty| self.build(dirty, now)).collect::<Result<Vec<_>, _>>()?;
+        let ready = self.build(due, now)?;
         let oldest = Day(Day::of(now).0 - SLOT_DAYS);
         self.store.write(|tx| {
             tables::forget_slots(tx, oldest)?;
@@ -160,30 +175,49 @@ impl Builder {
         Ok(due)
     }
 
-    /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
-    fn build(&mut self, dirty: Dirty, now: UnixMs) -> Result<(Dirty, Option<Ready>), BuildError> {
+    /// Builds days side by side; neighbours in the list, which may share a vantage, on one thread.
+    fn build(&mut self, due: Vec<Dirty>, now: UnixMs) -> Result<Vec<(Dirty, Option<Ready>)>, BuildError> {
+        let versions = Arc::clone(&self.inventories.borrow());
         let oldest = Day(Day::of(now).0 - i32::try_from(self.retention_days.saturating_sub(RAW_MARGIN_DAYS)).unwrap_or(i32::MAX));
-        let inventory = self.inventories.borrow().at(dirty.day.start());
-        let until = dirty.day.end().min(UnixMs(now.0 - SETTLE_MS));
-        if dirty.day < oldest {
+        let rules = &Rules { versions: &versions, thresholds: &self.thresholds, oldest, now };
+        let share = due.len().div_ceil(self.gatherers.len());
+        std::thread::scope(|scope| {
+            let part = |(due, gatherer): (&[Dirty], &mut Gatherer)| {
+                gatherer.refresh();
+                let days = due.iter().map(|dirty| Ok((dirty.clone(), rules.build(dirty, gatherer)?)));
+                days.collect::<Result<Vec<_>, BuildError>>()
+            };
+            let parts = due.chunks(share).zip(&mut self.gatherers).map(|part_of| scope.spawn(move || part(part_of)));
+            let parts: Vec<_> = parts.collect();
+            let built = parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            Ok(built.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        })
+    }
+}
+
+impl Rules<'_> {
+    /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
+    fn build(&self, dirty: &Dirty, gatherer: &mut Gatherer) -> Result<Option<Ready>, BuildError> {
+        let inventory = self.versions.at(dirty.day.start());
+        let (from, until) = (dirty.day.start(), dirty.day.end().min(UnixMs(self.now.0 - SETTLE_MS)));
+        if dirty.day < self.oldest {
             tracing::warn!(day = %dirty.day, site = dirty.site, "data came too late for its day: the raw data around it may be gone");
-            return Ok((dirty, None));
+            return Ok(None);
         }
-        let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > dirty.day.start()) else { return Ok((dirty, None)) };
-        let from = dirty.day.start();
-        let gathered = self.gatherer.gather(&dirty.site, from, until, now)?;
+        let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > from) else { return Ok(None) };
+        let (seen, gathered) = gatherer.gather(&dirty.site, from, until, self.now)?;
         let day = timeline(&SiteInput {
             inventory: &inventory,
             site: id,
             from,
             until,
-            sightings: &gathered.sightings,
-            seen_from: gathered.seen_from,
-            seen_until: gathered.seen_until,
-            thresholds: &self.thresholds,
+            sightings: &seen.sightings,
+            seen_from: seen.from,
+            seen_until: seen.until,
+            thresholds: self.thresholds,
         });
-        let ready = Ready { dirty: dirty.clone(), inventory, id, gathered, day, until };
-        Ok((dirty, Some(ready)))
+        let slots = slots::pack(&day, &gathered.reports.slots);
+        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, until }))
     }
 }
 
@@ -192,8 +226,8 @@ fn keep(tx: &Transaction<'_>, built: &[(Dirty, Option<Ready>)], is_over: bool) -
     for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;
-        let built =
-            tables::Built { day: &ready.day, until: ready.until, digests: ready.gathered.digests, reports: &ready.gathered.reports };
+        let Gathered { digests, reports, .. } = &ready.gathered;
+        let built = tables::Built { day: &ready.day, slots: &ready.slots, until: ready.until, digests: *digests, reports };
         tables::write_site(tx, site, day, &built)?;
     }
     // Villages after all sites: several sites of one village may be among them.

@@ -22,11 +22,15 @@ pub(super) const EDGE_MS: i64 = 15 * 60_000;
 /// One day in milliseconds, as a step of the search; no bound of a day.
 const STEP_MS: i64 = 86_400_000;
 
-/// What bears on a site's day.
-pub(super) struct Gathered {
+/// What bears on a site's day: samples of `[from, until)`.
+pub(super) struct Seen {
     pub(super) sightings: Vec<Sighting>,
-    pub(super) seen_from: UnixMs,
-    pub(super) seen_until: UnixMs,
+    pub(super) from: UnixMs,
+    pub(super) until: UnixMs,
+}
+
+/// What is kept of it beside the timeline.
+pub(super) struct Gathered {
     pub(super) digests: Digests,
     /// What its agents reported of the day.
     pub(super) reports: DayReports,
@@ -82,31 +86,28 @@ impl Gatherer {
     }
 
     /// Gathers a day `[from, until)` of a site, as known now.
-    pub(super) fn gather(&mut self, site: &str, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<Gathered, BuildError> {
+    pub(super) fn gather(&mut self, site: &str, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<(Seen, Gathered), BuildError> {
         let dating = self.dating(site)?;
         let window = (UnixMs(from.0 - LEAD_IN_MS), UnixMs(until.0 + LOOK_AHEAD_MS));
         let Read { mut sightings, received } = self.read(&dating, site, window)?;
         let arrived = sightings.iter().zip(&received);
         let arrived = arrived.map(|(one, at)| Arrived { boot: one.boot, batch: &one.batch, received_at: *at });
         let reports = reports::count(arrived, (from, until));
-        let times = times(&sightings, window);
+        let is_silent = |from, until| times(&sightings, (from, until)).next().is_none();
+        let (was_silent, stays_silent) = (is_silent(window.0, from), is_silent(until, window.1));
         let digests = digests(&sightings, (from, until));
         let (mut seen_from, mut seen_until) = window;
         let (mut before, mut after) = (None, None);
-        if !times.iter().any(|at| *at < from)
-            && let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.last().copied(), now)?
-        {
+        if was_silent && let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.max(), now)? {
             (seen_from, before) = (UnixMs(last.0 - EDGE_MS), Some(Day::of(last)));
             sightings.extend(earlier);
         }
-        if !times.iter().any(|at| *at >= until)
-            && let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.first().copied(), now)?
-        {
+        if stays_silent && let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.min(), now)? {
             (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
             sightings.extend(later);
         }
         sightings.extend(self.seen_from_outside(site, window)?);
-        Ok(Gathered { sightings, seen_from, seen_until, digests, reports, before, after })
+        Ok((Seen { sightings, from: seen_from, until: seen_until }, Gathered { digests, reports, before, after }))
     }
 
     /// Looks for the nearest samples of a silent site, a day at a time.
@@ -115,7 +116,7 @@ impl Gatherer {
         dating: &Dating,
         site: &str,
         step: impl Fn(i64) -> (UnixMs, UnixMs),
-        nearest: impl Fn(&[UnixMs]) -> Option<UnixMs>,
+        nearest: impl Fn(&mut dyn Iterator<Item = UnixMs>) -> Option<UnixMs>,
         now: UnixMs,
     ) -> Result<Option<(Vec<Sighting>, UnixMs)>, BuildError> {
         for k in 0..i64::from(REACH_DAYS) {
@@ -124,7 +125,7 @@ impl Gatherer {
                 break;
             }
             let found = self.read(dating, site, window)?.sightings;
-            if let Some(at) = nearest(&times(&found, window)) {
+            if let Some(at) = nearest(&mut times(&found, window)) {
                 // What lies around it may reach over the step's bound.
                 let edge = (UnixMs(at.0 - EDGE_MS), UnixMs(at.0 + EDGE_MS));
                 return Ok(Some((self.read(dating, site, edge)?.sightings, at)));
@@ -194,30 +195,29 @@ fn step_on(start: UnixMs, k: i64) -> (UnixMs, UnixMs) {
     (UnixMs(start.0 + k * STEP_MS), UnixMs(start.0 + (k + 1) * STEP_MS))
 }
 
-/// Lists when samples of a window were observed, in order.
-fn times(sightings: &[Sighting], window: (UnixMs, UnixMs)) -> Vec<UnixMs> {
-    let of = |sighting: &Sighting| {
-        let boot = sighting.boot;
-        sighting.batch.samples.iter().map(move |sample| boot.date(sample.at)).collect::<Vec<_>>()
-    };
-    let mut times: Vec<UnixMs> = sightings.iter().flat_map(of).filter(|at| window.0 <= *at && *at < window.1).collect();
-    times.sort_unstable();
-    times
+/// Lists when samples of a window were observed, as they come.
+fn times(sightings: &[Sighting], window: (UnixMs, UnixMs)) -> impl Iterator<Item = UnixMs> {
+    sightings
+        .iter()
+        .flat_map(|sighting| sighting.batch.samples.iter().map(|sample| sighting.boot.date(sample.at)))
+        .filter(move |at| window.0 <= *at && *at < window.1)
 }
 
 /// Digests what the silent days around a day lean on: its first and its last quarter of an hour of samples.
 fn digests(sightings: &[Sighting], day: (UnixMs, UnixMs)) -> Digests {
-    let mut all = in_order(sightings);
-    all.retain(|sighted| day.0 <= sighted.at && sighted.at < day.1);
-    let (Some(first), Some(last)) = (all.first().map(|s| s.at), all.last().map(|s| s.at)) else { return Digests { head: 0, tail: 0 } };
+    let (Some(first), Some(last)) = (times(sightings, day).min(), times(sightings, day).max()) else {
+        return Digests { head: 0, tail: 0 };
+    };
+    let (head_end, tail_start) = (UnixMs(first.0 + EDGE_MS), UnixMs(last.0 - EDGE_MS));
+    let edges = in_order(sightings, |at| day.0 <= at && at < day.1 && (at < head_end || at >= tail_start));
     let digest = |within: &dyn Fn(UnixMs) -> bool| {
-        all.iter().filter(|sighted| within(sighted.at)).fold(FNV_OFFSET, |hash, sighted| {
+        edges.iter().filter(|sighted| within(sighted.at)).fold(FNV_OFFSET, |hash, sighted| {
             let parts = [sighted.at.0 as u64, sighted.source.0, u64::from(sighted.sample.outcome.code()), sighted.series.rung as u64];
             parts.iter().fold(hash, |hash, part| (hash ^ part).wrapping_mul(FNV_PRIME))
         })
     };
-    let head = digest(&|at| at.0 < first.0 + EDGE_MS);
-    let tail = digest(&|at| at.0 >= last.0 - EDGE_MS);
+    let head = digest(&|at| at < head_end);
+    let tail = digest(&|at| at >= tail_start);
     Digests { head: (head | 1).cast_signed(), tail: (tail | 1).cast_signed() }
 }
 

@@ -43,11 +43,11 @@ pub(super) struct Said {
     pub(super) power_loss: bool,
 }
 
-/// Lists every sample once, by time, then agent, then target.
+/// Lists every sample of the wanted times once, by time, then agent, then target.
 ///
 /// Two samples of one target, boot and time are the same one, however often it came and in whichever batches.
-pub(super) fn in_order(sightings: &[Sighting]) -> Vec<Sighted<'_>> {
-    let mut all: Vec<Sighted<'_>> = sightings.iter().flat_map(samples).collect();
+pub(super) fn in_order(sightings: &[Sighting], is_wanted: impl Fn(UnixMs) -> bool) -> Vec<Sighted<'_>> {
+    let mut all: Vec<Sighted<'_>> = sightings.iter().flat_map(samples).filter(|sighted| is_wanted(sighted.at)).collect();
     all.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| content(a).cmp(&content(b))));
     all.dedup_by(|later, first| key(later) == key(first));
     all

@@ -401,6 +401,8 @@ pub(super) fn digests(db: &Connection, site: &str, day: Day) -> Result<Option<Di
 #[derive(Clone, Copy)]
 pub(super) struct Built<'a> {
     pub(super) day: &'a SiteDay,
+    /// The same five minutes at a time, packed.
+    pub(super) slots: &'a [u8],
     pub(super) until: UnixMs,
     pub(super) digests: Digests,
     pub(super) reports: &'a DayReports,
@@ -415,7 +417,7 @@ pub(super) fn write_site(tx: &Transaction<'_>, site: &str, day: Day, built: &Bui
     }
     write_rounds(tx, whole, day, &built.day.rounds())?;
     write_reports(tx, whole, day, built.reports)?;
-    write_slots(tx, whole, day, &slots::pack(built.day, &built.reports.slots))?;
+    write_slots(tx, whole, day, built.slots)?;
     write_seconds(tx, &Object::whole(ObjectKind::Site, site), day, seconds_of(&built.day.spans))?;
     write_short_notice(tx, &Object::whole(ObjectKind::SiteShortNotice, site), day, &built.day.short_notice)?;
     write_spans(tx, whole, day, built.until, built.digests, &packed::pack_site(built.day))?;

@@ -276,7 +276,8 @@ fn the_last_day_is_cut_out_of_two_timelines_to_the_second() {
                 let input = |from: UnixMs| from.seconds() - second(0).seconds();
                 let built = build(&inventory, &seen, input(from), input(until));
                 let (digests, reports) = (tables::Digests { head: 0, tail: 0 }, DayReports::default());
-                tables::write_site(tx, "V0", day, &tables::Built { day: &built, until, digests, reports: &reports })?;
+                let slots = slots::pack(&built, &reports.slots);
+                tables::write_site(tx, "V0", day, &tables::Built { day: &built, slots: &slots, until, digests, reports: &reports })?;
                 let of_village = village_timeline(&inventory, &[(site, Some(&built))], from, until);
                 tables::write_village(tx, &inventory.region(village).code, day, &of_village, until)?;
             }

@@ -90,8 +90,7 @@ impl SiteDay {
 
 /// Builds a site's day.
 pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
-    let mut all = in_order(input.sightings);
-    all.retain(|sighted| input.seen_from <= sighted.at && sighted.at < input.seen_until);
+    let all = in_order(input.sightings, |at| input.seen_from <= at && at < input.seen_until);
     let mut run = Run::new(input, all.first().map_or(input.from, |first| first.at.min(input.from)));
     run.play(&all, input);
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
@@ -126,6 +125,8 @@ struct Driver {
     link: Option<LinkId>,
     machine: Machine,
     slots: HashMap<TargetKey, Slot>,
+    /// The slot of a series of a table in memory, so that a target's key is made once and not for each round.
+    by_series: HashMap<(AgentId, *const Series, bool), Slot>,
 }
 
 /// A target is the same while all of this is.
@@ -140,16 +141,18 @@ struct Run {
 
 impl Driver {
     fn new(link: Option<LinkId>, kind: LinkKind, start: UnixMs) -> Self {
-        Driver { link, machine: Machine::new(kind, start), slots: HashMap::new() }
+        Driver { link, machine: Machine::new(kind, start), slots: HashMap::new(), by_series: HashMap::new() }
     }
 
     fn observe(&mut self, sighted: &Sighted<'_>, thresholds: &Thresholds) {
-        let series = sighted.series;
-        let key = (sighted.source, series.target.clone(), series.rung, series.interval_s, sighted.vantage);
-        let machine = &mut self.machine;
-        let slot = *self.slots.entry(key).or_insert_with(|| {
-            let target = Target { source: sighted.source, vantage: sighted.vantage, rung: series.rung, interval_s: series.interval_s };
-            machine.slot(target, thresholds)
+        let (series, machine) = (sighted.series, &mut self.machine);
+        let place = (sighted.source, std::ptr::from_ref(series), sighted.vantage);
+        let slot = *self.by_series.entry(place).or_insert_with(|| {
+            let key = (sighted.source, series.target.clone(), series.rung, series.interval_s, sighted.vantage);
+            *self.slots.entry(key).or_insert_with(|| {
+                let target = Target { source: sighted.source, vantage: sighted.vantage, rung: series.rung, interval_s: series.interval_s };
+                machine.slot(target, thresholds)
+            })
         });
         machine.progress_all(sighted.at, thresholds);
         machine.observe(&sight::round(series, sighted.sample, sighted.at, slot), thresholds);

@@ -144,7 +144,8 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
                     continue;
                 };
                 // Decoded whole, so that whatever the log holds can be read.
-                let (batch, is_dense) = Batch::decode_any(&frame.payload, &names.table).map_err(|error| malformed(number, &error))?;
+                let decoded = Batch::decode_named(&frame.payload, &names.table, names.id);
+                let (batch, is_dense) = decoded.map_err(|error| malformed(number, &error))?;
                 plain |= !is_dense;
                 let bytes = if is_dense { at_rest(&batch, &names).map_err(|error| malformed(number, &error))? } else { bytes };
                 let live_offset_ms = live.filter(|(boot, _)| *boot == head.id.boot).map(|(_, offset)| offset);

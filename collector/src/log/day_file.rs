@@ -12,11 +12,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
-use rusta_wire::{AgentId, Batch, BootId, Frame, SeriesTable, TableId, UnixMs};
+use rusta_wire::{AgentId, Batch, BootId, Frame, TableId, UnixMs};
 
 use super::names::{Cache, Names};
 use super::{BootRange, Incoming, LogError, Position, Stored};
 use crate::day::Day;
+use crate::sqlite;
 
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, encoded BLOB NOT NULL) STRICT;
@@ -81,6 +82,7 @@ pub(super) fn unlink(dir: &Path, day: Day) -> io::Result<()> {
 /// Opens a day for reading.
 pub(super) fn open_reader(dir: &Path, day: Day) -> Result<Connection, LogError> {
     let db = Connection::open_with_flags(path(dir, day), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    sqlite::plan_once(&db)?;
     db.busy_timeout(Duration::from_secs(5))?;
     Ok(db)
 }
@@ -99,6 +101,7 @@ impl DayFile {
     /// Opens a day for writing, making its file if it is not there.
     pub(super) fn open(dir: &Path, day: Day) -> rusqlite::Result<Self> {
         let db = Connection::open(path(dir, day))?;
+        sqlite::plan_once(&db)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.pragma_update(None, "journal_mode", "wal")?;
         // FULL: the write-ahead log is synced at each commit. That sync is what an acknowledgement promises.
@@ -325,7 +328,7 @@ impl Reader<'_> {
         &self,
         row: &Row<'_>,
         names: &Cache,
-        tables: &mut HashMap<i64, Arc<SeriesTable>>,
+        tables: &mut HashMap<i64, Arc<Names>>,
         sites: &mut HashMap<String, Arc<str>>,
     ) -> Result<Option<Stored>, LogError> {
         let position = Position(row.get::<_, i64>(0)?.cast_unsigned());
@@ -339,19 +342,29 @@ impl Reader<'_> {
                 }
             };
         let content: i64 = row.get(5)?;
-        let table = match tables.get(&content) {
-            Some(table) => table.clone(),
+        let named = match tables.get(&content) {
+            Some(known) => known.clone(),
             None => {
                 let encoded: Vec<u8> =
                     self.0.prepare_cached("SELECT encoded FROM contents WHERE id = ?1")?.query_row([content], |row| row.get(0))?;
-                let table = intern(names, &encoded)?.table.clone();
-                tables.insert(content, table.clone());
-                table
+                let read = intern(names, &encoded)?;
+                tables.insert(content, read.clone());
+                read
             }
         };
         let code: String = row.get(2)?;
         let site_code = sites.entry(code).or_insert_with_key(|code| code.as_str().into()).clone();
-        Ok(Some(Stored { position, received_at: UnixMs(row.get(1)?), site_code, head, live_offset_ms: row.get(3)?, frame, table }))
+        let (table, table_id) = (named.table.clone(), named.id);
+        Ok(Some(Stored {
+            position,
+            received_at: UnixMs(row.get(1)?),
+            site_code,
+            head,
+            live_offset_ms: row.get(3)?,
+            frame,
+            table,
+            table_id,
+        }))
     }
 }
 

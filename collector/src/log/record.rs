@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusta_wire::batch::Head;
-use rusta_wire::{AgentId, Batch, DecodeError, Frame, SeriesTable, UnixMs};
+use rusta_wire::{AgentId, Batch, DecodeError, Frame, SeriesTable, TableId, UnixMs};
 
 /// A record's place in the total order of records as received, from 1; 0 stands before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -28,6 +28,8 @@ pub struct Stored {
     pub frame: Bytes,
     /// The names of its samples.
     pub table: Arc<SeriesTable>,
+    /// What those names are called.
+    pub table_id: TableId,
 }
 
 impl Stored {
@@ -42,6 +44,6 @@ impl Stored {
     /// Bytes that were damaged at rest: what is damaged on arrival is refused there.
     pub fn batch(&self) -> Result<Batch, DecodeError> {
         let (frame, _) = Frame::read(&self.frame).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-        Batch::decode(&frame.payload, &self.table)
+        Ok(Batch::decode_named(&frame.payload, &self.table, self.table_id)?.0)
     }
 }

@@ -261,6 +261,11 @@ impl Month {
 
 /// Lets the collector's own loop and builder read a log as `serve` does; returns how many days of sites were built.
 pub fn build_history(data: &Path, log: &Log, now: UnixMs, retention_days: u32) -> usize {
+    builder(data, log, now, retention_days)()
+}
+
+/// Lets the collector's own loop read a log as `serve` does; returns what builds the days that are due and counts them.
+pub fn builder(data: &Path, log: &Log, now: UnixMs, retention_days: u32) -> impl FnMut() -> usize + use<> {
     let store = Store::open(data).unwrap();
     let inventories = watch::channel(Arc::new(Versions::load(&store).unwrap())).1;
     let thresholds = Thresholds::default();
@@ -270,7 +275,7 @@ pub fn build_history(data: &Path, log: &Log, now: UnixMs, retention_days: u32) -
     while advance.step(later).unwrap() > 0 {}
     let parts = history::Parts { log: log.clone(), store, inventories, thresholds, retention_days };
     let mut builder = history::Builder::new(parts);
-    std::iter::from_fn(|| Some(builder.step(later).unwrap()).filter(|built| *built > 0)).sum()
+    move || std::iter::from_fn(|| Some(builder.step(later).unwrap()).filter(|built| *built > 0)).sum()
 }
 
 fn holds(fault: &Fault, at: UnixMs, rung: Rung) -> bool {

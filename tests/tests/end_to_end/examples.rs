@@ -23,6 +23,21 @@ fn the_collector_takes_its_example() {
 }
 
 #[test]
+fn the_collector_takes_the_examples_of_what_alerts_and_who_is_called() {
+    let stage = Stage::new(rusta_tests::programs!());
+    let configs = repository().join("configs");
+    let alerts = format!("alerts: {{ rules: {0}/alerts.yaml, oncall: {0}/oncall.yaml, channels: {0}/channels }}", configs.display());
+    let nowhere = "127.0.0.1:1".parse().unwrap();
+    stage.configure_collector(nowhere, &["127.0.0.1"], nowhere, &alerts);
+    let check = |secrets: &[&str]| run(stage.collector().arg("check").envs(secrets.iter().map(|name| (*name, "secret"))));
+    let said = check(&["BALE_TOKEN", "KAVENEGAR_KEY", "SMTP_PASSWORD"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let said = check(&["BALE_TOKEN", "SMTP_PASSWORD"]);
+    assert_ne!(said.code, Some(0));
+    assert!(said.stderr.contains("KAVENEGAR_KEY"), "{}", said.stderr);
+}
+
+#[test]
 fn the_example_inventory_imports() {
     let stage = Stage::new(rusta_tests::programs!());
     let [agents, http] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}").parse().unwrap());
