@@ -103,7 +103,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Who is called, when nobody looks.
     let (stop_notify, notify_stop) = watch::channel(false);
     let registry = inventory.borrow().at(clock::now());
-    let notifying = notify::start(&config, &store, &registry, snapshots.clone(), notify_stop)?;
+    let (notifying, rules) = notify::start(&config, &store, &registry, snapshots.clone(), notify_stop)?;
 
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
@@ -111,6 +111,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let people_at = people.listener.local_addr()?;
     let pages = WebState::new(snapshots, store.clone())
         .with_log(log.clone())
+        .with_rules(rules)
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_public_status(config.http.public_status)
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())

@@ -1,6 +1,7 @@
-//! Why a call was made or not, in the reader's language.
+//! Why a call was made or not, and what became of it, in the reader's language.
 //!
-//! Reasons are kept in English, as the stages say them: records outlive wordings. Here stands the Persian of each.
+//! Reasons are kept in English, as the stages and channels say them: records outlive wordings. Here stands the Persian of
+//! each.
 
 use crate::persian::{Form, Lang, reworded};
 
@@ -39,6 +40,26 @@ const FORMS: &[Form] = &[
     ("{}: parent_undecided", "{}: منتظر داوری بالادست"),
     ("{}: parent_maintenance", "{}: بالادست در دست تعمیر است"),
     ("{}: own_outage", "{}: شاید خود سامانه پایش نابیناست"),
+    // What became of a call: its channel, after its recipient in a story.
+    ("{}: delivered", "{}: رسید"),
+    ("{}no channel: no channel reaches this recipient", "{}هیچ کانالی به این گیرنده نمی‌رسد"),
+    ("{}: the channel is not configured", "{}: این کانال تنظیم نشده است"),
+    ("{}: no address on this channel", "{}: در این کانال نشانی ندارد"),
+    ("{}: interrupted by a restart", "{}: با راه‌اندازی دوباره نیمه‌کاره ماند"),
+    ("{}: no connection", "{}: اتصال برقرار نشد"),
+    ("{}: no answer in time", "{}: به‌موقع پاسخی نیامد"),
+    ("{}: the connection broke", "{}: اتصال قطع شد"),
+    ("{}: the request cannot be built", "{}: درخواست ساخته نشد"),
+    ("{}: the channel's own rate limit", "{}: سقف ارسال خود کانال پر است"),
+    ("{}: HTTP {}: {}", "{}: پاسخ HTTP {}: {}"),
+    ("{}: the gateway said {}", "{}: درگاه گفت {}"),
+    ("{}: the mail server hung up", "{}: سرور ایمیل اتصال را بست"),
+    ("{}: the mail server cannot be reached: {}", "{}: سرور ایمیل در دسترس نیست: {}"),
+    ("{}: the mail server refused: {}", "{}: سرور ایمیل نپذیرفت: {}"),
+    ("{}: the mail server said later: {}", "{}: سرور ایمیل گفت بعداً: {}"),
+    ("{}: the mail server did not answer in time", "{}: سرور ایمیل به‌موقع پاسخ نداد"),
+    ("{}: the connection to the mail server broke: {}", "{}: اتصال به سرور ایمیل قطع شد: {}"),
+    ("{}: spool folder: {}", "{}: پوشه صف مودم: {}"),
 ];
 
 /// Words a reason; one nobody knows stays as it was kept.
@@ -65,6 +86,9 @@ mod tests {
             "در نیم ساعت ۴ بار بازگشت: اگر تا ۱۰:۳۰ بماند خبر داده می‌شود"
         );
         assert_eq!(fa("gov0: parent_undecided"), "gov0: منتظر داوری بالادست");
+        assert_eq!(fa("sms: delivered"), "sms: رسید");
+        assert_eq!(fa("ali: sms: HTTP 503: busy"), "ali: sms: پاسخ HTTP ۵۰۳: busy");
+        assert_eq!(fa("ali: no channel: no channel reaches this recipient"), "ali: هیچ کانالی به این گیرنده نمی‌رسد");
         assert_eq!(fa("nobody knows this one"), "nobody knows this one");
         assert_eq!(in_words("does not flap", Lang::En), "does not flap");
     }

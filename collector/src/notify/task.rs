@@ -243,7 +243,7 @@ pub struct Running {
     pub clock: fn() -> UnixMs,
 }
 
-/// Reads the files the configuration names and starts the notifier.
+/// Reads the files the configuration names and starts the notifier; returns its rules too, for those who name them.
 ///
 /// # Errors
 /// What [`read_files`] and [`Notifier::open`] say.
@@ -253,7 +253,7 @@ pub fn start(
     inventory: &Arc<Inventory>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     stop: watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, NotifyError> {
+) -> Result<(JoinHandle<()>, Arc<Rules>), NotifyError> {
     let (rules, setup, channels) = read_files(&config.alerts)?;
     let setup = Arc::new(setup);
     let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
@@ -266,11 +266,13 @@ pub fn start(
         found.extend_from_slice(&past_seen.borrow());
         found
     };
-    let reading = tokio::spawn(read_past(past, notifier.rules.clone(), store.clone(), snapshots.clone()));
-    Ok(tokio::spawn(async move {
+    let rules = notifier.rules.clone();
+    let reading = tokio::spawn(read_past(past, rules.clone(), store.clone(), snapshots.clone()));
+    let notifying = tokio::spawn(async move {
         run(notifier, running, snapshots, kpis, stop).await;
         reading.abort();
-    }))
+    });
+    Ok((notifying, rules))
 }
 
 /// Reads the KPIs over past days now and then, off the runtime's threads.

@@ -12,6 +12,7 @@ use super::pages::Past;
 use crate::engine::Snapshot;
 use crate::log::Log;
 use crate::people::People;
+use crate::rules::Rules;
 use crate::store::Store;
 
 /// Shared by every request; clones are cheap.
@@ -22,6 +23,8 @@ pub struct WebState {
     pub store: Store,
     /// The log, for charts; without it pages show no round trips.
     pub log: Option<Log>,
+    /// The alert rules, by whose titles people know them.
+    pub rules: Arc<Rules>,
     /// Facts of past windows.
     pub book: Arc<crate::kpi::Book>,
     /// Figures computed from them.
@@ -54,6 +57,7 @@ impl WebState {
             snapshot,
             store,
             log: None,
+            rules: Arc::default(),
             book,
             answers: Arc::default(),
             past: Arc::default(),
@@ -71,6 +75,12 @@ impl WebState {
     #[must_use]
     pub fn with_log(self, log: Log) -> Self {
         WebState { log: Some(log), ..self }
+    }
+
+    /// Names rules by their titles.
+    #[must_use]
+    pub fn with_rules(self, rules: Arc<Rules>) -> Self {
+        WebState { rules, ..self }
     }
 
     /// Lets visitors without a login look; only for a loopback address.

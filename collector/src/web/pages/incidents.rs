@@ -14,6 +14,7 @@ use crate::engine::incident::IncidentId;
 use crate::notify::{Operation, WorkError, reason_in_words, work_on};
 use crate::people::Role;
 use crate::persian::{Lang, Named, digits, words};
+use crate::rules::Rules;
 use crate::view::{AffectedRow, IncidentRow, StoryLine, Time};
 use crate::web::asked::Asked;
 use crate::web::incidents::{self, After, IncidentDetail, Order};
@@ -157,8 +158,8 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
         line: IncidentLine::of(&p, row),
         affected,
         more_affected,
-        story: story.into_iter().map(|line| told(line, p.lang)).collect(),
-        calls,
+        story: story.into_iter().map(|line| told(line, &web.rules, p.lang)).collect(),
+        calls: calls.into_iter().map(|(who, state, note)| (who, story_word(&state, p.lang), reason_in_words(&note, p.lang))).collect(),
         causes: Rung::ALL.iter().map(|rung| (rung.cause_code(), rung.label(p.lang))).collect(),
         may_read_calls: p.may_operate(),
         p,
@@ -180,8 +181,8 @@ pub struct ToldLine {
     pub text: String,
 }
 
-/// Puts a line of a story into words.
-pub fn told(line: StoryLine, lang: Lang) -> ToldLine {
+/// Puts a line of a story into words; a rule is called by its title.
+pub fn told(line: StoryLine, rules: &Rules, lang: Lang) -> ToldLine {
     // `alert/RULE/link/SITE/NAME deliver pass`: what the decision is about stands before the stage.
     let (about, kind) = match line.kind.split_once(' ') {
         Some((about, kind)) if about.contains('/') => (about.to_owned(), kind),
@@ -193,8 +194,18 @@ pub fn told(line: StoryLine, lang: Lang) -> ToldLine {
         "rules" => lang.pick("قاعده‌ها", "rules"),
         actor => actor.strip_prefix("user:").unwrap_or(actor),
     };
-    ToldLine { at: line.at, word: story_word(kind, lang), text: reason_in_words(&line.text, lang), actor: actor.to_owned(), about }
+    let title = |name: &str| rules.rule(name).map_or_else(|| name.to_owned(), |rule| rule.title(lang).to_owned());
+    let titles = |names: &str| names.split(", ").map(title).collect::<Vec<_>>().join(lang.pick("، ", ", "));
+    let text = match line.text.strip_prefix(ONE_CASE_OF) {
+        Some(names) => reason_in_words(&format!("{ONE_CASE_OF}{}", titles(names)), lang),
+        None if kind == "pending" => title(&line.text),
+        None => reason_in_words(&line.text, lang),
+    };
+    ToldLine { at: line.at, word: story_word(kind, lang), text, actor: actor.to_owned(), about }
 }
+
+/// How the reason of a group begins; the names of its rules follow.
+const ONE_CASE_OF: &str = "one case of: ";
 
 /// A filled-in form of an incident's page.
 #[derive(Debug, Deserialize)]
@@ -296,6 +307,9 @@ fn story_word(kind: &str, lang: Lang) -> String {
         "resolved_by_hand" => lang.pick("دستی پایان داده شد", "resolved by hand"),
         "delivered" => lang.pick("پیام رسید", "message delivered"),
         "failed" => lang.pick("پیام نرسید", "message failed"),
+        "waiting" => lang.pick("پیام در صف ارسال است", "message waits to be sent"),
+        "sending" => lang.pick("پیام در حال ارسال است", "message is being sent"),
+        "uncertain" => lang.pick("شاید پیام نرسیده باشد", "message may not have arrived"),
         "pending" => lang.pick("قاعده هنوز منتظر زمان خود است", "a rule still waits for its time"),
         "no_rule" => lang.pick("هیچ قاعده‌ای برای این رخداد تماس نمی‌خواهد", "no rule asks for a call about this"),
         other => return stage_word(other, lang),
@@ -325,4 +339,28 @@ fn stage_word(kind: &str, lang: Lang) -> String {
         other => other,
     };
     format!("{stage} {verdict}").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::DEFAULT_RULES;
+
+    #[test]
+    fn a_story_calls_rules_by_their_titles_and_says_what_became_of_a_call() {
+        let rules = crate::rules::parse("alerts.yaml", DEFAULT_RULES).unwrap();
+        let said = |kind: &str, text: &str, lang| {
+            let line = StoryLine { at: Time(rusta_wire::UnixMs(0)), actor: "notify".into(), kind: kind.into(), text: text.into() };
+            told(line, &rules, lang).text
+        };
+        assert_eq!(said("pending", "village-down", Lang::Fa), "قطع طولانی یک سایت");
+        assert_eq!(said("pending", "a-rule-of-last-year", Lang::Fa), "a-rule-of-last-year");
+        let group = "one case of: class-b-down, village-down";
+        assert_eq!(said("group pass", group, Lang::Fa), "یک پرونده برای: قطع سایت رده ب، قطع طولانی یک سایت");
+        assert_eq!(said("group pass", group, Lang::En), "one case of: Class B site down, Site down for long");
+        assert_eq!(said("delivered", "ali: sms: delivered", Lang::Fa), "ali: sms: رسید");
+        for state in ["waiting", "sending", "delivered", "uncertain", "failed"] {
+            assert!(!story_word(state, Lang::Fa).is_ascii(), "{state}");
+        }
+    }
 }

@@ -169,7 +169,7 @@ pub async fn detail(State(web): State<WebState>, asked: Asked, Path(code): Path<
         outages: past.links.iter().flat_map(|link| &link.outages).map(|outage| outage_line(&p, outage)).rev().take(40).collect(),
         links: site.links.iter().map(|link| link_panel(&p, &site, link, &past, window, as_table)).collect(),
         planned: planned_work(&snapshot, &site, until),
-        decided: decided.into_iter().rev().take(DECISIONS).map(|line| told(line, p.lang)).collect(),
+        decided: decided.into_iter().rev().take(DECISIONS).map(|line| told(line, &web.rules, p.lang)).collect(),
         site,
         p,
     };
