@@ -73,7 +73,7 @@ pub(super) fn held_links(db: &Connection, window: Window) -> Result<HeldLinks, S
     let mut statement = db.prepare_cached(
         "SELECT m.site_code, m.link_name, m.since, m.left_at, m.attached_at, coalesce(i.acknowledged_at, into_.acknowledged_at)
          FROM incident_members m JOIN incidents i ON i.id = m.incident LEFT JOIN incidents into_ ON into_.id = i.merged_into
-         WHERE m.since < ?2 AND (m.left_at IS NULL OR m.left_at > ?1) ORDER BY m.attached_at, m.incident",
+         WHERE m.since < ?2 AND coalesce(m.left_at, 9223372036854775807) > ?1 ORDER BY m.attached_at, m.incident",
     )?;
     let mut rows = statement.query(params![window.from.0, window.until.0])?;
     let mut held = HeldLinks::new();
@@ -97,7 +97,8 @@ pub(super) fn stamp(db: &Connection, window: Window) -> Result<Stamp, StoreError
     let mut statement = db.prepare_cached(
         "SELECT count(*),
                 coalesce(sum(coalesce(acknowledged_at, 0) + coalesce(visited_at, 0) + coalesce(merged_into, 0) + (assignee IS NOT NULL)), 0),
-                (SELECT count(*) + coalesce(sum(attached_at), 0) FROM incident_members WHERE since < ?2 AND (left_at IS NULL OR left_at > ?1)),
+                (SELECT count(*) + coalesce(sum(attached_at), 0) FROM incident_members
+                 WHERE since < ?2 AND coalesce(left_at, 9223372036854775807) > ?1),
                 group_concat(id || cause_override)
          FROM incidents WHERE started_at < ?2 AND (resolved_at IS NULL OR resolved_at > ?1)",
     )?;

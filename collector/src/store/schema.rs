@@ -35,6 +35,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 50, sql: include_str!("schema/050_boots_heard.sql") },
     Migration { number: 51, sql: include_str!("schema/051_revisions.sql") },
     Migration { number: 60, sql: include_str!("schema/060_decisions_of_sites.sql") },
+    Migration { number: 61, sql: include_str!("schema/061_members_by_end.sql") },
 ];
 
 /// Applies what is missing, all of it or none.
