@@ -7,8 +7,8 @@
 use std::sync::{Arc, OnceLock};
 
 use ring::rand::{SecureRandom as _, SystemRandom};
-use rustls::crypto::ring::{ALL_KX_GROUPS, cipher_suite, sign::any_ecdsa_type};
-use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms};
+use rustls::crypto::ring::{cipher_suite, kx_group, sign::any_ecdsa_type};
+use rustls::crypto::{CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, SupportedKxGroup, WebPkiSupportedAlgorithms};
 use rustls::sign::SigningKey;
 use rustls::{Error, SignatureScheme, SupportedCipherSuite};
 use rustls_pki_types::PrivateKeyDer;
@@ -19,7 +19,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || CryptoProvider {
         cipher_suites: SUITES.to_vec(),
-        kx_groups: ALL_KX_GROUPS.to_vec(),
+        kx_groups: GROUPS.to_vec(),
         signature_verification_algorithms: SIGNATURES,
         secure_random: &Source,
         key_provider: &Source,
@@ -34,6 +34,15 @@ pub fn random_u64() -> u64 {
     let _ = SystemRandom::new().fill(&mut bytes);
     u64::from_le_bytes(bytes)
 }
+
+/// In the order of preference. A slim build goes without X25519, whose table is 24 KB: every server has P-256 (RFC 8446
+/// section 9.1), which the agent's own key needs anyway.
+static GROUPS: &[&dyn SupportedKxGroup] = &[
+    #[cfg(feature = "x25519")]
+    kx_group::X25519,
+    kx_group::SECP256R1,
+    kx_group::SECP384R1,
+];
 
 /// In the order of preference.
 static SUITES: [SupportedCipherSuite; 6] = [

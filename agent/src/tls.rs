@@ -52,10 +52,15 @@ fn client_config(
     authorities: Vec<CertificateDer<'static>>,
     clock: Arc<Clock>,
 ) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>, Error> {
-    let mut roots = if authorities.is_empty() { public_authorities() } else { RootCertStore::empty() };
-    for authority in authorities {
-        roots.add(authority)?;
-    }
+    let roots = if authorities.is_empty() {
+        public_authorities().map_err(Error::General)?
+    } else {
+        let mut roots = RootCertStore::empty();
+        for authority in authorities {
+            roots.add(authority)?;
+        }
+        Arc::new(roots)
+    };
     let usual = trusting(roots).map_err(|error| Error::General(format!("no usable authority: {error}")))?;
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&rustls::version::TLS13])?;
     Ok(builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { usual, judge: AtBestTime { clock } })))

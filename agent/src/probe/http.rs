@@ -94,7 +94,7 @@ impl Http {
         }
         // A plain URL may redirect to an encrypted one.
         let needs_trust = url.is_tls || config.redirects > 0;
-        let trust = needs_trust.then(|| Trust::new(config.ca.as_deref())).transpose()?;
+        let trust = if needs_trust { Trust::for_url(!url.is_tls, config.ca.as_deref())? } else { None };
         Ok(Http { config, url, trust })
     }
 

@@ -63,7 +63,7 @@ pub struct Throughput {
     config: Config,
     download: Url,
     upload: Option<Url>,
-    trust: Trust,
+    trust: Option<Trust>,
 }
 
 impl Throughput {
@@ -72,7 +72,10 @@ impl Throughput {
             return Err(format!("`bytes` is {}, it must be between {LEAST_BYTES} and 100000000", config.bytes));
         }
         let upload = config.upload_url.as_deref().map(Url::parse).transpose()?;
-        Ok(Throughput { download: Url::parse(&config.url)?, upload, trust: Trust::new(config.ca.as_deref())?, config })
+        let download = Url::parse(&config.url)?;
+        let is_plain = !download.is_tls && upload.as_ref().is_none_or(|upload| !upload.is_tls);
+        let trust = Trust::for_url(is_plain, config.ca.as_deref())?;
+        Ok(Throughput { download, upload, trust, config })
     }
 
     pub(super) fn metrics(&self) -> Vec<Metric> {
@@ -138,7 +141,8 @@ impl Throughput {
         let mut phases = Phases::default();
         let stream = round.dial(&url.host, url.port, &mut phases).await?;
         if url.is_tls {
-            let stream = round.handshake(stream, &self.trust, &url.host, &mut phases, &mut Seen::default()).await?;
+            let trust = self.trust.as_ref().ok_or(Outcome::SystemError)?;
+            let stream = round.handshake(stream, trust, &url.host, &mut phases, &mut Seen::default()).await?;
             self.transfer(round, url, stream, upload, until).await
         } else {
             self.transfer(round, url, stream, upload, until).await

@@ -17,9 +17,8 @@ use std::sync::{Arc, Mutex};
 
 use rusta_wire::Outcome;
 use rustls::client::WebPkiServerVerifier;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{CertificateError, ClientConfig, Error, RootCertStore};
+use rustls::{CertificateError, ClientConfig, Error};
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -30,7 +29,7 @@ use super::stream::{Counted, Phases, add};
 use super::text::Host;
 use crate::crypto::provider;
 use crate::packet::certificate::Certificate;
-use crate::verify::{Judge, Verdict, Verifier, public_authorities, trusting};
+use crate::verify::{Judge, Verdict, Verifier, chosen_authorities, public_authorities, trusting};
 
 /// The authorities a probe trusts.
 #[derive(Debug, Clone)]
@@ -42,23 +41,24 @@ impl Trust {
     /// Trusts the authorities in a PEM file, or the public ones.
     ///
     /// # Errors
-    /// A file that cannot be read or holds no certificate.
+    /// A file that cannot be read or holds no certificate; a slim build on a machine without a list of public ones.
     pub fn new(ca: Option<&Path>) -> Result<Self, String> {
         let roots = match ca {
-            None => public_authorities(),
-            Some(file) => authorities_in(file).map_err(|fault| format!("`ca` {}: {fault}", file.display()))?,
+            None => public_authorities()?,
+            Some(file) => chosen_authorities(file).map_err(|fault| format!("`ca` {}: {fault}", file.display()))?,
         };
         let verifier = trusting(roots).map_err(|error| format!("`ca` holds no usable certificate: {error}"))?;
         Ok(Trust { verifier })
     }
-}
 
-fn authorities_in(file: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| error.to_string())? {
-        roots.add(certificate.map_err(|error| error.to_string())?).map_err(|error| error.to_string())?;
+    /// Like [`Trust::new`] for a URL. One that `is_plain` does without where this machine lists no authorities: only a redirect
+    /// to an encrypted one could need them, and is a fault of the system then.
+    pub fn for_url(is_plain: bool, ca: Option<&Path>) -> Result<Option<Self>, String> {
+        match Trust::new(ca) {
+            Err(_) if is_plain && ca.is_none() => Ok(None),
+            trust => trust.map(Some),
+        }
     }
-    Ok(roots)
 }
 
 /// What a handshake taught about the server's certificate.
