@@ -65,16 +65,25 @@ pub(super) struct Held {
 /// Which links incidents held, by site and link name.
 pub(super) type HeldLinks = HashMap<(String, String), Vec<Held>>;
 
+/// Members of incidents in a window, found by their end: a few of all there ever were.
+const HELD: &str = "SELECT m.site_code, m.link_name, m.since, m.left_at, m.attached_at, coalesce(i.acknowledged_at, into_.acknowledged_at)
+     FROM incident_members m JOIN incidents i ON i.id = m.incident LEFT JOIN incidents into_ ON into_.id = i.merged_into
+     WHERE m.since < ?2 AND coalesce(m.left_at, 9223372036854775807) > ?1 ORDER BY m.attached_at, m.incident";
+
+/// What notify knew of a window, in four figures.
+const STAMP: &str = "SELECT count(*),
+        coalesce(sum(coalesce(acknowledged_at, 0) + coalesce(visited_at, 0) + coalesce(merged_into, 0) + (assignee IS NOT NULL)), 0),
+        (SELECT count(*) + coalesce(sum(attached_at), 0) FROM incident_members
+         WHERE since < ?2 AND coalesce(left_at, 9223372036854775807) > ?1),
+        group_concat(id || cause_override)
+     FROM incidents WHERE started_at < ?2 AND (resolved_at IS NULL OR resolved_at > ?1)";
+
 /// Reads which links incidents held in a window; of a link in the order they took it.
 ///
 /// # Errors
 /// What the database says.
 pub(super) fn held_links(db: &Connection, window: Window) -> Result<HeldLinks, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT m.site_code, m.link_name, m.since, m.left_at, m.attached_at, coalesce(i.acknowledged_at, into_.acknowledged_at)
-         FROM incident_members m JOIN incidents i ON i.id = m.incident LEFT JOIN incidents into_ ON into_.id = i.merged_into
-         WHERE m.since < ?2 AND coalesce(m.left_at, 9223372036854775807) > ?1 ORDER BY m.attached_at, m.incident",
-    )?;
+    let mut statement = db.prepare_cached(HELD)?;
     let mut rows = statement.query(params![window.from.0, window.until.0])?;
     let mut held = HeldLinks::new();
     while let Some(row) = rows.next()? {
@@ -94,14 +103,7 @@ pub(super) type Stamp = (i64, i64, i64, Option<String>);
 /// # Errors
 /// What the database says.
 pub(super) fn stamp(db: &Connection, window: Window) -> Result<Stamp, StoreError> {
-    let mut statement = db.prepare_cached(
-        "SELECT count(*),
-                coalesce(sum(coalesce(acknowledged_at, 0) + coalesce(visited_at, 0) + coalesce(merged_into, 0) + (assignee IS NOT NULL)), 0),
-                (SELECT count(*) + coalesce(sum(attached_at), 0) FROM incident_members
-                 WHERE since < ?2 AND coalesce(left_at, 9223372036854775807) > ?1),
-                group_concat(id || cause_override)
-         FROM incidents WHERE started_at < ?2 AND (resolved_at IS NULL OR resolved_at > ?1)",
-    )?;
+    let mut statement = db.prepare_cached(STAMP)?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?));
     Ok(statement.query_row(params![window.from.0, window.until.0], row)?)
 }
@@ -111,5 +113,28 @@ impl Held {
     pub(super) fn is_about(&self, started_at: UnixMs, ended_at: Option<UnixMs>) -> bool {
         let (since, left_at) = self.during;
         ended_at.is_none_or(|ended| since < ended) && left_at.is_none_or(|left| left > started_at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    /// Read whole, the members of years cost every report and every look at a kept month.
+    #[test]
+    fn what_incidents_held_is_found_by_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        for sql in [HELD, STAMP] {
+            let plan = store.read(|db| {
+                let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                let steps = plan.query_map([1, 2], |row| row.get(3))?.collect::<Result<Vec<String>, _>>()?;
+                Ok::<_, StoreError>(steps)
+            });
+            let plan = plan.unwrap();
+            let by_end = |step: &String| step.starts_with("SEARCH") && step.contains("incident_members_by_end");
+            assert!(plan.iter().any(by_end), "{plan:?}");
+        }
     }
 }
