@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::thread::{Scope, ScopedJoinHandle, available_parallelism};
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
@@ -28,8 +28,11 @@ const SETTLE_MS: i64 = 10 * 60_000;
 /// How often the present day is built.
 const SWEEP_MS: i64 = 15 * 60_000;
 
-/// Days built in one transaction.
-const AT_ONCE: i64 = 64;
+/// Days written in one transaction.
+const AT_ONCE: usize = 64;
+
+/// Days built in one step.
+const A_STEP: i64 = 512;
 
 /// Threads that build, where there are as many processors: the rest of the collector has work of its own.
 const MOST_THREADS: usize = 4;
@@ -56,9 +59,8 @@ pub struct Parts {
 
 /// The builder, one step at a time.
 pub struct Builder {
+    log: Log,
     store: Store,
-    /// One for each thread that builds.
-    gatherers: Vec<Gatherer>,
     inventories: watch::Receiver<Arc<Versions>>,
     thresholds: Thresholds,
     retention_days: u32,
@@ -94,6 +96,8 @@ struct Ready {
 
 /// What days are built by.
 struct Rules<'a> {
+    log: &'a Log,
+    store: &'a Store,
     versions: &'a Versions,
     thresholds: &'a Thresholds,
     /// Earlier days stand as they are.
@@ -104,9 +108,8 @@ struct Rules<'a> {
 impl Builder {
     /// Makes a builder.
     pub fn new(parts: Parts) -> Self {
-        let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         Builder {
-            gatherers: (0..threads).map(|_| Gatherer::new(parts.log.clone(), parts.store.clone())).collect(),
+            log: parts.log,
             store: parts.store,
             inventories: parts.inventories,
             thresholds: parts.thresholds,
@@ -129,14 +132,8 @@ impl Builder {
         if due.is_empty() {
             return Ok(0);
         }
-        let count = due.len();
-        let ready = self.build(due, now)?;
-        let oldest = Day(Day::of(now).0 - SLOT_DAYS);
-        self.store.write(|tx| {
-            tables::forget_slots(tx, oldest)?;
-            keep(tx, &ready, is_over)
-        })?;
-        Ok(count)
+        self.build(&due, is_over, now)?;
+        Ok(due.len())
     }
 
     /// Runs until it is told to stop.
@@ -175,27 +172,49 @@ impl Builder {
         Ok(due)
     }
 
-    /// Builds days side by side; neighbours in the list, which may share a vantage, on one thread.
-    fn build(&mut self, due: Vec<Dirty>, now: UnixMs) -> Result<Vec<(Dirty, Option<Ready>)>, BuildError> {
-        let versions = Arc::clone(&self.inventories.borrow());
-        let oldest = Day(Day::of(now).0 - i32::try_from(self.retention_days.saturating_sub(RAW_MARGIN_DAYS)).unwrap_or(i32::MAX));
-        let rules = &Rules { versions: &versions, thresholds: &self.thresholds, oldest, now };
-        let share = due.len().div_ceil(self.gatherers.len());
+    /// Builds days, and writes some while the next are built.
+    fn build(&self, due: &[Dirty], is_over: bool, now: UnixMs) -> Result<(), BuildError> {
+        let day = |age: u32| Day(Day::of(now).0 - i32::try_from(age).unwrap_or(i32::MAX));
+        let rules = Rules {
+            log: &self.log,
+            store: &self.store,
+            versions: &Arc::clone(&self.inventories.borrow()),
+            thresholds: &self.thresholds,
+            oldest: day(self.retention_days.saturating_sub(RAW_MARGIN_DAYS)),
+            now,
+        };
+        let forgotten = Day(Day::of(now).0 - SLOT_DAYS);
         std::thread::scope(|scope| {
-            let part = |(due, gatherer): (&[Dirty], &mut Gatherer)| {
-                gatherer.refresh();
-                let days = due.iter().map(|dirty| Ok((dirty.clone(), rules.build(dirty, gatherer)?)));
-                days.collect::<Result<Vec<_>, BuildError>>()
-            };
-            let parts = due.chunks(share).zip(&mut self.gatherers).map(|part_of| scope.spawn(move || part(part_of)));
-            let parts: Vec<_> = parts.collect();
-            let built = parts.into_iter().map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            Ok(built.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+            let mut parts = due.chunks(AT_ONCE).map(|part| rules.start(scope, part));
+            let mut next = parts.next();
+            while let Some(threads) = next {
+                let built = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+                let built: Vec<(Dirty, Option<Ready>)> = built.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+                next = parts.next();
+                self.store.write(|tx| {
+                    tables::forget_slots(tx, forgotten)?;
+                    keep(tx, &built, is_over)
+                })?;
+            }
+            Ok(())
         })
     }
 }
 
+/// A thread that builds some days.
+type Building<'scope> = ScopedJoinHandle<'scope, Result<Vec<(Dirty, Option<Ready>)>, BuildError>>;
+
 impl Rules<'_> {
+    /// Builds days side by side; neighbours in the list, which may share a vantage, on one thread.
+    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Vec<Building<'scope>> {
+        let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        let build = |share: &'scope [Dirty]| {
+            let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());
+            share.iter().map(|dirty| Ok((dirty.clone(), self.build(dirty, &mut gatherer)?))).collect()
+        };
+        due.chunks(due.len().div_ceil(threads)).map(|share| scope.spawn(move || build(share))).collect()
+    }
+
     /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
     fn build(&self, dirty: &Dirty, gatherer: &mut Gatherer) -> Result<Option<Ready>, BuildError> {
         let inventory = self.versions.at(dirty.day.start());
@@ -284,7 +303,7 @@ fn build_village(tx: &Transaction<'_>, ready: &Ready, village: crate::inventory:
 fn dirty_before(tx: &Transaction<'_>, settled: Day) -> Result<Vec<Dirty>, StoreError> {
     let mut statement =
         tx.prepare_cached("SELECT day, site_code, touches FROM dirty_days WHERE day < ?1 ORDER BY day, site_code LIMIT ?2")?;
-    let rows = statement.query_map(params![settled.0, AT_ONCE], dirty)?;
+    let rows = statement.query_map(params![settled.0, A_STEP], dirty)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -293,7 +312,7 @@ fn dirty_after(tx: &Transaction<'_>, settled: Day, today: Day, after: &(i32, Str
         "SELECT day, site_code, touches FROM dirty_days WHERE day >= ?1 AND day <= ?2 AND (day, site_code) > (?3, ?4)
          ORDER BY day, site_code LIMIT ?5",
     )?;
-    let rows = statement.query_map(params![settled.0, today.0, after.0, after.1, AT_ONCE], dirty)?;
+    let rows = statement.query_map(params![settled.0, today.0, after.0, after.1, A_STEP], dirty)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -65,7 +65,8 @@ struct FromOutside {
     by_site: HashMap<String, Vec<Sighting>>,
 }
 
-/// Reads the log; keeps what the last vantages saw, because many sites of a county share one.
+/// Reads the log; keeps what the last vantages saw, because many sites of a county share one. More may arrive, so it is
+/// made anew for each look.
 pub(super) struct Gatherer {
     log: Log,
     store: Store,
@@ -78,11 +79,6 @@ const VANTAGES: usize = 3;
 impl Gatherer {
     pub(super) fn new(log: Log, store: Store) -> Self {
         Gatherer { log, store, from_outside: Vec::new() }
-    }
-
-    /// Forgets what vantages saw: more may have arrived.
-    pub(super) fn refresh(&mut self) {
-        self.from_outside.clear();
     }
 
     /// Gathers a day `[from, until)` of a site, as known now.
