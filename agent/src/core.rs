@@ -28,18 +28,16 @@ const HOUSEKEEPING: Duration = Duration::from_secs(60);
 /// Rounds that are due within this time start together, so that one awakening serves them all.
 const GRAIN_MS: u64 = 10;
 
-/// Rounds begin at moments this far apart, so that one awakening serves several: the caches of a processor that slept are
-/// cold, and the bare system calls of fifteen rounds take half the time in two awakenings that they take in ten.
-const MOMENTS_MS: u64 = 5_000;
+/// Rounds begin at moments so many seconds apart, so that one awakening serves several: the caches of a processor that slept
+/// are cold, and the bare system calls of fifteen rounds take a third of the time in one awakening that they take in ten.
+/// Each divides the usual intervals.
+const APART_S: [u64; 4] = [10, 5, 2, 1];
 
-/// With more targets than [`CROWD`] they are this far apart: so many rounds at once would wait for each other on the line.
-const CROWD_MOMENTS_MS: u64 = 1_000;
+/// Rounds that may begin at one moment when all are run every ten seconds: more would wait for each other on a slow line.
+const AT_ONCE: u64 = 16;
 
 /// Names that differ in one letter have hashes that differ in a few bits; what is left of them by this depends on all.
 const A_PRIME: u64 = 999_983;
-
-/// Targets of a village site with several links, and some to spare.
-const CROWD: usize = 64;
 
 /// Rounds in flight at once: the ICMP socket's buffer holds the answers of this many.
 const ROUNDS_MOST: usize = 256;
@@ -322,7 +320,8 @@ fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
     let link = &watch.links[target.link];
     let quiet = if link.metered && !nearest { target.every.max(link.quiet) } else { target.every };
     // The moments are this agent's own: a fleet must not call the same service at once.
-    let apart = if watch.targets.len() > CROWD { CROWD_MOMENTS_MS } else { MOMENTS_MS };
+    let targets = u64::try_from(watch.targets.len()).unwrap_or(u64::MAX);
+    let apart = 1_000 * APART_S.into_iter().find(|apart| targets.saturating_mul(*apart) <= 10 * AT_ONCE).unwrap_or(1);
     let hash = |text: String| TableId::of(text.as_bytes()).0;
     let splay = hash(format!("{agent}/{}", target.name)) % A_PRIME * apart + hash(agent.to_string()) % apart;
     Pace { link: target.link, every: target.every, quiet, splay }
@@ -361,10 +360,10 @@ targets:
 
     #[test]
     fn a_village_wakes_seldom_and_neither_a_crowd_nor_a_fleet_begins_at_once() {
-        assert_eq!(moments_of(1, 15).len(), 2);
+        assert_eq!([15, 30, 60].map(|targets| moments_of(1, targets).len()), [1, 2, 5]);
         assert_eq!(moments_of(1, 500).len(), 10);
         let fleet: std::collections::BTreeSet<u64> = (0..100).flat_map(|agent| moments_of(agent, 15)).collect();
-        assert!(fleet.len() > 150, "{} moments of 200", fleet.len());
+        assert!(fleet.len() > 75, "{} moments of 100", fleet.len());
     }
 
     /// What a report on a kept connection costs besides its frame: three packets' IP and TCP headers, two TLS records, four
