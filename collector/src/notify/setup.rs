@@ -103,14 +103,33 @@ pub struct ChannelUse {
     pub most_parts: Option<usize>,
 }
 
-/// Where a secret comes from; never from the configuration itself.
+/// Where a secret comes from, `{ file: PATH }` or `{ env: NAME }`; never from the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(try_from = "SecretFields")]
 pub enum Secret {
     /// The first line of a file.
     File(PathBuf),
     /// An environment variable.
     Env(String),
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SecretFields {
+    file: Option<PathBuf>,
+    env: Option<String>,
+}
+
+impl TryFrom<SecretFields> for Secret {
+    type Error = &'static str;
+
+    fn try_from(fields: SecretFields) -> Result<Self, Self::Error> {
+        match (fields.file, fields.env) {
+            (Some(path), None) => Ok(Secret::File(path)),
+            (None, Some(name)) => Ok(Secret::Env(name)),
+            _ => Err("a secret comes from one of `file` and `env`"),
+        }
+    }
 }
 
 impl Setup {
