@@ -94,11 +94,18 @@ impl Gatherer {
         let digests = digests(&sightings, (from, until));
         let (mut seen_from, mut seen_until) = window;
         let (mut before, mut after) = (None, None);
-        if was_silent && let Some((earlier, last)) = self.search(&dating, site, |k| step_back(window.0, k), |times| times.max(), now)? {
+        let earlier = if was_silent { self.search(&dating, site, |k| step_back(window.0, k), |times| times.max(), now)? } else { None };
+        let later = if stays_silent { self.search(&dating, site, |k| step_on(window.1, k), |times| times.min(), now)? } else { None };
+        let is_long = |last, first| !reaches(last, first) && is_silent(window.0, window.1);
+        let (earlier, later) = match (earlier, later) {
+            (Some((_, last)), Some((_, first))) if is_long(last, first) => (None, None),
+            found => found,
+        };
+        if let Some((earlier, last)) = earlier {
             (seen_from, before) = (UnixMs(last.0 - EDGE_MS), Some(Day::of(last)));
             sightings.extend(earlier);
         }
-        if stays_silent && let Some((later, first)) = self.search(&dating, site, |k| step_on(window.1, k), |times| times.min(), now)? {
+        if let Some((later, first)) = later {
             (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
             sightings.extend(later);
         }
@@ -181,6 +188,13 @@ impl Gatherer {
         }
         Ok(out)
     }
+}
+
+/// Tells whether one end of a silence, its last sample before or its first after, reaches the day of the other. The days of a
+/// longer one are not built when it ends, so they must not depend on its ends.
+fn reaches(last: UnixMs, first: UnixMs) -> bool {
+    let reach = i64::from(REACH_DAYS) * STEP_MS;
+    last.0 >= Day::of(first).start().0 - LEAD_IN_MS - reach || first.0 < Day::of(last).end().0 + LOOK_AHEAD_MS + reach
 }
 
 fn step_back(end: UnixMs, k: i64) -> (UnixMs, UnixMs) {

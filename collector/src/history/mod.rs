@@ -8,8 +8,9 @@
 //!
 //! A *timeline* is a function of the samples observed in its day, of a lead-in of [`LEAD_IN_MS`] and a look-ahead of
 //! [`LOOK_AHEAD_MS`] around it, and of the inventory in force when the day began. Where a site says nothing that long, the
-//! nearest samples up to [`REACH_DAYS`] days away count too: only they tell whether it was off in between. Nothing depends
-//! on when, in which order, or how often a sample arrived. Late data marks the days it bears on, and those are built again.
+//! nearest samples up to [`REACH_DAYS`] days away count too: only they tell whether it was off in between. Of a longer
+//! silence nobody can tell. Nothing depends on when, in which order, or how often a sample arrived. Late data marks the days
+//! it bears on, and those are built again.
 //!
 //! Bounds are cut to whole seconds towards the past, so the seconds of a day always add up to the day.
 //!

@@ -5,7 +5,8 @@ follow the rules of the domain as written below. The collector's answers are rea
 `rusta-collector kpi --json`.
 
 Rules, for each link and Tehran day, in the order of observation, over the day with three hours before it and one after
-(where a site says nothing that long: from or to a quarter of an hour around its nearest round, up to eight days away):
+(where a site says nothing that long: from or to a quarter of an hour around its nearest round, up to eight days away; of
+a silence longer than that nothing is known):
 - a round is evidence for two intervals of its target, at least two minutes;
 - down: every anchor with evidence failed three times or more in a row, for 90 s or more; from the latest first failure;
 - up again: an anchor answers three times in a row, or once after the router was off; from the first answer;
@@ -291,17 +292,30 @@ def site_days(job):
     for day in days:
         begin, end = (day * DAY - TEHRAN) * 1000, ((day + 1) * DAY - TEHRAN) * 1000
         lo, hi = begin - LEAD_IN, end + LOOK_AHEAD
+        last = first = None
         if bisect.bisect_left(times, begin) == bisect.bisect_left(times, lo):
             before = bisect.bisect_left(times, lo) - 1
             if before >= 0 and times[before] >= lo - REACH * DAY * 1000:
-                lo = times[before] - EDGE
+                last = times[before]
         if bisect.bisect_left(times, end) == bisect.bisect_left(times, hi):
             after = bisect.bisect_left(times, hi)
             if after < len(times) and times[after] < hi + REACH * DAY * 1000:
-                hi = times[after] + EDGE
+                first = times[after]
+        is_silent = bisect.bisect_left(times, lo) == bisect.bisect_left(times, hi)
+        if last is not None and first is not None and is_silent and is_long(last, first):
+            last = first = None
+        lo = lo if last is None else last - EDGE
+        hi = hi if first is None else first + EDGE
         out[day] = site_day(rounds[bisect.bisect_left(times, lo):bisect.bisect_left(times, hi)], links, begin, end, maintenance,
                             closed(day, hours))
     return site, out
+
+
+def is_long(last, first):
+    """Tells whether a silence is so long that neither end lies within eight days of the day the other lies in."""
+    day_of = lambda at: (at // 1000 + TEHRAN) // DAY
+    begin, end = (day_of(first) * DAY - TEHRAN) * 1000, ((day_of(last) + 1) * DAY - TEHRAN) * 1000
+    return last < begin - LEAD_IN - REACH * DAY * 1000 and first >= end + LOOK_AHEAD + REACH * DAY * 1000
 
 
 def closed(day, hours):
