@@ -4,6 +4,8 @@
 //! sequence number changes with each packet; two bytes of payload take the change back (Augustin et al., "Paris
 //! traceroute", IMC 2006).
 
+use std::net::IpAddr;
+
 /// Bytes of an ICMP header.
 pub const HEADER_BYTES: usize = 8;
 /// The smallest packet that has room for the balance.
@@ -32,6 +34,51 @@ pub fn balanced_request(is_v4: bool, identifier: u16, sequence: u16, length: usi
 pub fn reply_sequence(icmp: &[u8]) -> Option<u16> {
     let is_reply = matches!(icmp.first(), Some(&REPLY_V4 | &REPLY_V6)) && icmp.len() >= HEADER_BYTES;
     is_reply.then(|| u16::from_be_bytes([icmp[6], icmp[7]]))
+}
+
+/// What an ICMP packet says about an echo request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Echoed {
+    /// Whom the request went to.
+    pub target: IpAddr,
+    /// Its identifier.
+    pub identifier: u16,
+    /// Its sequence number.
+    pub sequence: u16,
+    /// Whether the target answered; else the network says that it cannot be reached.
+    pub is_reply: bool,
+}
+
+/// Reads what `from` sent: a reply, or an error that quotes the request (RFC 792, RFC 4443). `with_header` says whether the
+/// IPv4 header is part of the packet. `None` for everything else.
+pub fn echoed(packet: &[u8], with_header: bool, from: IpAddr) -> Option<Echoed> {
+    let icmp = if with_header && from.is_ipv4() { packet.get(v4_header_bytes(packet)?..)? } else { packet };
+    let said = |target: IpAddr, echo: &[u8], is_reply: bool| {
+        let word = |at: usize| Some(u16::from_be_bytes(echo.get(at..at + 2)?.try_into().ok()?));
+        Some(Echoed { target, identifier: word(4)?, sequence: word(6)?, is_reply })
+    };
+    match (*icmp.first()?, from) {
+        (REPLY_V4, IpAddr::V4(_)) | (REPLY_V6, IpAddr::V6(_)) => said(from, icmp, true),
+        (REQUEST_V4, IpAddr::V4(_)) => None,
+        (_, IpAddr::V4(_)) => {
+            let quoted = icmp.get(HEADER_BYTES..)?;
+            let target: [u8; 4] = quoted.get(16..20)?.try_into().ok()?;
+            said(target.into(), quoted.get(v4_header_bytes(quoted)?..)?, false)
+        }
+        (kind, IpAddr::V6(_)) => {
+            let quoted = icmp.get(HEADER_BYTES..).filter(|quoted| kind <= LAST_ERROR_V6 && quoted.get(6) == Some(&ICMP_V6))?;
+            let target: [u8; 16] = quoted.get(24..40)?.try_into().ok()?;
+            said(target.into(), quoted.get(V6_HEADER_BYTES..)?, false)
+        }
+    }
+}
+
+const LAST_ERROR_V6: u8 = 127;
+const ICMP_V6: u8 = 58;
+const V6_HEADER_BYTES: usize = 40;
+
+fn v4_header_bytes(packet: &[u8]) -> Option<usize> {
+    packet.first().map(|first| usize::from(first & 15) * 4).filter(|bytes| *bytes >= 20)
 }
 
 #[cfg(test)]

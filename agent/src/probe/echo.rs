@@ -22,10 +22,8 @@ use std::time::Duration;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
 use nix::sys::time::TimeSpec;
-use pnet::packet::icmp::IcmpTypes;
 use rusta_wire::Outcome;
 use socket2::Type;
-use surge_ping::{Icmpv4Packet, Icmpv6Packet, PingIdentifier, PingSequence};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -33,7 +31,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::round::random;
-use crate::packet::echo::HEADER_BYTES;
+use crate::packet::echo::{Echoed, HEADER_BYTES};
 use crate::socket::{Fault, Way};
 
 /// Between two sends of one socket, on average: 2,000 packets a second, which a 10,000-target county node needs half of.
@@ -323,11 +321,10 @@ impl Shared {
     }
 
     fn hear(&self, packet: &[u8], from: IpAddr, arrived_at: Option<Instant>, now: Instant) {
-        let Some((target, identifier, sequence, is_reply)) = decode(packet, self.kind, from) else { return };
-        if self.kind == Type::RAW && identifier.into_u16() != self.identifier {
+        let Some(Echoed { target, identifier, sequence, is_reply }) = decode(packet, self.kind, from) else { return };
+        if self.kind == Type::RAW && identifier != self.identifier {
             return;
         }
-        let sequence = sequence.into_u16();
         if let Some(place) = locked(&self.waiting).get(&(target, sequence)) {
             // A reply from before its request: the system clock was set in between.
             let at = arrived_at.filter(|at| *at > place.sent_at).unwrap_or(now);
@@ -388,13 +385,18 @@ fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
     v4.or_else(|| address.as_sockaddr_in6().map(|a| IpAddr::V6(a.ip())))
 }
 
-/// Reads a packet: whose target, which identifier and sequence, and whether it is a reply.
-fn decode(packet: &[u8], kind: Type, from: IpAddr) -> Option<(IpAddr, PingIdentifier, PingSequence, bool)> {
+/// Reads a packet from the wire.
+#[cfg(target_has_atomic = "64")]
+fn decode(packet: &[u8], kind: Type, from: IpAddr) -> Option<Echoed> {
+    use surge_ping::{Icmpv4Packet, Icmpv6Packet, PingIdentifier, PingSequence};
+    let echoed = |target: IpAddr, identifier: PingIdentifier, sequence: PingSequence, is_reply: bool| {
+        Some(Echoed { target, identifier: identifier.into_u16(), sequence: sequence.into_u16(), is_reply })
+    };
     match from {
         IpAddr::V4(source) => {
             let read = Icmpv4Packet::decode(packet, kind, source, source).ok()?;
-            let is_reply = read.get_icmp_type() == IcmpTypes::EchoReply;
-            Some((read.get_real_dest().into(), read.get_identifier(), read.get_sequence(), is_reply))
+            let is_reply = read.get_icmp_type() == pnet::packet::icmp::IcmpTypes::EchoReply;
+            echoed(read.get_real_dest().into(), read.get_identifier(), read.get_sequence(), is_reply)
         }
         IpAddr::V6(source) => {
             const ECHO_REPLY: u8 = 129;
@@ -403,9 +405,15 @@ fn decode(packet: &[u8], kind: Type, from: IpAddr) -> Option<(IpAddr, PingIdenti
             packet.first().filter(|t| **t == ECHO_REPLY || **t <= LAST_ERROR)?;
             let read = Icmpv6Packet::decode(packet, source).ok()?;
             let is_reply = read.get_icmpv6_type().0 == ECHO_REPLY;
-            Some((read.get_real_dest().into(), read.get_identifier(), read.get_sequence(), is_reply))
+            echoed(read.get_real_dest().into(), read.get_identifier(), read.get_sequence(), is_reply)
         }
     }
+}
+
+/// Reads a packet from the wire: `surge-ping` (0.9.1) does not compile for a processor without atomic words of 64 bits.
+#[cfg(not(target_has_atomic = "64"))]
+fn decode(packet: &[u8], kind: Type, from: IpAddr) -> Option<Echoed> {
+    crate::packet::echo::echoed(packet, kind == Type::RAW, from)
 }
 
 /// Says what a failed send means and whether the socket is worth keeping.
@@ -422,6 +430,43 @@ const ENOBUFS: i32 = 105;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_readers_say_the_same_of_every_packet_however_it_is_cut() {
+        let v4: IpAddr = "10.9.0.1".parse().unwrap();
+        let v6: IpAddr = "fd00::9".parse().unwrap();
+        let echo = |kind: u8| [kind, 0, 0x12, 0x34, 0xab, 0xcd, 0x00, 0x07, 1, 2, 3, 4];
+        let mut header_v4 = [0x45, 0, 0, 32, 0, 0, 0, 0, 64, 1, 0, 0, 10, 9, 0, 1, 10, 9, 0, 7];
+        let mut header_v6 = [0; 40];
+        (header_v6[0], header_v6[6], header_v6[39]) = (0x60, 58, 7);
+        let error_v4 = [&[3, 1, 0, 0, 0, 0, 0, 0], &header_v4[..], &echo(8)].concat();
+        let error_v6 = [&[1, 3, 0, 0, 0, 0, 0, 0], &header_v6[..], &echo(128)].concat();
+        header_v4[3] = 20 + 12;
+        let raw_reply = [&header_v4[..], &echo(0)].concat();
+        header_v4[3] = 20 + 8 + 20 + 12;
+        let raw_error = [&header_v4[..], &error_v4].concat();
+        header_v6[6] = 17;
+        let error_of_udp = [&[1, 3, 0, 0, 0, 0, 0, 0], &header_v6[..], &echo(128)].concat();
+        let packets = [
+            (v4, Type::DGRAM, echo(0).to_vec(), Some(v4)),
+            (v4, Type::DGRAM, echo(8).to_vec(), None),
+            (v4, Type::DGRAM, error_v4, Some("10.9.0.7".parse().unwrap())),
+            (v4, Type::RAW, raw_reply, Some(v4)),
+            (v4, Type::RAW, raw_error, Some("10.9.0.7".parse().unwrap())),
+            (v6, Type::DGRAM, echo(129).to_vec(), Some(v6)),
+            (v6, Type::DGRAM, echo(135).to_vec(), None),
+            (v6, Type::DGRAM, error_v6, Some("::7".parse().unwrap())),
+            (v6, Type::DGRAM, error_of_udp, None),
+        ];
+        for (from, kind, packet, target) in packets {
+            let read = decode(&packet, kind, from);
+            assert_eq!(read.as_ref().map(|read| (read.target, read.identifier, read.sequence)), target.map(|target| (target, 0xabcd, 7)));
+            for cut in 0..=packet.len() {
+                let ours = crate::packet::echo::echoed(&packet[..cut], kind == Type::RAW, from);
+                assert_eq!(ours, decode(&packet[..cut], kind, from), "{from} {kind:?} {cut} of {packet:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_stamp_from_the_future_is_no_arrival() {
