@@ -60,8 +60,8 @@ pub enum ChannelError {
     #[error("channel `{0}`: {1}")]
     Incomplete(String, String),
     /// A secret could not be read.
-    #[error("channel `{0}`: secret `{1}`")]
-    Secret(String, String, #[source] std::io::Error),
+    #[error("channel `{0}`: secret `{1}`: {2}")]
+    Secret(String, String, String),
     /// The HTTP client could not be made.
     #[error("channel `{0}`")]
     Client(String, #[source] reqwest::Error),
@@ -142,7 +142,7 @@ impl Settings<'_> {
 
     pub(super) fn secret(&self, name: &str) -> Result<Option<String>, ChannelError> {
         let Some(source) = self.used.secrets.get(name) else { return Ok(None) };
-        read_secret(source).map(Some).map_err(|error| ChannelError::Secret(self.used.name.clone(), name.to_owned(), error))
+        read_secret(source).map(Some).map_err(|why| ChannelError::Secret(self.used.name.clone(), name.to_owned(), why))
     }
 
     pub(super) fn client(&self, timeout: Duration) -> Result<reqwest::Client, ChannelError> {
@@ -161,10 +161,11 @@ impl Settings<'_> {
     }
 }
 
-fn read_secret(source: &Secret) -> std::io::Result<String> {
+/// Reads a secret; the error names its place and nothing of what is there.
+fn read_secret(source: &Secret) -> Result<String, String> {
     match source {
-        Secret::File(path) => read_first_line(path),
-        Secret::Env(name) => std::env::var(name).map_err(|error| std::io::Error::new(std::io::ErrorKind::NotFound, error)),
+        Secret::File(path) => read_first_line(path).map_err(|error| format!("{}: {error}", path.display())),
+        Secret::Env(name) => std::env::var(name).map_err(|_| format!("set the environment variable {name} to it")),
     }
 }
 
