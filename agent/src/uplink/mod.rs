@@ -38,10 +38,10 @@ use pace::{Backoff, Pace};
 
 /// Batches that ended within this time are fresh, however many they are: a cut line may take 20 s to be left, the next one as
 /// long to fail, and meanwhile each change of state makes a batch. The collector confirms an outage by the last 90 s.
-const FRESH_MS: u64 = 180_000;
+pub const FRESH_MS: u64 = 180_000;
 
 /// Most bytes of batches in one request: on a 2G link at 5 KB/s this takes 13 s, under half of what an answer may take.
-const REQUEST_BYTES: u64 = 64 * 1024;
+pub const REQUEST_BYTES: u64 = 64 * 1024;
 
 /// Wait after the collector refused our identity: only a person can mend that.
 const UNWELCOME: Duration = Duration::from_secs(300);

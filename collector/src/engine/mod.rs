@@ -34,8 +34,6 @@ pub use state::*;
 pub use told::{Subject, Told};
 
 #[cfg(test)]
-mod bench_tests;
-#[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

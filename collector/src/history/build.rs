@@ -94,8 +94,8 @@ struct Ready {
     until: UnixMs,
 }
 
-/// What days are built by.
-struct Rules<'a> {
+/// Builds days side by side, each from the log alone.
+struct Crew<'a> {
     log: &'a Log,
     store: &'a Store,
     versions: &'a Versions,
@@ -175,7 +175,7 @@ impl Builder {
     /// Builds days, and writes some while the next are built.
     fn build(&self, due: &[Dirty], is_over: bool, now: UnixMs) -> Result<(), BuildError> {
         let day = |age: u32| Day(Day::of(now).0 - i32::try_from(age).unwrap_or(i32::MAX));
-        let rules = Rules {
+        let crew = Crew {
             log: &self.log,
             store: &self.store,
             versions: &Arc::clone(&self.inventories.borrow()),
@@ -185,7 +185,7 @@ impl Builder {
         };
         let forgotten = Day(Day::of(now).0 - SLOT_DAYS);
         std::thread::scope(|scope| {
-            let mut parts = due.chunks(AT_ONCE).map(|part| rules.start(scope, part));
+            let mut parts = due.chunks(AT_ONCE).map(|part| crew.start(scope, part));
             let mut next = parts.next();
             while let Some(threads) = next {
                 let built = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
@@ -204,8 +204,8 @@ impl Builder {
 /// A thread that builds some days.
 type Building<'scope> = ScopedJoinHandle<'scope, Result<Vec<(Dirty, Option<Ready>)>, BuildError>>;
 
-impl Rules<'_> {
-    /// Builds days side by side; neighbours in the list, which may share a vantage, on one thread.
+impl Crew<'_> {
+    /// Sets threads to work; neighbours in the list, which may share a vantage, are built on one.
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Vec<Building<'scope>> {
         let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         let build = |share: &'scope [Dirty]| {

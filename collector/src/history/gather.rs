@@ -22,7 +22,7 @@ pub(super) const EDGE_MS: i64 = 15 * 60_000;
 /// One day in milliseconds, as a step of the search; no bound of a day.
 const STEP_MS: i64 = 86_400_000;
 
-/// What bears on a site's day: samples of `[from, until)`.
+/// What bears on a site's day: the samples of `[from, until)` in these sightings.
 pub(super) struct Seen {
     pub(super) sightings: Vec<Sighting>,
     pub(super) from: UnixMs,

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusta_agent::config::{self, Sync};
 use rusta_agent::schedule::{Pace, Schedule};
 use rusta_agent::spool::{Spool, Ticket};
+use rusta_agent::uplink::{FRESH_MS, REQUEST_BYTES};
 use rusta_collector::config::Thresholds;
 use rusta_collector::engine::incident::{IncidentEvent, Incidents, Settings};
 use rusta_collector::engine::{BootTime, Engine, Record};
@@ -21,7 +22,7 @@ use rusta_collector::log::Position;
 use rusta_tests::random::Random;
 use rusta_wire::{
     AgentId, Batch, BatchId, BootId, Clock, ClockSource, Frame, MonoMs, Network, Outcome, ProbeKind, Reason, Rung, Sample, Series,
-    SeriesIndex, SeriesTable, UnixMs,
+    SeriesIndex, SeriesTable, UnixMs, limits,
 };
 
 /// 2026-11-21T09:00:00Z, when the site's router started.
@@ -36,6 +37,9 @@ const TIMEOUT_MS: u64 = 2_000;
 /// As the core loop has it.
 const REPORT_EVERY_MS: u64 = 60_000;
 const CHANGE_SPACING_MS: u64 = 2_000;
+
+/// A request holds a table beside each of its batches.
+const MOST_BATCHES: usize = limits::FRAMES_PER_UPLOAD / 2;
 
 /// Nobody who has not found it by then ever will.
 const GIVEN_UP_MS: u64 = 600_000;
@@ -172,9 +176,9 @@ impl Agent {
     }
 
     fn send(&mut self, now: u64, cut: u64) {
-        let since = MonoMs(now.saturating_sub(180_000));
-        let fresh = self.spool.freshest(since, 65_536, 512);
-        let tickets = if fresh.is_empty() { self.spool.oldest(65_536, 512) } else { fresh };
+        let since = MonoMs(now.saturating_sub(FRESH_MS));
+        let fresh = self.spool.freshest(since, REQUEST_BYTES, MOST_BATCHES);
+        let tickets = if fresh.is_empty() { self.spool.oldest(REQUEST_BYTES, MOST_BATCHES) } else { fresh };
         let arrives = self.has_left || now < cut;
         let took = if arrives { 50 } else { self.leaves_after };
         self.under_way = (!tickets.is_empty()).then_some(UnderWay { ends: now + took, tickets, arrives });
