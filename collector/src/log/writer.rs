@@ -1,6 +1,7 @@
 //! The one writer of the log: gathers uploads into a group, commits it with one fsync, answers them all.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -201,9 +202,9 @@ impl Writer {
 
     fn fail(&mut self, error: &rusqlite::Error, shared: &Shared) {
         tracing::error!(%error, "the log cannot be written; uploads are refused until it can");
-        if !is_passing(error)
-            && let Some((day, _)) = self.days.pop_last()
-        {
+        let newest = self.days.last_key_value().map(|(day, _)| *day);
+        if let Some(day) = newest.filter(|day| !is_passing(error, &day_file::path(&self.dir, *day))) {
+            self.days.remove(&day);
             shared.remove_day(day);
             set_aside(&self.dir, day, error);
         }
@@ -259,21 +260,22 @@ fn insert(file: &mut DayFile, seen: &mut Seen, next: &mut Position, upload: &Upl
 }
 
 /// Tells whether an error is the disk's or the moment's. Any other means that the file is not what we made it.
-fn is_passing(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
+fn is_passing(error: &rusqlite::Error, file: &Path) -> bool {
+    match error.sqlite_error_code() {
+        // The disk, unless it takes writes: then the file itself says that only a newer SQLite may write it.
+        Some(ErrorCode::ReadOnly) => OpenOptions::new().write(true).open(file).is_err(),
         Some(
             ErrorCode::DiskFull
-                | ErrorCode::SystemIoFailure
-                | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::FileLockingProtocolFailed
-                | ErrorCode::OutOfMemory
-        )
-    )
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::PermissionDenied
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => true,
+        _ => false,
+    }
 }
 
 fn refuse(answer: Answer, reason: &str) {
