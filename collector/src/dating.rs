@@ -95,7 +95,7 @@ pub struct Boot {
     pub last: MonoMs,
     /// The offset is not less than this.
     pub least_offset_ms: Option<i64>,
-    /// The offset is not more than this.
+    /// The offset is not more than this, and no batch was received sooner after its end.
     pub most_offset_ms: i64,
     /// When the first of it was received; `None` if that was not kept.
     pub heard_at: Option<UnixMs>,
@@ -248,9 +248,9 @@ impl Boot {
         at.0 / STRETCH_MS
     }
 
-    /// What is saved when it changes; the end only by the hour.
-    fn extent(&self) -> (MonoMs, u64, Option<i64>) {
-        (self.first, self.last.0 / SAVE_MS, self.least_offset_ms)
+    /// What is saved when it changes; the end and the latest beginning only by the hour.
+    fn extent(&self) -> (MonoMs, u64, Option<i64>, i64) {
+        (self.first, self.last.0 / SAVE_MS, self.least_offset_ms, self.most_offset_ms / signed(MonoMs(SAVE_MS)))
     }
 
     /// Keeps a proof if it is better than what is known; `true` if it is.
@@ -299,7 +299,9 @@ impl Boot {
         let offset = self.proofs.values().next()?.offset_ms;
         let mono = |at: UnixMs, by: i64| MonoMs(u64::try_from(at.0.saturating_sub(offset).saturating_add(by)).unwrap_or(0));
         let hour = signed(MonoMs(SAVE_MS));
-        let range = BootRange { boot: self.boot, from: mono(from, -hour), until: mono(until, hour) };
+        let first = mono(from, -hour);
+        let received_from = UnixMs(self.most_offset_ms.saturating_add(signed(first)).saturating_sub(hour));
+        let range = BootRange { boot: self.boot, from: first, until: mono(until, hour), received_from };
         let overlaps = range.from.0 <= self.last.0.saturating_add(SAVE_MS) && self.first < range.until;
         overlaps.then_some(range)
     }

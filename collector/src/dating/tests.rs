@@ -215,6 +215,24 @@ fn ranges_find_the_boots_of_a_window() {
     assert!(range.from.0 <= hour as u64 && range.until.0 >= hour as u64 + MINUTE);
     assert!(dating.ranges("S", UnixMs(START - 48 * hour), UnixMs(START - 24 * hour)).is_empty());
     assert!(dating.ranges("T", UnixMs(START), UnixMs(START + hour)).is_empty());
+    // Reports came at once, so what was measured from then on was not received much sooner.
+    assert!((START - 2 * hour..=START).contains(&range.received_from.0), "{range:?}");
+}
+
+#[test]
+fn a_boot_heard_late_may_yet_be_heard_at_once_and_that_is_saved() {
+    let (mut dating, hour, days) = (Dating::default(), 3_600_000, 3 * 86_400_000);
+    let told = |n: u64| head(1, n, ClockSource::Collector, START + (n as i64 + 1) * 60_000, 100);
+    let received_from = |dating: &Dating| {
+        let loaded = Dating::load(dating.boot(AgentId(1), BootId(1)).cloned());
+        loaded.ranges("S", UnixMs(START + hour), UnixMs(START + hour + 60_000))[0].received_from.0
+    };
+    observe(&mut dating, &told(60), START + 61 * 60_000 + days, None);
+    assert!(received_from(&dating) > START + days - 2 * hour, "all of it was three days late");
+    dating.take_changed();
+    observe(&mut dating, &told(61), START + 62 * 60_000, None);
+    assert!(received_from(&dating) <= START + hour);
+    assert_eq!(dating.take_changed().len(), 1, "who reads what is saved must know it too");
 }
 
 #[test]

@@ -125,6 +125,8 @@ pub struct BootRange {
     pub from: MonoMs,
     /// Up to here, not included.
     pub until: MonoMs,
+    /// None of it was received earlier.
+    pub received_from: UnixMs,
 }
 
 /// A handle on the log; clones share it. The writer stops when the last one is gone.
@@ -243,7 +245,10 @@ impl Log {
     pub fn site_range(&self, site_code: &str, ranges: &[BootRange]) -> Result<Vec<Stored>, LogError> {
         let mut out = Vec::new();
         for day in self.days_holding(Position(0)) {
-            out.extend(self.on_day(day, |file, names| file.site_range(names, site_code, ranges))?);
+            let held: Vec<BootRange> = ranges.iter().filter(|range| Day::of(range.received_from) <= day).copied().collect();
+            if !held.is_empty() {
+                out.extend(self.on_day(day, |file, names| file.site_range(names, site_code, &held))?);
+            }
         }
         Ok(out)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusta_wire::batch::Head;
-use rusta_wire::{AgentId, Batch, DecodeError, Frame, SeriesTable, TableId, UnixMs};
+use rusta_wire::{AgentId, Batch, DecodeError, Frame, Samples, SeriesTable, TableId, UnixMs};
 
 /// A record's place in the total order of records as received, from 1; 0 stands before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -43,7 +43,15 @@ impl Stored {
     /// # Errors
     /// Bytes that were damaged at rest: what is damaged on arrival is refused there.
     pub fn batch(&self) -> Result<Batch, DecodeError> {
+        Ok(self.flat_batch()?.into())
+    }
+
+    /// Decodes the samples, their values in one piece.
+    ///
+    /// # Errors
+    /// As [`Stored::batch`].
+    pub fn flat_batch(&self) -> Result<Batch<Samples>, DecodeError> {
         let (frame, _) = Frame::read(&self.frame).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-        Ok(Batch::decode_named(&frame.payload, &self.table, self.table_id)?.0)
+        Ok(Batch::decode_flat(&frame.payload, &self.table, self.table_id)?.0)
     }
 }

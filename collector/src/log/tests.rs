@@ -130,10 +130,16 @@ async fn a_site_is_read_by_the_time_of_its_boots() {
     let batches: Vec<Batch> = (0..10).map(|n| batch(1, 1, n, 1)).collect();
     append(&log, START, &batches).await.unwrap();
     log.append(upload(&log, "S2", START, &[batch(2, 1, 3, 1)])).await.unwrap();
-    let range = |from, until| BootRange { boot: BootId(1), from: MonoMs(from), until: MonoMs(until) };
+    let range = |from, until| BootRange { boot: BootId(1), from: MonoMs(from), until: MonoMs(until), received_from: UnixMs(0) };
     let found = log.site_range("S1", &[range(130_000, 200_000)]).unwrap();
     assert_eq!(found.iter().map(|s| s.head.id.sequence.0).collect::<Vec<_>>(), [2, 3]);
     assert!(log.site_range("S3", &[range(0, 200_000)]).unwrap().is_empty());
+    // A day's file is looked into only if it may hold something.
+    append(&log, UnixMs(START.0 + DAY_MS), &[batch(1, 1, 10, 1)]).await.unwrap();
+    let all = range(0, 2_000_000);
+    assert_eq!(log.site_range("S1", &[all]).unwrap().len(), 11);
+    let later = BootRange { received_from: UnixMs(START.0 + DAY_MS), ..all };
+    assert_eq!(log.site_range("S1", &[later]).unwrap().iter().map(|s| s.head.id.sequence.0).collect::<Vec<_>>(), [10]);
 }
 
 #[tokio::test]
