@@ -26,7 +26,7 @@ use crate::coded::coded_enum;
 pub use crate::columns::TIME_STEP_MS;
 use crate::columns::{ColumnReader, ColumnWriter, PlainSink, PlainSource, Sink, Source};
 use crate::dense::{DenseSink, DenseSource};
-use crate::sample::{Outcome, Sample, SeriesIndex};
+use crate::sample::{Outcome, Sample, Samples, SeriesIndex};
 use crate::table::SeriesTable;
 use crate::time::{MonoMs, UnixMs};
 use crate::{AgentId, BatchId, BootId, DecodeError, Sequence, TableId, fault, limits};
@@ -74,7 +74,7 @@ pub struct Clock {
 
 /// What one agent saw in one reporting interval.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
+pub struct Batch<S = Vec<Sample>> {
     /// Its identity.
     pub id: BatchId,
     /// How many sequence numbers it stands for, from `id.sequence` on: more than 1 after the spool merged batches that
@@ -97,7 +97,7 @@ pub struct Batch {
     /// The series table its samples refer to.
     pub table: TableId,
     /// In any order; decoding returns them by series, then time.
-    pub samples: Vec<Sample>,
+    pub samples: S,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -285,6 +285,17 @@ impl Batch {
     /// # Errors
     /// As [`Batch::decode`].
     pub fn decode_named(bytes: &[u8], table: &SeriesTable, id: TableId) -> Result<(Self, bool), DecodeError> {
+        let (batch, is_dense) = Batch::decode_flat(bytes, table, id)?;
+        Ok((batch.into(), is_dense))
+    }
+}
+
+impl Batch<Samples> {
+    /// Reads a batch as [`Batch::decode_named`] does, its values in one piece.
+    ///
+    /// # Errors
+    /// As [`Batch::decode`].
+    pub fn decode_flat(bytes: &[u8], table: &SeriesTable, id: TableId) -> Result<(Self, bool), DecodeError> {
         let message = HeadMessage::decode(bounded(bytes)?)?;
         let head = read_head(&message)?;
         if head.table != id {
@@ -305,6 +316,31 @@ impl Batch {
             samples: read_samples(&columns, head.from, table)?,
         };
         Ok((batch, columns.columns.is_some()))
+    }
+}
+
+impl<S> Batch<S> {
+    /// Returns the batch with other samples.
+    pub fn with_samples<T>(&self, samples: T) -> Batch<T> {
+        Batch {
+            id: self.id,
+            covers: self.covers,
+            from: self.from,
+            until: self.until,
+            clock: self.clock,
+            reason: self.reason,
+            summary_s: self.summary_s,
+            thinned: self.thinned,
+            dropped: self.dropped,
+            table: self.table,
+            samples,
+        }
+    }
+}
+
+impl From<Batch<Samples>> for Batch {
+    fn from(batch: Batch<Samples>) -> Self {
+        batch.with_samples(batch.samples.iter().map(Sample::from).collect())
     }
 }
 
@@ -332,28 +368,30 @@ fn read_head(message: &HeadMessage) -> Result<Head, DecodeError> {
     })
 }
 
-fn read_samples(message: &ColumnsMessage, from: MonoMs, table: &SeriesTable) -> Result<Vec<Sample>, DecodeError> {
+fn read_samples(message: &ColumnsMessage, from: MonoMs, table: &SeriesTable) -> Result<Samples, DecodeError> {
     let mut plain = PlainSource::new(&message.outcomes, &message.absent, &message.values);
     let mut dense = DenseSource::new(message.columns.as_deref().unwrap_or_default());
     let source: &mut dyn Source = if message.columns.is_some() { &mut dense } else { &mut plain };
     let mut columns = ColumnReader::new(source);
     let counts = columns.counts(table)?;
-    let mut samples = Vec::with_capacity(counts.iter().sum());
+    let places = counts.iter().zip(&table.series).map(|(count, series)| count * series.metrics.len());
+    let mut samples = Samples::with_capacity(counts.iter().sum(), places.sum());
+    let mut masks = Vec::new();
     for (index, (count, series)) in counts.iter().zip(&table.series).enumerate() {
-        let start = samples.len();
         let index = SeriesIndex(u16::try_from(index).map_err(|_| fault("values", "too many series"))?);
-        let mut masks = Vec::with_capacity(*count);
-        for _ in 0..*count {
+        let (first, place) = (samples.rounds.len(), samples.values.len());
+        masks.clear();
+        for n in 1..=*count {
             let (outcome, absent) = columns.state(series, masks.last().copied().unwrap_or(0))?;
             let outcome = u32::try_from(outcome).ok().and_then(Outcome::from_code).ok_or_else(|| fault("outcomes", "unknown outcome"))?;
             masks.push(absent);
-            samples.push(Sample { series: index, at: from, outcome, values: vec![None; series.metrics.len()] });
+            samples.rounds.push((index, from, outcome));
+            samples.ends.push(place + n * series.metrics.len());
         }
-        for (sample, at) in samples[start..].iter_mut().zip(columns.times(from, series, *count)?) {
-            sample.at = at;
-        }
-        for (place, metric) in series.metrics.iter().enumerate() {
-            columns.metric(*metric, place, series, &masks, &mut samples[start..])?;
+        columns.times(from, series, samples.rounds[first..].iter_mut().map(|(_, at, _)| at))?;
+        samples.values.resize(place + count * series.metrics.len(), None);
+        for metric in 0..series.metrics.len() {
+            columns.metric(metric, series, &masks, &mut samples.values[place..])?;
         }
     }
     columns.finish()?;

@@ -57,9 +57,9 @@ macro_rules! catalogue {
             }
 
             /// Returns the catalogue row.
-            pub const fn info(self) -> MetricInfo {
+            pub const fn info(self) -> &'static MetricInfo {
                 match self {
-                    $(Metric::$variant => MetricInfo {
+                    $(Metric::$variant => &MetricInfo {
                         name: $name, unit: $unit, kind: MetricKind::$kind, precision: Precision::$precision($step), base: $base,
                         meaning: $meaning, standard: $standard,
                     },)+

@@ -117,7 +117,7 @@ impl<'a> ColumnWriter<'a> {
         for sample in group {
             let Some(value) = sample.values[place] else { continue };
             let code = precision.code(value);
-            let (expected, column) = expected(metric, base_code(precision, base, sample), last);
+            let (expected, column) = expected(metric, base_code(precision, base, &sample.values), last);
             self.sink.residual(column, code.wrapping_sub(expected));
             last = Some(code);
         }
@@ -126,8 +126,8 @@ impl<'a> ColumnWriter<'a> {
 }
 
 /// The code of a sample's base metric in the precision of the metric that is coded against it.
-fn base_code(precision: Precision, base: Option<usize>, sample: &Sample) -> Option<i64> {
-    sample.values[base?].map(|value| precision.code(value))
+fn base_code(precision: Precision, base: Option<usize>, values: &[Option<i64>]) -> Option<i64> {
+    values[base?].map(|value| precision.code(value))
 }
 
 /// Monotonic time in wire steps; the number wraps only after the sun is gone.
@@ -173,38 +173,39 @@ impl<'a> ColumnReader<'a> {
         self.source.state(&series.metrics, before)
     }
 
-    pub(crate) fn times(&mut self, from: MonoMs, series: &Series, count: usize) -> Result<Vec<MonoMs>, DecodeError> {
+    /// Reads the times of a series' samples.
+    pub(crate) fn times<'t>(
+        &mut self,
+        from: MonoMs,
+        series: &Series,
+        times: impl Iterator<Item = &'t mut MonoMs>,
+    ) -> Result<(), DecodeError> {
         let mut expected = steps_of(from);
         let mut last = i64::MIN;
         let mut column = Column::Start;
-        (0..count)
-            .map(|_| {
-                let at = expected.wrapping_add(self.source.residual(column)?);
-                (expected, column) = (at.wrapping_add(interval_steps(series)), Column::Time);
-                if at < last {
-                    return Err(fault("values", "times of a series run backwards"));
-                }
-                last = at;
-                let steps = u64::try_from(at).map_err(|_| fault("values", "a time before the boot"))?;
-                steps.checked_mul(TIME_STEP_MS).map(MonoMs).ok_or_else(|| fault("values", "a time past the end of time"))
-            })
-            .collect()
+        for time in times {
+            let at = expected.wrapping_add(self.source.residual(column)?);
+            (expected, column) = (at.wrapping_add(interval_steps(series)), Column::Time);
+            if at < last {
+                return Err(fault("values", "times of a series run backwards"));
+            }
+            last = at;
+            let steps = u64::try_from(at).map_err(|_| fault("values", "a time before the boot"))?;
+            *time = steps.checked_mul(TIME_STEP_MS).map(MonoMs).ok_or_else(|| fault("values", "a time past the end of time"))?;
+        }
+        Ok(())
     }
 
-    pub(crate) fn metric(
-        &mut self,
-        metric: Metric,
-        place: usize,
-        series: &Series,
-        masks: &[u64],
-        samples: &mut [Sample],
-    ) -> Result<(), DecodeError> {
+    /// Reads the metric at `place` of a series' samples, whose values lie one sample after the other in `values`.
+    pub(crate) fn metric(&mut self, place: usize, series: &Series, masks: &[u64], values: &mut [Option<i64>]) -> Result<(), DecodeError> {
+        let metric = series.metrics[place];
         let (base, precision) = (base_place(&series.metrics, metric), metric.info().precision);
         let mut last = self.last.get(&metric).copied();
-        for (sample, _) in samples.iter_mut().zip(masks).filter(|(_, mask)| *mask >> place & 1 == 0) {
-            let (expected, column) = expected(metric, base_code(precision, base, sample), last);
+        let samples = values.chunks_exact_mut(series.metrics.len()).zip(masks);
+        for (values, _) in samples.filter(|(_, mask)| *mask >> place & 1 == 0) {
+            let (expected, column) = expected(metric, base_code(precision, base, values), last);
             let code = expected.wrapping_add(self.source.residual(column)?);
-            sample.values[place] = Some(precision.value(code).ok_or_else(|| fault("values", "out of range"))?);
+            values[place] = Some(precision.value(code).ok_or_else(|| fault("values", "out of range"))?);
             last = Some(code);
         }
         self.last.extend(last.map(|code| (metric, code)));

@@ -31,7 +31,7 @@ pub use catalogue::{Metric, MetricInfo, MetricKind, Unit};
 pub use frame::{Frame, FrameError, FrameKind};
 pub use ids::{AgentId, BatchId, BootId, Sequence, TableId};
 pub use precision::Precision;
-pub use sample::{Network, Outcome, ProbeKind, Rung, Sample, SeriesIndex, Verdict};
+pub use sample::{Network, Outcome, ProbeKind, Rung, Sample, SampleRef, Samples, SeriesIndex, Verdict};
 pub use table::{Series, SeriesTable};
 pub use time::{MonoMs, UnixMs};
 

@@ -195,3 +195,76 @@ pub struct Sample {
     /// One place for each metric of the series, in the series' order; `None` where there was no reply to measure.
     pub values: Vec<Option<i64>>,
 }
+
+/// A sample wherever its values lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleRef<'a> {
+    /// Which target, in the batch's series table.
+    pub series: SeriesIndex,
+    /// When the round was due.
+    pub at: MonoMs,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// One place for each metric of the series.
+    pub values: &'a [Option<i64>],
+}
+
+impl<'a> From<&'a Sample> for SampleRef<'a> {
+    fn from(sample: &'a Sample) -> Self {
+        SampleRef { series: sample.series, at: sample.at, outcome: sample.outcome, values: &sample.values }
+    }
+}
+
+/// Samples whose values lie in one piece: for who reads thousands of batches, where an allocation for each sample shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Samples {
+    pub(crate) rounds: Vec<(SeriesIndex, MonoMs, Outcome)>,
+    /// Where the values of each end; those of the next begin there.
+    pub(crate) ends: Vec<usize>,
+    pub(crate) values: Vec<Option<i64>>,
+}
+
+impl Samples {
+    /// Makes room for so many samples and values.
+    pub fn with_capacity(samples: usize, values: usize) -> Self {
+        Samples { rounds: Vec::with_capacity(samples), ends: Vec::with_capacity(samples), values: Vec::with_capacity(values) }
+    }
+
+    /// Returns how many samples there are.
+    pub fn count(&self) -> usize {
+        self.rounds.len()
+    }
+
+    /// Adds a sample.
+    pub fn push(&mut self, sample: SampleRef<'_>) {
+        self.values.extend_from_slice(sample.values);
+        self.rounds.push((sample.series, sample.at, sample.outcome));
+        self.ends.push(self.values.len());
+    }
+
+    /// Lists the samples in the order they came.
+    pub fn iter(&self) -> impl Iterator<Item = SampleRef<'_>> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let values = starts.zip(&self.ends).map(|(start, end)| &self.values[start..*end]);
+        self.rounds.iter().zip(values).map(|((series, at, outcome), values)| SampleRef {
+            series: *series,
+            at: *at,
+            outcome: *outcome,
+            values,
+        })
+    }
+}
+
+impl<'a> FromIterator<SampleRef<'a>> for Samples {
+    fn from_iter<I: IntoIterator<Item = SampleRef<'a>>>(samples: I) -> Self {
+        let mut all = Samples::default();
+        samples.into_iter().for_each(|sample| all.push(sample));
+        all
+    }
+}
+
+impl From<SampleRef<'_>> for Sample {
+    fn from(sample: SampleRef<'_>) -> Self {
+        Sample { series: sample.series, at: sample.at, outcome: sample.outcome, values: sample.values.to_vec() }
+    }
+}

@@ -3,7 +3,7 @@
 use prost::Message;
 
 use crate::ids::TableId;
-use crate::sample::{Network, ProbeKind, Rung, Sample};
+use crate::sample::{Network, ProbeKind, Rung, SampleRef};
 use crate::{DecodeError, Metric, fault, limits};
 
 /// One target as measured on one link: the owner of a column group in a batch.
@@ -29,9 +29,9 @@ pub struct Series {
 
 impl Series {
     /// Reads one metric of a sample of this series; `None` if the series lacks it or the round had no reply.
-    pub fn value(&self, sample: &Sample, metric: Metric) -> Option<i64> {
+    pub fn value<'a>(&self, sample: impl Into<SampleRef<'a>>, metric: Metric) -> Option<i64> {
         let place = self.metrics.iter().position(|m| *m == metric)?;
-        sample.values.get(place).copied().flatten()
+        sample.into().values.get(place).copied().flatten()
     }
 }
 

@@ -206,7 +206,7 @@ fn a_summary_tells_rounds_and_failures() {
     let lossy: Vec<_> = merged.samples.iter().filter(|s| s.series == SeriesIndex(2)).collect();
     let series = &table.series[2];
     assert_eq!(series.interval_s, 300);
-    assert_eq!(lossy.iter().map(|s| series.value(s, Metric::RoundsFailed)).collect::<Vec<_>>(), [Some(2), Some(3)]);
+    assert_eq!(lossy.iter().map(|s| series.value(*s, Metric::RoundsFailed)).collect::<Vec<_>>(), [Some(2), Some(3)]);
     assert_eq!(lossy.iter().map(|s| s.outcome).collect::<Vec<_>>(), [Outcome::Ok, Outcome::Timeout]);
     assert_eq!(series.value(lossy[0], Metric::Sent), Some(15));
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use rusta_wire::{AgentId, MonoMs, Reason, Rung, Sample, SeriesTable, UnixMs};
+use rusta_wire::{AgentId, MonoMs, Reason, Rung, Sample, SampleRef, SeriesTable, UnixMs};
 
 use super::agent::{AgentTrack, Route};
 use super::event::Event;
@@ -325,6 +325,7 @@ impl Engine {
                 self.dirty.push(route.link);
             }
         }
+        let sample = SampleRef::from(sample);
         if let Some(slot) = route.slot {
             link.machine.observe(&sight::round(series, sample, at, slot), &self.thresholds);
         }

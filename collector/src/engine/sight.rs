@@ -1,6 +1,6 @@
 //! What a sample says to the machines: which link it speaks of, its round, its facts. Live state and history see alike.
 
-use rusta_wire::{Metric, ProbeKind, Sample, Series, UnixMs};
+use rusta_wire::{Metric, ProbeKind, SampleRef, Series, UnixMs};
 
 use super::machine::{Fact, Facts, Round, Slot};
 use crate::inventory::{Inventory, LinkId, Role, SiteId};
@@ -49,7 +49,7 @@ pub fn proves_reach(series: &Series) -> bool {
 }
 
 /// Reads a round out of a sample observed at `at`.
-pub fn round(series: &Series, sample: &Sample, at: UnixMs, slot: Slot) -> Round {
+pub fn round(series: &Series, sample: SampleRef<'_>, at: UnixMs, slot: Slot) -> Round {
     let count = |metric| series.value(sample, metric).and_then(|value| u32::try_from(value).ok());
     Round {
         at,
@@ -61,9 +61,14 @@ pub fn round(series: &Series, sample: &Sample, at: UnixMs, slot: Slot) -> Round 
     }
 }
 
+/// Tells whether samples of a series hold facts.
+pub fn tells_facts(series: &Series) -> bool {
+    series.metrics.iter().any(|metric| Facts::keeps(*metric))
+}
+
 /// Lists the facts in a sample.
-pub fn facts<'a>(series: &'a Series, sample: &'a Sample) -> impl Iterator<Item = Fact> + 'a {
-    let places = series.metrics.iter().zip(&sample.values).filter(|(metric, _)| Facts::keeps(**metric));
+pub fn facts<'a>(series: &'a Series, sample: SampleRef<'a>) -> impl Iterator<Item = Fact> + 'a {
+    let places = series.metrics.iter().zip(sample.values).filter(|(metric, _)| Facts::keeps(**metric));
     places.filter_map(|(metric, value)| value.map(|value| Fact::Gauge(*metric, value)))
 }
 

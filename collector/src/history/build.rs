@@ -1,8 +1,9 @@
 //! Builds the days that were touched: yesterday once it has settled, older days at once, today every quarter of an hour.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::thread::{Scope, ScopedJoinHandle, available_parallelism};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Scope, available_parallelism};
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
@@ -28,8 +29,11 @@ const SETTLE_MS: i64 = 10 * 60_000;
 /// How often the present day is built.
 const SWEEP_MS: i64 = 15 * 60_000;
 
-/// Days written in one transaction.
+/// Most days written in one transaction, and most built ones that wait for it.
 const AT_ONCE: usize = 64;
+
+/// Days a thread takes at a time.
+const A_SHARE: usize = 4;
 
 /// Days built in one step.
 const A_STEP: i64 = 512;
@@ -185,34 +189,45 @@ impl Builder {
         };
         let forgotten = Day(Day::of(now).0 - SLOT_DAYS);
         std::thread::scope(|scope| {
-            let mut parts = due.chunks(AT_ONCE).map(|part| crew.start(scope, part));
-            let mut next = parts.next();
-            while let Some(threads) = next {
-                let built = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-                let built: Vec<(Dirty, Option<Ready>)> = built.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
-                next = parts.next();
+            let built = crew.start(scope, due);
+            loop {
+                let part: Vec<Outcome> = built.iter().take(AT_ONCE).collect::<Result<_, _>>()?;
+                if part.is_empty() {
+                    return Ok(());
+                }
                 self.store.write(|tx| {
                     tables::forget_slots(tx, forgotten)?;
-                    keep(tx, &built, is_over)
+                    keep(tx, &part, is_over)
                 })?;
             }
-            Ok(())
         })
     }
 }
 
-/// A thread that builds some days.
-type Building<'scope> = ScopedJoinHandle<'scope, Result<Vec<(Dirty, Option<Ready>)>, BuildError>>;
+/// What came of a day.
+type Outcome = (Dirty, Option<Ready>);
 
 impl Crew<'_> {
-    /// Sets threads to work; neighbours in the list, which may share a vantage, are built on one.
-    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Vec<Building<'scope>> {
+    /// Sets threads to work on days, one after the other, until all are taken or nobody wants them any more.
+    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Receiver<Result<Outcome, BuildError>> {
         let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-        let build = |share: &'scope [Dirty]| {
-            let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());
-            share.iter().map(|dirty| Ok((dirty.clone(), self.build(dirty, &mut gatherer)?))).collect()
-        };
-        due.chunks(due.len().div_ceil(threads)).map(|share| scope.spawn(move || build(share))).collect()
+        // Neighbours in the list may share a vantage, so each thread takes a few.
+        let shares = Arc::new(Mutex::new(due.chunks(A_SHARE)));
+        let (sender, built) = sync_channel(AT_ONCE);
+        for _ in 0..threads {
+            let (shares, sender) = (Arc::clone(&shares), sender.clone());
+            scope.spawn(move || {
+                let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());
+                let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
+                for dirty in std::iter::from_fn(next).flatten() {
+                    let outcome = self.build(dirty, &mut gatherer).map(|ready| (dirty.clone(), ready));
+                    if sender.send(outcome).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        built
     }
 
     /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
@@ -241,7 +256,7 @@ impl Crew<'_> {
 }
 
 /// Writes built days with their villages, marks the silent days that lean on them, and takes them off the list.
-fn keep(tx: &Transaction<'_>, built: &[(Dirty, Option<Ready>)], is_over: bool) -> Result<(), BuildError> {
+fn keep(tx: &Transaction<'_>, built: &[Outcome], is_over: bool) -> Result<(), BuildError> {
     for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rusta_wire::{Batch, UnixMs};
+use rusta_wire::{Samples, UnixMs};
 
 use super::reports::{self, Arrived, DayReports};
-use super::sighting::{Sighting, in_order};
+use super::sighting::{Sighting, Watches};
 use super::tables::Digests;
 use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 use crate::advance::boots;
@@ -154,7 +154,7 @@ impl Gatherer {
             if boot.date(stored.head.until) < window.0 || boot.date(stored.head.from) >= window.1 {
                 continue;
             }
-            match stored.batch() {
+            match stored.flat_batch() {
                 Ok(batch) => {
                     let (batch, table) = (Arc::new(batch), Arc::clone(&stored.table));
                     found.sightings.push(Sighting { boot, batch, table, vantage: false });
@@ -219,10 +219,12 @@ fn digests(sightings: &[Sighting], day: (UnixMs, UnixMs)) -> Digests {
         return Digests { head: 0, tail: 0 };
     };
     let (head_end, tail_start) = (UnixMs(first.0 + EDGE_MS), UnixMs(last.0 - EDGE_MS));
-    let edges = in_order(sightings, |at| day.0 <= at && at < day.1 && (at < head_end || at >= tail_start));
+    let watches = Watches::of(sightings);
+    let edges = watches.in_order(|at| day.0 <= at && at < day.1 && (at < head_end || at >= tail_start));
     let digest = |within: &dyn Fn(UnixMs) -> bool| {
         edges.iter().filter(|sighted| within(sighted.at)).fold(FNV_OFFSET, |hash, sighted| {
-            let parts = [sighted.at.0 as u64, sighted.source.0, u64::from(sighted.sample.outcome.code()), sighted.series.rung as u64];
+            let (watch, outcome) = (sighted.watch, sighted.sample.outcome);
+            let parts = [sighted.at.0 as u64, watch.source.0, u64::from(outcome.code()), watch.series.rung as u64];
             parts.iter().fold(hash, |hash, part| (hash ^ part).wrapping_mul(FNV_PRIME))
         })
     };
@@ -239,16 +241,16 @@ const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 fn by_site(seen: &[Sighting]) -> HashMap<String, Vec<Sighting>> {
     let mut parts: HashMap<String, Vec<Sighting>> = HashMap::new();
     for sighting in seen {
-        let mut of_batch: HashMap<&str, Vec<rusta_wire::Sample>> = HashMap::new();
-        for sample in &sighting.batch.samples {
+        let mut of_batch: HashMap<&str, Samples> = HashMap::new();
+        for sample in sighting.batch.samples.iter() {
             let series = sighting.table.series.get(usize::from(sample.series.0));
             if let Some(series) = series.filter(|series| !series.towards.is_empty()) {
-                of_batch.entry(&series.towards).or_default().push(sample.clone());
+                of_batch.entry(&series.towards).or_default().push(sample);
             }
         }
         for (site, samples) in of_batch {
-            let batch = Batch { samples, ..Batch::clone(&sighting.batch) };
-            parts.entry(site.to_owned()).or_default().push(Sighting { batch: Arc::new(batch), vantage: true, ..sighting.clone() });
+            let batch = Arc::new(sighting.batch.with_samples(samples));
+            parts.entry(site.to_owned()).or_default().push(Sighting { batch, vantage: true, ..sighting.clone() });
         }
     }
     parts

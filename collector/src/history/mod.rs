@@ -52,7 +52,7 @@ pub use gather::BuildError;
 pub use histogram::Histogram;
 pub use outage::{Ended, Outage};
 pub use reports::{DayReports, Reports};
-pub use sighting::{Sighted, Sighting};
+pub use sighting::{Sighted, Sighting, Watch};
 pub use slots::Slots;
 pub use span::{Span, StateSeconds};
 pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use rusta_wire::{Batch, ClockSource, Reason, UnixMs};
+use rusta_wire::{Batch, ClockSource, Reason, Samples, UnixMs};
 
 use super::histogram::Histogram;
 use super::values::{Place, place};
@@ -51,7 +51,7 @@ impl Reports {
 /// One report and when it arrived.
 pub(super) struct Arrived<'a> {
     pub(super) boot: BootTime,
-    pub(super) batch: &'a Batch,
+    pub(super) batch: &'a Batch<Samples>,
     pub(super) received_at: UnixMs,
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusta_wire::{AgentId, Batch, BootId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, SeriesIndex, UnixMs};
+use rusta_wire::{AgentId, Batch, BootId, Metric, MonoMs, Outcome, ProbeKind, Reason, Rung, SampleRef, Samples, SeriesIndex, UnixMs};
 
 use super::*;
 use crate::config::Thresholds;
@@ -26,7 +26,12 @@ impl Xorshift {
 
 fn sighting(agent: &Agent, batch: Batch) -> Sighting {
     let boot = BootTime { at: second(agent.boot.1), error_ms: 10 };
-    Sighting { boot, batch: Arc::new(batch), table: Arc::clone(&agent.table), vantage: false }
+    Sighting {
+        boot,
+        batch: Arc::new(batch.with_samples(batch.samples.iter().map(SampleRef::from).collect())),
+        table: Arc::clone(&agent.table),
+        vantage: false,
+    }
 }
 
 /// A site's day from what its agent saw; `from` and `until` in seconds from the start.
@@ -127,11 +132,19 @@ fn a_thousand_orders_duplicates_and_splits_give_the_same_day() {
     }
 }
 
+/// The same sighting, where the samples of the wanted series came out otherwise.
+fn with(one: Sighting, is_wanted: impl Fn(SeriesIndex) -> bool, outcome: Outcome, values: &[Option<i64>]) -> Sighting {
+    let samples = one.batch.samples.iter();
+    let samples = samples.map(|sample| if is_wanted(sample.series) { SampleRef { outcome, values, ..sample } } else { sample });
+    let batch = one.batch.with_samples(samples.collect());
+    Sighting { batch: Arc::new(batch), ..one }
+}
+
 /// The same samples in two batches, one for each target.
 fn split(one: &Sighting) -> Vec<Sighting> {
     let part = |series: u16| {
-        let samples = one.batch.samples.iter().filter(|sample| sample.series == SeriesIndex(series)).cloned().collect();
-        Sighting { batch: Arc::new(Batch { samples, ..Batch::clone(&one.batch) }), ..one.clone() }
+        let samples = one.batch.samples.iter().filter(|sample| sample.series == SeriesIndex(series)).collect::<Samples>();
+        Sighting { batch: Arc::new(one.batch.with_samples(samples)), ..one.clone() }
     };
     vec![part(1), part(0)]
 }
@@ -174,13 +187,11 @@ fn the_ladder_names_gateway_pop_and_core_from_replayed_rounds() {
         let targets = ladder.iter().map(|(name, rung)| series("apn0", name, *rung, "")).collect();
         let mut agent = Agent::new(1, "V0", targets);
         let mut seen = minutes(&mut agent, 1..30, |_| Some(true));
-        seen.extend(minutes(&mut agent, 30..90, |_| Some(true)).into_iter().map(|one| {
-            let mut batch = Batch::clone(&one.batch);
-            for sample in batch.samples.iter_mut().filter(|sample| usize::from(sample.series.0) >= broken) {
-                (sample.outcome, sample.values) = (Outcome::Timeout, vec![Some(3), Some(0), None]);
-            }
-            Sighting { batch: Arc::new(batch), ..one }
-        }));
+        seen.extend(
+            minutes(&mut agent, 30..90, |_| Some(true))
+                .into_iter()
+                .map(|one| with(one, |series| usize::from(series.0) >= broken, Outcome::Timeout, &[Some(3), Some(0), None])),
+        );
         let day = build(&inventory, &seen, 0, 4_800);
         let worst = day.links[0].spans.last().unwrap();
         assert_eq!(worst.cause.map(|cause| cause.rung), Some(*rung), "{:?}", day.links[0].spans);
@@ -330,18 +341,13 @@ fn every_cause_a_device_tells_is_told_from_replayed_samples() {
         };
         let targets = vec![series("apn0", "gateway", Rung::Gateway, ""), series("apn0", "core", Rung::Core, ""), device];
         let mut agent = Agent::new(1, "V0", targets);
-        let said = |batch: Batch, values: &dyn Fn(i64) -> Option<i64>| {
-            let mut batch = batch;
-            for sample in batch.samples.iter_mut().filter(|sample| sample.series == SeriesIndex(2)) {
-                (sample.outcome, sample.values) = (Outcome::Ok, gauges.iter().map(|(_, value)| values(*value)).collect());
-            }
-            Arc::new(batch)
+        let said = |one: Sighting, values: &dyn Fn(i64) -> Option<i64>| {
+            let values: Vec<Option<i64>> = gauges.iter().map(|(_, value)| values(*value)).collect();
+            with(one, |series| series == SeriesIndex(2), Outcome::Ok, &values)
         };
-        let mut seen = minutes(&mut agent, 1..30, |_| Some(true));
-        seen.iter_mut().for_each(|one| one.batch = said(Batch::clone(&one.batch), &|_| None));
-        let mut broken = minutes(&mut agent, 30..60, |_| Some(false));
-        broken.iter_mut().for_each(|one| one.batch = said(Batch::clone(&one.batch), &Some));
-        seen.extend(broken);
+        let holds = minutes(&mut agent, 1..30, |_| Some(true)).into_iter().map(|one| said(one, &|_| None));
+        let broken = minutes(&mut agent, 30..60, |_| Some(false)).into_iter().map(|one| said(one, &Some));
+        let seen: Vec<Sighting> = holds.chain(broken).collect();
         let day = build(&inventory, &seen, 0, 3_500);
         let last = day.links[0].spans.last().unwrap();
         assert_eq!((last.state, last.cause.map(|cause| cause.rung)), (LinkState::Down, Some(rung)), "{gauges:?}");
@@ -355,11 +361,8 @@ fn an_interface_that_is_gone_is_the_device_and_on_mobile_access_the_modem() {
         inventory.links[0].access = Some(access);
         let mut agent = Agent::village(1, "V0");
         let mut seen = minutes(&mut agent, 1..60, |minute| Some(minute < 30));
-        for one in seen.iter_mut().skip(29) {
-            let mut batch = Batch::clone(&one.batch);
-            batch.samples.iter_mut().for_each(|sample| (sample.outcome, sample.values) = (Outcome::LinkGone, vec![None; 3]));
-            one.batch = Arc::new(batch);
-        }
+        let broken = seen.split_off(29);
+        seen.extend(broken.into_iter().map(|one| with(one, |_| true, Outcome::LinkGone, &[None; 3])));
         let day = build(&inventory, &seen, 0, 3_500);
         let last = day.links[0].spans.last().unwrap();
         assert_eq!((last.state, last.cause.map(|cause| cause.rung)), (LinkState::Down, Some(rung)), "{access}");

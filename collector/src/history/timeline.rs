@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusta_wire::{AgentId, BootId, Rung, Series, UnixMs};
+use rusta_wire::{AgentId, BootId, Rung, UnixMs};
 
 use super::overlay;
-use super::sighting::{Sighted, Sighting, boot_reason, in_order, last_words};
+use super::sighting::{Sighted, Sighting, Watch, Watches, boot_reason, last_words};
 use super::span::{Span, append, at, edges};
 use super::values::{self, Place, PlanUse, Rounds, Values};
 use crate::config::Thresholds;
@@ -80,20 +80,22 @@ pub struct SiteDay {
 impl SiteDay {
     /// Sums the rounds of service targets over the day.
     pub fn rounds(&self) -> BTreeMap<String, Rounds> {
-        let mut sums = BTreeMap::<String, Rounds>::new();
+        let mut sums = BTreeMap::<&str, Rounds>::new();
         for (target, rounds) in self.service_slots.values().flatten() {
-            sums.entry(target.clone()).or_default().add(rounds);
+            sums.entry(target).or_default().add(rounds);
         }
-        sums
+        sums.into_iter().map(|(target, rounds)| (target.to_owned(), rounds)).collect()
     }
 }
 
 /// Builds a site's day.
 pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
-    let all = in_order(input.sightings, |at| input.seen_from <= at && at < input.seen_until);
-    let mut run = Run::new(input, all.first().map_or(input.from, |first| first.at.min(input.from)));
-    run.play(&all, input);
-    let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, input)).collect();
+    let watches = Watches::of(input.sightings);
+    let all = watches.in_order(|at| input.seen_from <= at && at < input.seen_until);
+    let meanings: Vec<Meaning> = watches.list().iter().map(|watch| Meaning::of(watch, input)).collect();
+    let mut run = Run::new(input, &meanings, all.first().map_or(input.from, |first| first.at.min(input.from)));
+    run.play(&all);
+    let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, &watches, &run)).collect();
     // A site that knows nothing of it all day does not tell, whether its day was built for another reason or not at all.
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
     let nin = nin.filter(|spans| spans.iter().any(|span| span.state != LinkState::Unknown));
@@ -120,52 +122,81 @@ fn short_notice(links: &[LinkDay], spans: &[Span<SiteState>], input: &SiteInput<
     overlay::measured_under(spans, &under)
 }
 
+/// What a watch means to the site.
+struct Meaning {
+    /// The link it speaks of; `None` if it speaks of none of the site's.
+    link: Option<LinkId>,
+    /// Whether its rounds prove reach.
+    proves: bool,
+    /// Whether its samples hold facts about the site.
+    tells_facts: bool,
+}
+
+impl Meaning {
+    fn of(watch: &Watch<'_>, input: &SiteInput<'_>) -> Self {
+        let (inventory, site, series) = (input.inventory, input.site, watch.series);
+        let link = match (watch.vantage, series.towards == inventory.site(site).code) {
+            (true, true) => sight::seen_from_outside(inventory, site, series),
+            (false, about_itself) if about_itself || series.towards.is_empty() => inventory.link_by_name(site, &series.link),
+            _ => None,
+        };
+        Meaning { link, proves: sight::proves_reach(series), tells_facts: !watch.vantage && sight::tells_facts(series) }
+    }
+}
+
 /// A machine with the places of its targets.
 struct Driver {
     link: Option<LinkId>,
     machine: Machine,
     slots: HashMap<TargetKey, Slot>,
-    /// The slot of a series of a table in memory, so that a target's key is made once and not for each round.
-    by_series: HashMap<(AgentId, *const Series, bool), Slot>,
+    /// The slot of each watch that was heard, by its number.
+    by_watch: Vec<Option<Slot>>,
 }
 
 /// A target is the same while all of this is.
 type TargetKey = (AgentId, String, Rung, u32, bool);
 
-struct Run {
+struct Run<'a> {
+    input: &'a SiteInput<'a>,
+    /// By the number of the watch.
+    meanings: &'a [Meaning],
     links: Vec<Driver>,
     nin: Option<Driver>,
-    boots: HashMap<AgentId, (BootId, UnixMs)>,
+    /// The newest life of each agent, and when it began.
+    boots: Vec<(AgentId, BootId, UnixMs)>,
     start: UnixMs,
 }
 
 impl Driver {
-    fn new(link: Option<LinkId>, kind: LinkKind, start: UnixMs) -> Self {
-        Driver { link, machine: Machine::new(kind, start), slots: HashMap::new(), by_series: HashMap::new() }
+    fn new(link: Option<LinkId>, kind: LinkKind, start: UnixMs, watches: usize) -> Self {
+        Driver { link, machine: Machine::new(kind, start), slots: HashMap::new(), by_watch: vec![None; watches] }
     }
 
     fn observe(&mut self, sighted: &Sighted<'_>, thresholds: &Thresholds) {
-        let (series, machine) = (sighted.series, &mut self.machine);
-        let place = (sighted.source, std::ptr::from_ref(series), sighted.vantage);
-        let slot = *self.by_series.entry(place).or_insert_with(|| {
-            let key = (sighted.source, series.target.clone(), series.rung, series.interval_s, sighted.vantage);
-            *self.slots.entry(key).or_insert_with(|| {
-                let target = Target { source: sighted.source, vantage: sighted.vantage, rung: series.rung, interval_s: series.interval_s };
-                machine.slot(target, thresholds)
-            })
-        });
-        machine.progress_all(sighted.at, thresholds);
-        machine.observe(&sight::round(series, sighted.sample, sighted.at, slot), thresholds);
+        let slot = self.by_watch[sighted.watch.number].unwrap_or_else(|| self.slot(sighted.watch, thresholds));
+        self.machine.progress_all(sighted.at, thresholds);
+        self.machine.observe(&sight::round(sighted.watch.series, sighted.sample, sighted.at, slot), thresholds);
+    }
+
+    fn slot(&mut self, watch: &Watch<'_>, thresholds: &Thresholds) -> Slot {
+        let Watch { source, vantage, series, .. } = *watch;
+        let key = (source, series.target.clone(), series.rung, series.interval_s, vantage);
+        let target = Target { source, vantage, rung: series.rung, interval_s: series.interval_s };
+        let slot = *self.slots.entry(key).or_insert_with(|| self.machine.slot(target, thresholds));
+        self.by_watch[watch.number] = Some(slot);
+        slot
     }
 }
 
-impl Run {
-    fn new(input: &SiteInput<'_>, start: UnixMs) -> Self {
-        let driver = |id: LinkId| Driver::new(Some(id), LinkKind::of(input.inventory, id), start);
-        Run { links: input.inventory.links_of(input.site).map(driver).collect(), nin: None, boots: HashMap::new(), start }
+impl<'a> Run<'a> {
+    fn new(input: &'a SiteInput<'a>, meanings: &'a [Meaning], start: UnixMs) -> Self {
+        let driver = |id: LinkId| Driver::new(Some(id), LinkKind::of(input.inventory, id), start, meanings.len());
+        let links = input.inventory.links_of(input.site).map(driver).collect();
+        Run { input, meanings, links, nin: None, boots: Vec::new(), start }
     }
 
-    fn play(&mut self, all: &[Sighted<'_>], input: &SiteInput<'_>) {
+    fn play(&mut self, all: &[Sighted<'_>]) {
+        let Run { input, .. } = *self;
         let words = last_words(input.sightings);
         let mut words = words.iter().filter(|word| input.seen_from <= word.at).peekable();
         for sighted in all {
@@ -173,8 +204,8 @@ impl Run {
                 let fact = if word.power_loss { Fact::LastGasp } else { Fact::Stopped };
                 self.links.iter_mut().for_each(|driver| driver.machine.learn(word.at, fact, input.thresholds));
             }
-            self.boot(sighted, all, input.thresholds);
-            self.observe(sighted, input);
+            self.boot(sighted, all);
+            self.observe(sighted);
         }
         let end = all.last().map_or(input.until, |last| last.at.max(input.until));
         for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
@@ -183,52 +214,45 @@ impl Run {
     }
 
     /// Notices the first sample of another life of the site's router.
-    fn boot(&mut self, sighted: &Sighted<'_>, all: &[Sighted<'_>], thresholds: &Thresholds) {
-        if sighted.vantage {
+    fn boot(&mut self, sighted: &Sighted<'_>, all: &[Sighted<'_>]) {
+        let source = sighted.watch.source;
+        if sighted.watch.vantage {
             return;
         }
         let (id, began_at) = sighted.boot;
-        match self.boots.insert(sighted.source, sighted.boot) {
-            None => return,
-            Some((known, _)) if known == id => return,
-            Some(earlier) if earlier.1 >= began_at => {
-                self.boots.insert(sighted.source, earlier);
+        match self.boots.iter_mut().find(|known| known.0 == source) {
+            None => {
+                self.boots.push((source, id, began_at));
                 return;
             }
-            Some(_) => {}
+            Some(known) if known.1 == id => {
+                known.2 = began_at;
+                return;
+            }
+            Some(known) if known.2 >= began_at => return,
+            Some(known) => *known = (source, id, began_at),
         }
-        let boot = Boot { id, began_at, reason: boot_reason(all, sighted.source, id) };
+        let boot = Boot { id, began_at, reason: boot_reason(all, source, id) };
         for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
-            driver.machine.booted(sighted.source, &boot, sighted.at, thresholds);
+            driver.machine.booted(source, &boot, sighted.at, self.input.thresholds);
         }
     }
 
-    fn observe(&mut self, sighted: &Sighted<'_>, input: &SiteInput<'_>) {
-        let Some(link) = link_of(sighted.series, sighted.vantage, input) else { return };
-        let proves = sight::proves_reach(sighted.series);
-        if let Some(driver) = self.links.iter_mut().find(|driver| driver.link == Some(link))
-            && proves
-        {
-            driver.observe(sighted, input.thresholds);
+    fn observe(&mut self, sighted: &Sighted<'_>) {
+        let (thresholds, watch) = (self.input.thresholds, sighted.watch);
+        let Meaning { link: Some(link), proves, tells_facts } = self.meanings[watch.number] else { return };
+        if proves && let Some(driver) = self.links.iter_mut().find(|driver| driver.link == Some(link)) {
+            driver.observe(sighted, thresholds);
         }
-        if proves && !sighted.vantage && sighted.series.rung == Rung::Nin {
+        if proves && !watch.vantage && watch.series.rung == Rung::Nin {
             let kind = LinkKind { anchors: Anchors::On(Rung::Nin), access: None, class_a: false };
-            self.nin.get_or_insert_with(|| Driver::new(None, kind, self.start)).observe(sighted, input.thresholds);
+            let driver = || Driver::new(None, kind, self.start, self.meanings.len());
+            self.nin.get_or_insert_with(driver).observe(sighted, thresholds);
         }
-        for fact in sight::facts(sighted.series, sighted.sample).filter(|_| !sighted.vantage) {
+        for fact in sight::facts(watch.series, sighted.sample).filter(|_| tells_facts) {
             let concerned = |driver: &&mut Driver| sight::is_of_site(fact) || driver.link == Some(link);
-            self.links.iter_mut().filter(concerned).for_each(|driver| driver.machine.learn(sighted.at, fact, input.thresholds));
+            self.links.iter_mut().filter(concerned).for_each(|driver| driver.machine.learn(sighted.at, fact, thresholds));
         }
-    }
-}
-
-/// Finds which of the site's links a series speaks of.
-fn link_of(series: &Series, vantage: bool, input: &SiteInput<'_>) -> Option<LinkId> {
-    let code = &input.inventory.site(input.site).code;
-    match (vantage, series.towards == *code) {
-        (true, true) => sight::seen_from_outside(input.inventory, input.site, series),
-        (false, about_itself) if about_itself || series.towards.is_empty() => input.inventory.link_by_name(input.site, &series.link),
-        _ => None,
     }
 }
 
@@ -248,13 +272,14 @@ fn whole_second(at: UnixMs) -> UnixMs {
     UnixMs::from_seconds(at.seconds())
 }
 
-fn link_day(driver: &Driver, all: &[Sighted<'_>], input: &SiteInput<'_>) -> LinkDay {
+fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &Run<'_>) -> LinkDay {
     let Some(link) = driver.link else { unreachable!("drivers of links have one") };
+    let input = run.input;
     let measured = clip(driver.machine.said(), input);
-    let own = |sighted: &&Sighted<'_>| !sighted.vantage && link_of(sighted.series, false, input) == Some(link);
+    let own = |sighted: &&Sighted<'_>| !sighted.watch.vantage && run.meanings[sighted.watch.number].link == Some(link);
     let own: Vec<&Sighted<'_>> = all.iter().filter(own).collect();
     let anchors = Anchors::Of(input.inventory.link(link).network);
-    let (slots, plan) = values::of_link(&own, anchors, &measured, (input.from, input.until));
+    let (slots, plan) = values::of_link(&own, watches.list(), anchors, &measured, (input.from, input.until));
     let evidence =
         measured.iter().filter(|span| span.state == LinkState::Down).map(|span| (span.from, evidence(span, &own, anchors))).collect();
     let spans = overlay::lay(measured, &overlay::announced(link, input, true), LinkState::Maintenance);
@@ -275,12 +300,12 @@ const EVIDENCE: usize = 8;
 fn evidence(span: &Span<LinkState>, own: &[&Sighted<'_>], anchors: Anchors) -> Vec<String> {
     let within = own.iter().filter(|sighted| span.from.0 <= sighted.at.0 && sighted.at < span.until);
     let mut named: BTreeMap<(AgentId, &str), UnixMs> = BTreeMap::new();
-    for sighted in within.filter(|sighted| anchors.include(sighted.series.rung) && !sighted.sample.outcome.proves_path()) {
-        named.entry((sighted.source, &sighted.series.target)).or_insert(sighted.at);
+    for sighted in within.filter(|sighted| anchors.include(sighted.watch.series.rung) && !sighted.sample.outcome.proves_path()) {
+        named.entry((sighted.watch.source, &sighted.watch.series.target)).or_insert(sighted.at);
     }
     let failures = named.into_iter().map(|((agent, target), at)| format!("{agent}/{target}@{at}"));
     let booted = own.iter().find(|sighted| span.from < sighted.boot.1 && sighted.boot.1 <= span.until);
-    let boot = booted.map(|sighted| format!("{}/boot {}@{}", sighted.source, sighted.boot.0, sighted.boot.1));
+    let boot = booted.map(|sighted| format!("{}/boot {}@{}", sighted.watch.source, sighted.boot.0, sighted.boot.1));
     boot.into_iter().chain(failures).take(EVIDENCE).collect()
 }
 

@@ -3,11 +3,12 @@
 //! A day's figures are the sums of its slots, so a chart of an hour and the KPI of a month cannot disagree.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
-use rusta_wire::{Metric, Rung, UnixMs, Verdict};
+use rusta_wire::{Metric, Rung, Series, UnixMs, Verdict};
 
 use super::histogram::Histogram;
-use super::sighting::Sighted;
+use super::sighting::{Sighted, Watch};
 use super::span::{Span, at};
 use crate::engine::LinkState;
 use crate::engine::machine::{Anchors, Slot};
@@ -113,44 +114,79 @@ struct Counting {
     least_rtt_us: Option<i64>,
 }
 
-/// Counts what a link's own rounds measured inside `[from, until)`, by slot, and reads its plan.
+/// Where the samples of a series keep what is counted.
+#[derive(Default)]
+struct Places {
+    /// Sent and received, of an anchor.
+    packets: Option<(usize, usize)>,
+    /// The least round trip of an anchor, or what stands nearest to it.
+    least_rtt: [Option<usize>; 2],
+    /// Gauges, with the range outside of which a reading is a fault of the reader.
+    gauges: Vec<(usize, Metric, RangeInclusive<i64>)>,
+    /// Used, limit and the agent's own, of a data plan.
+    plan: Option<(usize, usize, Option<usize>)>,
+}
+
+impl Places {
+    fn of(series: &Series, anchors: Anchors) -> Self {
+        let place = |metric| series.metrics.iter().position(|known| *known == metric);
+        let of_devices = OF_DEVICES.iter().filter_map(|(metric, low, high)| Some((place(*metric)?, *metric, *low..=*high)));
+        let plan = place(Metric::PlanUsedKib).zip(place(Metric::PlanLimitKib));
+        let plan = plan.map(|(used, limit)| (used, limit, place(Metric::PlanOwnKib)));
+        if !anchors.include(series.rung) || !sight::proves_reach(series) {
+            return Places { gauges: of_devices.collect(), plan, ..Places::default() };
+        }
+        let of_anchors = OF_ANCHORS.iter().filter_map(|metric| Some((place(*metric)?, *metric, i64::MIN..=i64::MAX)));
+        Places {
+            packets: place(Metric::Sent).zip(place(Metric::Received)),
+            least_rtt: [place(Metric::RttUsMin), place(Metric::RttUsP50)],
+            gauges: of_anchors.chain(of_devices).collect(),
+            plan,
+        }
+    }
+}
+
+/// Counts what a link's own rounds, in order of time, measured inside `[from, until)`, by slot, and reads its plan.
 pub(super) fn of_link(
     own: &[&Sighted<'_>],
+    watches: &[Watch<'_>],
     anchors: Anchors,
     spans: &[Span<LinkState>],
     (from, until): (UnixMs, UnixMs),
 ) -> (BTreeMap<Place, Values>, Option<PlanUse>) {
-    let (mut slots, mut plan) = (BTreeMap::<Place, Counting>::new(), None);
-    for sighted in own.iter().filter(|sighted| from <= sighted.at && sighted.at < until) {
-        let slot = slots.entry(place(from, sighted.at)).or_default();
-        count(slot, sighted, anchors, spans);
-        plan = plan_of(sighted).or(plan);
+    let places: Vec<Places> = watches.iter().map(|watch| Places::of(watch.series, anchors)).collect();
+    let within = &own[own.partition_point(|sighted| sighted.at < from)..own.partition_point(|sighted| sighted.at < until)];
+    let (mut slots, mut plan) = (BTreeMap::new(), None);
+    for slot in within.chunk_by(|a, b| place(from, a.at) == place(from, b.at)) {
+        let mut counting = Counting::default();
+        for sighted in slot {
+            let places = &places[sighted.watch.number];
+            count(&mut counting, sighted, places, spans);
+            plan = plan_of(sighted, places).or(plan);
+        }
+        counting.values.quality = counting.quality();
+        if counting.values != Values::default() {
+            slots.insert(place(from, slot[0].at), counting.values);
+        }
     }
-    let judged = |mut slot: Counting| {
-        slot.values.quality = slot.quality();
-        slot.values
-    };
-    let slots = slots.into_iter().map(|(place, slot)| (place, judged(slot)));
-    (slots.filter(|(_, values)| *values != Values::default()).collect(), plan)
+    (slots, plan)
 }
 
-fn count(slot: &mut Counting, sighted: &Sighted<'_>, anchors: Anchors, spans: &[Span<LinkState>]) {
-    let value = |metric| sighted.series.value(sighted.sample, metric);
-    let histograms = &mut slot.values.histograms;
-    if anchors.include(sighted.series.rung) && sight::proves_reach(sighted.series) {
-        if let (Some(sent), Some(received)) = (value(Metric::Sent), value(Metric::Received)) {
-            let (sent, received) = (u64::try_from(sent).unwrap_or(0), u64::try_from(received).unwrap_or(0));
-            slot.tried = (slot.tried.0 + sent, slot.tried.1 + received);
-            if at(spans, sighted.at).is_none_or(|span| span.state != LinkState::Down) {
-                slot.values.packets = (slot.values.packets.0 + sent, slot.values.packets.1 + received);
-            }
+fn count(slot: &mut Counting, sighted: &Sighted<'_>, places: &Places, spans: &[Span<LinkState>]) {
+    let value = |place: usize| sighted.sample.values.get(place).copied().flatten();
+    if let Some((sent, received)) = places.packets.and_then(|(sent, received)| value(sent).zip(value(received))) {
+        let (sent, received) = (u64::try_from(sent).unwrap_or(0), u64::try_from(received).unwrap_or(0));
+        slot.tried = (slot.tried.0 + sent, slot.tried.1 + received);
+        if at(spans, sighted.at).is_none_or(|span| span.state != LinkState::Down) {
+            slot.values.packets = (slot.values.packets.0 + sent, slot.values.packets.1 + received);
         }
-        OF_ANCHORS.iter().for_each(|metric| value(*metric).into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v)));
-        slot.least_rtt_us = value(Metric::RttUsMin).or(value(Metric::RttUsP50)).into_iter().chain(slot.least_rtt_us).min();
     }
-    for (metric, low, high) in OF_DEVICES {
-        let valid = value(*metric).filter(|value| (low..=high).contains(&value));
-        valid.into_iter().for_each(|v| histograms.entry(*metric).or_default().add(v));
+    let least_rtt_us = places.least_rtt.iter().find_map(|place| value((*place)?));
+    slot.least_rtt_us = least_rtt_us.into_iter().chain(slot.least_rtt_us).min();
+    for (place, metric, valid) in &places.gauges {
+        if let Some(value) = value(*place).filter(|value| valid.contains(value)) {
+            slot.values.histograms.entry(*metric).or_default().add(value);
+        }
     }
 }
 
@@ -179,10 +215,11 @@ impl Counting {
     }
 }
 
-fn plan_of(sighted: &Sighted<'_>) -> Option<PlanUse> {
-    let kib = |metric| sighted.series.value(sighted.sample, metric).and_then(|value| u64::try_from(value).ok());
-    let (used_kib, limit_kib) = (kib(Metric::PlanUsedKib)?, kib(Metric::PlanLimitKib)?);
-    Some(PlanUse { at: sighted.at, used_kib, own_kib: kib(Metric::PlanOwnKib).unwrap_or(0), limit_kib })
+fn plan_of(sighted: &Sighted<'_>, places: &Places) -> Option<PlanUse> {
+    let kib = |place: usize| sighted.sample.values.get(place).copied().flatten().and_then(|value| u64::try_from(value).ok());
+    let (used, limit, own) = places.plan?;
+    let own_kib = own.and_then(kib).unwrap_or(0);
+    Some(PlanUse { at: sighted.at, used_kib: kib(used)?, own_kib, limit_kib: kib(limit)? })
 }
 
 /// Counts rounds of service targets inside `[from, until)`, by slot and target; `held` tells a link's state at a time.
@@ -191,19 +228,20 @@ pub(super) fn of_services(
     held: impl Fn(&str, UnixMs) -> Option<LinkState>,
     (from, until): (UnixMs, UnixMs),
 ) -> BTreeMap<Place, BTreeMap<String, Rounds>> {
-    let mut out = BTreeMap::<Place, BTreeMap<String, Rounds>>::new();
-    let own = all.iter().filter(|sighted| !sighted.vantage && from <= sighted.at && sighted.at < until);
-    for sighted in own.filter(|sighted| sighted.series.rung == Rung::Service) {
-        let round = sight::round(sighted.series, sighted.sample, sighted.at, Slot(0));
+    let mut out = BTreeMap::<Place, BTreeMap<&str, Rounds>>::new();
+    let own = all.iter().filter(|sighted| !sighted.watch.vantage && from <= sighted.at && sighted.at < until);
+    for sighted in own.filter(|sighted| sighted.watch.series.rung == Rung::Service) {
+        let series = sighted.watch.series;
+        let round = sight::round(series, sighted.sample, sighted.at, Slot(0));
         let (attempts, failures) = match (round.rounds, sighted.sample.outcome.verdict()) {
             ((rounds, failed), _) if rounds > 1 => (rounds, failed.min(rounds)),
             (_, Verdict::NoEvidence) => continue,
             (_, verdict) => (1, u32::from(verdict == Verdict::Failure)),
         };
         let (attempts, successes) = (u64::from(attempts), u64::from(attempts - failures));
-        let rounds = out.entry(place(from, sighted.at)).or_default().entry(sighted.series.target.clone()).or_default();
+        let rounds = out.entry(place(from, sighted.at)).or_default().entry(&series.target).or_default();
         (rounds.attempts, rounds.successes) = (rounds.attempts + attempts, rounds.successes + successes);
-        if matches!(held(&sighted.series.link, sighted.at), Some(LinkState::Up | LinkState::Degraded)) {
+        if matches!(held(&series.link, sighted.at), Some(LinkState::Up | LinkState::Degraded)) {
             rounds.attempts_while_up += attempts;
             rounds.successes_while_up += successes;
         }
@@ -213,13 +251,14 @@ pub(super) fn of_services(
             rounds.latency_us.add(total);
         }
     }
-    out
+    let owned = |by_target: BTreeMap<&str, Rounds>| by_target.into_iter().map(|(target, rounds)| (target.to_owned(), rounds)).collect();
+    out.into_iter().map(|(place, by_target)| (place, owned(by_target))).collect()
 }
 
 /// Sums the phases of a transaction; `None` if none was measured.
 fn total_us(sighted: &Sighted<'_>) -> Option<i64> {
     const PHASES: &[Metric] =
         &[Metric::ResolveUs, Metric::ConnectUs, Metric::TlsUs, Metric::FirstByteUs, Metric::TransferUs, Metric::QueryUs, Metric::RttUsP50];
-    let phases = PHASES.iter().filter_map(|metric| sighted.series.value(sighted.sample, *metric));
+    let phases = PHASES.iter().filter_map(|metric| sighted.watch.series.value(sighted.sample, *metric));
     phases.fold(None, |total, phase| Some(total.unwrap_or(0) + phase))
 }

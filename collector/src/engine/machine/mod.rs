@@ -227,9 +227,10 @@ impl Machine {
 
     /// Takes that everything everybody saw until `at` has been observed.
     pub fn progress_all(&mut self, at: UnixMs, thresholds: &Thresholds) {
-        self.reach.progress_all(at);
-        self.close_slots(at, thresholds);
-        self.judge(at, thresholds);
+        if self.reach.progress_all(at) {
+            self.close_slots(at, thresholds);
+            self.judge(at, thresholds);
+        }
     }
 
     /// Returns what holds.

@@ -30,10 +30,19 @@ struct Tally {
     below_contract: bool,
 }
 
+/// A slot that is still counted.
+#[derive(Debug, Clone)]
+struct Open {
+    index: i64,
+    from: UnixMs,
+    until: UnixMs,
+    tally: Tally,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(super) struct Quality {
     /// The open slot, if it holds anything.
-    open: Option<(i64, Tally)>,
+    open: Option<Open>,
     /// Closed slots within the window, oldest first.
     closed: VecDeque<(i64, Verdict)>,
     /// Slots up to this one do not count: reach changed in it.
@@ -73,7 +82,7 @@ impl Quality {
 
     /// Closes the open slot if it ends at or before `at`, and returns its end.
     pub(super) fn close(&mut self, at: UnixMs, access: Option<Access>, thresholds: &Thresholds) -> Option<UnixMs> {
-        let (index, tally) = self.open.take_if(|(index, _)| *index < slot_of(at, thresholds))?;
+        let Open { index, until, tally, .. } = self.open.take_if(|open| open.until <= at)?;
         if tally.sent > 0 {
             self.closed.push_back((index, tally.verdict(access, thresholds)));
         }
@@ -88,17 +97,20 @@ impl Quality {
         if clean_run >= thresholds.clean_slots as usize {
             self.degraded = false;
         }
-        Some(UnixMs((index + 1) * millis(thresholds.slot).max(1)))
+        Some(until)
     }
 
     /// Returns the tally `at` belongs to; `None` in a void slot or one already left behind.
     fn tally(&mut self, at: UnixMs, thresholds: &Thresholds) -> Option<&mut Tally> {
-        let index = slot_of(at, thresholds);
-        if self.void_until.is_some_and(|until| index <= until) {
-            return None;
+        if self.open.is_none() {
+            let index = slot_of(at, thresholds);
+            if self.void_until.is_some_and(|until| index <= until) {
+                return None;
+            }
+            let bound = |index: i64| UnixMs(index * slot_ms(thresholds));
+            self.open = Some(Open { index, from: bound(index), until: bound(index + 1), tally: Tally::default() });
         }
-        let (open, tally) = self.open.get_or_insert_with(|| (index, Tally::default()));
-        (*open == index).then_some(tally)
+        self.open.as_mut().filter(|open| open.from <= at && at < open.until).map(|open| &mut open.tally)
     }
 }
 
@@ -125,7 +137,11 @@ fn p95(values: &mut [u32]) -> Option<u32> {
 }
 
 fn slot_of(at: UnixMs, thresholds: &Thresholds) -> i64 {
-    at.0.div_euclid(millis(thresholds.slot).max(1))
+    at.0.div_euclid(slot_ms(thresholds))
+}
+
+fn slot_ms(thresholds: &Thresholds) -> i64 {
+    millis(thresholds.slot).max(1)
 }
 
 /// Returns the generation an access is sold as; 0 where there is no radio.

@@ -134,10 +134,11 @@ impl Reach {
         }
     }
 
-    pub(super) fn progress_all(&mut self, at: UnixMs) {
-        for horizon in &mut self.horizons {
-            horizon.at = horizon.at.max(at);
-        }
+    /// Moves every agent's horizon; tells whether one moved, or there is none to tell.
+    pub(super) fn progress_all(&mut self, at: UnixMs) -> bool {
+        let moved = self.horizons.is_empty() || self.horizons.iter().any(|horizon| horizon.at < at);
+        self.horizons.iter_mut().for_each(|horizon| horizon.at = horizon.at.max(at));
+        moved
     }
 
     /// Decides once; `None` when what holds goes on holding. Call again until then.
@@ -174,12 +175,14 @@ impl Reach {
                         return Some(Turn { at, state: LinkState::Up });
                     }
                 }
-                let all_fail = own_fresh().all(|run| run.failures >= thresholds.confirm_rounds);
+                if vantage_answer.is_some() || !own_fresh().all(|run| run.failures >= thresholds.confirm_rounds) {
+                    return None;
+                }
                 let since = own_fresh().map(|run| run.first_failure).max()?;
                 let newest = own_fresh().map(|run| run.last_at).max()?;
                 let lasted =
                     newest.0.saturating_sub(since.0).saturating_add(REDATED_MS) >= millis(thresholds.confirm_time_of(self.class_a));
-                (all_fail && lasted && vantage_answer.is_none()).then_some(Turn { at: since, state: LinkState::Down })
+                lasted.then_some(Turn { at: since, state: LinkState::Down })
             }
         }
     }
