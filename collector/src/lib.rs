@@ -39,6 +39,9 @@ mod terminal;
 pub mod view;
 pub mod web;
 
+/// What programs made of this library allocate with.
+pub use mimalloc::MiMalloc as Allocator;
+
 /// Runs the command the process was started with.
 pub fn main() -> std::process::ExitCode {
     cli::main()

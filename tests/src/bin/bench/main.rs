@@ -15,6 +15,10 @@ use std::path::PathBuf;
 
 use rusta_tests::programs::Programs;
 
+/// Some of what is measured runs in this program, with what the collector runs with.
+#[global_allocator]
+static MEMORY: rusta_collector::Allocator = rusta_collector::Allocator;
+
 fn argument(name: &str) -> Option<String> {
     let arguments: Vec<_> = std::env::args().collect();
     let place = arguments.iter().position(|argument| argument == name)?;
