@@ -452,7 +452,7 @@ fn write_link(tx: &Transaction<'_>, site: &str, day: Day, link: &LinkDay) -> Res
 }
 
 /// Counts that a day was written.
-pub(super) fn count_write(tx: &Transaction<'_>, day: Day) -> Result<(), StoreError> {
+pub(crate) fn count_write(tx: &Transaction<'_>, day: Day) -> Result<(), StoreError> {
     let sql = "INSERT INTO built_days (day, revision) VALUES (?1, 1) ON CONFLICT DO UPDATE SET revision = revision + 1";
     tx.prepare_cached(sql)?.execute([day.0])?;
     Ok(())
