@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{Scope, available_parallelism};
+use std::thread::Scope;
 use std::time::Duration;
 
 use rusqlite::{Transaction, params};
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::gather::{BuildError, Gathered, Gatherer};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
-use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, slots, tables};
+use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, slots, tables, threads};
 use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
@@ -37,9 +37,6 @@ const A_SHARE: usize = 4;
 
 /// Days built in one step.
 const A_STEP: i64 = 512;
-
-/// Threads that build, where there are as many processors: the rest of the collector has work of its own.
-const MOST_THREADS: usize = 4;
 
 /// How often the list of days is looked at.
 const LOOK: Duration = Duration::from_secs(2);
@@ -210,11 +207,10 @@ type Outcome = (Dirty, Option<Ready>);
 impl Crew<'_> {
     /// Sets threads to work on days, one after the other, until all are taken or nobody wants them any more.
     fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Receiver<Result<Outcome, BuildError>> {
-        let threads = available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         // Neighbours in the list may share a vantage, so each thread takes a few.
         let shares = Arc::new(Mutex::new(due.chunks(A_SHARE)));
         let (sender, built) = sync_channel(AT_ONCE);
-        for _ in 0..threads {
+        for _ in 0..threads() {
             let (shares, sender) = (Arc::clone(&shares), sender.clone());
             scope.spawn(move || {
                 let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());

@@ -53,7 +53,7 @@ pub use histogram::Histogram;
 pub use outage::{Ended, Outage};
 pub use reports::{DayReports, Reports};
 pub use sighting::{Sighted, Sighting, Watch};
-pub use slots::Slots;
+pub use slots::{SlotSums, Slots, slot_sums_on};
 pub use span::{Span, StateSeconds};
 pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};
 pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values, has_daily_values};
@@ -64,6 +64,11 @@ pub const REACH_DAYS: i32 = 8;
 
 /// Days the five-minute layer is kept: a year of charts, and the month of the year before it is compared with.
 pub const SLOT_DAYS: i32 = 400;
+
+/// Returns how many threads history is built and read by: the rest of the collector has work of its own.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(4)
+}
 
 word_enum! {
     /// What seconds are counted of.

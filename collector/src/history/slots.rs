@@ -11,16 +11,21 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use prost::Message;
+use rusqlite::Connection;
 use rusta_wire::Metric;
 
 use super::histogram::Histogram;
 use super::reports::Reports;
+use super::threads;
 use super::timeline::SiteDay;
 use super::values::{Place, Rounds, Values};
+use crate::day::Day;
+use crate::store::StoreError;
 
 /// A site's day in slots of five minutes; slots without anything are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,6 +36,33 @@ pub struct Slots {
     pub services: BTreeMap<Place, BTreeMap<String, Rounds>>,
     /// What its agents reported.
     pub reports: BTreeMap<Place, Reports>,
+}
+
+/// What lies in some slots of a site's day, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlotSums {
+    /// By link.
+    pub links: BTreeMap<String, Values>,
+    /// By target.
+    pub services: BTreeMap<String, Rounds>,
+    /// What its agents reported.
+    pub reports: Reports,
+}
+
+impl Slots {
+    /// Adds the slots up.
+    pub fn sums(&self) -> SlotSums {
+        let mut sums = SlotSums::default();
+        for (name, slots) in &self.links {
+            let sum = sums.links.entry(name.clone()).or_default();
+            slots.values().for_each(|values| sum.add(values));
+        }
+        let mut services = BTreeMap::<&String, Rounds>::new();
+        self.services.values().flatten().for_each(|(target, rounds)| services.entry(target).or_default().add(rounds));
+        sums.services = services.into_iter().map(|(target, rounds)| (target.clone(), rounds)).collect();
+        self.reports.values().for_each(|one| sums.reports.add(one));
+        sums
+    }
 }
 
 /// A day of 65,535 samples stays far below; more is a damaged row.
@@ -52,8 +84,16 @@ struct DayMessage {
 struct LinkMessage {
     #[prost(string, tag = "1")]
     name: String,
-    #[prost(message, repeated, tag = "2")]
-    slots: Vec<SlotMessage>,
+    /// Each a [`SlotMessage`]: a reader that wants an hour of the day leaves the others as they lie.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    slots: Vec<Bytes>,
+}
+
+/// What every message of a slot begins with.
+#[derive(Clone, PartialEq, Message)]
+struct PlaceMessage {
+    #[prost(uint32, tag = "1")]
+    place: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -65,8 +105,8 @@ struct SlotMessage {
     counts: Vec<u64>,
     #[prost(uint32, repeated, tag = "3")]
     metrics: Vec<u32>,
-    #[prost(bytes = "vec", repeated, tag = "4")]
-    buckets: Vec<Vec<u8>>,
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    buckets: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -98,11 +138,14 @@ struct ReportsMessage {
 
 /// Packs a built day and what was reported of it.
 pub(super) fn pack(day: &SiteDay, reports: &BTreeMap<Place, Reports>) -> Vec<u8> {
-    let slot = |(place, values): (&Place, &Values)| SlotMessage {
-        place: u32::from(*place),
-        counts: vec![values.packets.0, values.packets.1, values.quality.0, values.quality.1],
-        metrics: kept(values).map(|(metric, _)| u32::from(metric.code())).collect(),
-        buckets: kept(values).map(|(_, histogram)| histogram.encode()).collect(),
+    let slot = |(place, values): (&Place, &Values)| {
+        let message = SlotMessage {
+            place: u32::from(*place),
+            counts: vec![values.packets.0, values.packets.1, values.quality.0, values.quality.1],
+            metrics: kept(values).map(|(metric, _)| u32::from(metric.code())).collect(),
+            buckets: kept(values).map(|(_, histogram)| histogram.encode().into()).collect(),
+        };
+        Bytes::from(message.encode_to_vec())
     };
     let mut targets: Vec<String> = day.service_slots.values().flat_map(BTreeMap::keys).cloned().collect();
     targets.sort_unstable();
@@ -139,12 +182,17 @@ fn report(place: Place, of: &Reports) -> ReportsMessage {
 pub(super) fn unpack(bytes: &[u8], wanted: impl Fn(Place) -> bool) -> Option<Slots> {
     let mut plain = Vec::new();
     DeflateDecoder::new(bytes).take(MOST_BYTES).read_to_end(&mut plain).ok()?;
-    let message = DayMessage::decode(plain.as_slice()).ok()?;
+    let message = DayMessage::decode(Bytes::from(plain)).ok()?;
     let wanted = |place: u32| Place::try_from(place).is_ok_and(&wanted);
     let mut slots = Slots::default();
     for link in message.links {
-        let inside = link.slots.iter().filter(|slot| wanted(slot.place));
-        slots.links.insert(link.name, inside.map(values).collect::<Option<_>>()?);
+        let mut inside = BTreeMap::new();
+        for slot in link.slots {
+            if wanted(PlaceMessage::decode(slot.clone()).ok()?.place) {
+                inside.extend([values(&SlotMessage::decode(slot).ok()?)?]);
+            }
+        }
+        slots.links.insert(link.name, inside);
     }
     for one in message.rounds.into_iter().filter(|one| wanted(one.place)) {
         let [attempts, successes, attempts_while_up, successes_while_up] = one.counts.try_into().ok()?;
@@ -168,4 +216,35 @@ fn values(message: &SlotMessage) -> Option<(Place, Values)> {
         histograms.insert(Metric::from_code(*code)?, Histogram::decode(bytes)?);
     }
     Some((Place::try_from(message.place).ok()?, Values { packets: (sent, received), quality: (judged, good), histograms }))
+}
+
+/// Sites whose slots are unpacked before the next are read: a few megabytes.
+const UNPACKED: usize = 256;
+
+/// Reads every site's wanted slots of a day, added up. They are unpacked on several threads, which takes most of the time.
+///
+/// # Errors
+/// What the database says.
+pub fn slot_sums_on(
+    db: &Connection,
+    day: Day,
+    wanted: impl Fn(Place) -> bool + Sync,
+    mut each: impl FnMut(&str, SlotSums),
+) -> Result<(), StoreError> {
+    let mut statement = db.prepare_cached("SELECT o.code, s.bytes FROM slots s JOIN objects o ON o.id = s.object WHERE s.day = ?1")?;
+    let mut rows = statement.query_map([day.0], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    let sums = |share: &[(String, Vec<u8>)]| -> Vec<Option<SlotSums>> {
+        share.iter().map(|(_, bytes)| unpack(bytes, &wanted).map(|slots| slots.sums())).collect()
+    };
+    loop {
+        let part: Vec<(String, Vec<u8>)> = rows.by_ref().take(UNPACKED).collect::<Result<_, _>>()?;
+        if part.is_empty() {
+            return Ok(());
+        }
+        let unpacked: Vec<Option<SlotSums>> = std::thread::scope(|scope| {
+            let shares: Vec<_> = part.chunks(part.len().div_ceil(threads())).map(|share| scope.spawn(|| sums(share))).collect();
+            shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        part.iter().zip(unpacked).filter_map(|((code, _), sums)| Some((code, sums?))).for_each(|(code, sums)| each(code, sums));
+    }
 }

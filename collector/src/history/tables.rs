@@ -14,7 +14,7 @@ use super::reports::{DayReports, Reports};
 use super::slots::{self, Slots};
 use super::span::{Counted, Span, StateSeconds, clipped, seconds_of};
 use super::timeline::{LinkDay, SiteDay};
-use super::values::{Place, PlanUse, Rounds, Values};
+use super::values::{PlanUse, Rounds, Values};
 use super::village::VillageDay;
 use super::{DailySeconds, Histogram, Object, ObjectKind, stitch};
 use crate::day::Day;
@@ -137,22 +137,6 @@ pub fn slots(db: &Connection, site: &str, day: Day) -> Result<Option<Slots>, Sto
     let mut statement = db.prepare_cached("SELECT bytes FROM slots WHERE day = ?1 AND object = ?2")?;
     let bytes: Option<Vec<u8>> = statement.query_row(params![day.0, id], |row| row.get(0)).optional()?;
     Ok(bytes.and_then(|bytes| slots::unpack(&bytes, |_| true)))
-}
-
-/// Reads every site's wanted slots of a day.
-///
-/// # Errors
-/// What the database says.
-pub fn slots_on(db: &Connection, day: Day, wanted: impl Fn(Place) -> bool, mut each: impl FnMut(&str, Slots)) -> Result<(), StoreError> {
-    let mut statement = db.prepare_cached("SELECT o.code, s.bytes FROM slots s JOIN objects o ON o.id = s.object WHERE s.day = ?1")?;
-    let mut rows = statement.query([day.0])?;
-    while let Some(row) = rows.next()? {
-        let code: String = row.get(0)?;
-        if let Some(slots) = slots::unpack(row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?, &wanted) {
-            each(&code, slots);
-        }
-    }
-    Ok(())
 }
 
 /// Reads the newest plan reading of each link over days.

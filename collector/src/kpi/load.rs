@@ -172,11 +172,6 @@ fn learn_values(rounds: &mut Rounds, values: &Values) {
     rounds.good_slots += values.quality.1;
 }
 
-fn learn_slot(rounds: &mut Rounds, values: &Values) {
-    learn_values(rounds, values);
-    learn_histograms(rounds, &values.histograms);
-}
-
 fn learn_histograms(rounds: &mut Rounds, histograms: &BTreeMap<Metric, Histogram>) {
     for (metric, place) in KEPT {
         histograms.get(metric).into_iter().for_each(|histogram| place(rounds).merge(histogram));
@@ -290,20 +285,15 @@ impl Reader<'_> {
                 let at = day.start().0 + i64::from(place) * SLOT_MS;
                 inside.from.0 <= at && at < inside.until.0
             };
-            tables::slots_on(db, day, is_inside, |site, slots| {
-                for (name, slots) in &slots.links {
+            history::slot_sums_on(db, day, is_inside, |site, sums| {
+                for (name, values) in &sums.links {
                     if let Some(rounds) = self.rounds_of(&Object::link(site, name)) {
-                        slots.values().for_each(|values| learn_slot(rounds, values));
+                        learn_values(rounds, values);
+                        learn_histograms(rounds, &values.histograms);
                     }
                 }
-                let mut services = BTreeMap::<&String, history::Rounds>::new();
-                for (target, rounds) in slots.services.values().flatten() {
-                    services.entry(target).or_default().add(rounds);
-                }
-                services.into_iter().for_each(|(target, rounds)| self.learn_service(site, target, rounds));
-                let mut reports = history::Reports::default();
-                slots.reports.values().for_each(|one| reports.add(one));
-                self.reported.entry(site.to_owned()).or_default().1.add(&reports);
+                sums.services.into_iter().for_each(|(target, rounds)| self.learn_service(site, &target, rounds));
+                self.reported.entry(site.to_owned()).or_default().1.add(&sums.reports);
             })?;
         }
         Ok(())
