@@ -188,7 +188,7 @@ impl Builder {
         std::thread::scope(|scope| {
             let built = crew.start(scope, due);
             loop {
-                let part: Vec<Outcome> = built.iter().take(AT_ONCE).collect::<Result<_, _>>()?;
+                let part: Vec<Done> = built.iter().take(AT_ONCE).collect::<Result<_, _>>()?;
                 if part.is_empty() {
                     return Ok(());
                 }
@@ -202,11 +202,11 @@ impl Builder {
 }
 
 /// What came of a day.
-type Outcome = (Dirty, Option<Ready>);
+type Done = (Dirty, Option<Ready>);
 
 impl Crew<'_> {
     /// Sets threads to work on days, one after the other, until all are taken or nobody wants them any more.
-    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Receiver<Result<Outcome, BuildError>> {
+    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, due: &'scope [Dirty]) -> Receiver<Result<Done, BuildError>> {
         // Neighbours in the list may share a vantage, so each thread takes a few.
         let shares = Arc::new(Mutex::new(due.chunks(A_SHARE)));
         let (sender, built) = sync_channel(AT_ONCE);
@@ -216,8 +216,8 @@ impl Crew<'_> {
                 let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());
                 let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
                 for dirty in std::iter::from_fn(next).flatten() {
-                    let outcome = self.build(dirty, &mut gatherer).map(|ready| (dirty.clone(), ready));
-                    if sender.send(outcome).is_err() {
+                    let done = self.build(dirty, &mut gatherer).map(|ready| (dirty.clone(), ready));
+                    if sender.send(done).is_err() {
                         return;
                     }
                 }
@@ -252,7 +252,7 @@ impl Crew<'_> {
 }
 
 /// Writes built days with their villages, marks the silent days that lean on them, and takes them off the list.
-fn keep(tx: &Transaction<'_>, built: &[Outcome], is_over: bool) -> Result<(), BuildError> {
+fn keep(tx: &Transaction<'_>, built: &[Done], is_over: bool) -> Result<(), BuildError> {
     for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;

@@ -249,9 +249,11 @@ impl<'a> Run<'a> {
             let driver = || Driver::new(None, kind, self.start, self.meanings.len());
             self.nin.get_or_insert_with(driver).observe(sighted, thresholds);
         }
-        for fact in sight::facts(watch.series, sighted.sample).filter(|_| tells_facts) {
-            let concerned = |driver: &&mut Driver| sight::is_of_site(fact) || driver.link == Some(link);
-            self.links.iter_mut().filter(concerned).for_each(|driver| driver.machine.learn(sighted.at, fact, thresholds));
+        if tells_facts {
+            for fact in sight::facts(watch.series, sighted.sample) {
+                let concerned = |driver: &&mut Driver| sight::is_of_site(fact) || driver.link == Some(link);
+                self.links.iter_mut().filter(concerned).for_each(|driver| driver.machine.learn(sighted.at, fact, thresholds));
+            }
         }
     }
 }
