@@ -171,7 +171,7 @@ fn print(figures: &[Figure], facts: &Facts, json: bool) {
 fn view(figure: &Figure, facts: &Facts) -> Option<FigureView> {
     let maps = facts.sections.iter().rev().map(|section| &section.inventory);
     let (map, region) = maps.filter_map(|map: &std::sync::Arc<Inventory>| Some((map, map.region_by_code(&figure.region)?))).next()?;
-    Some(FigureView::of(map, region, figure, Time(facts.window.until)))
+    Some(FigureView::of(map, region, figure, Time(facts.read_at)))
 }
 
 fn line(figure: &Figure) -> String {

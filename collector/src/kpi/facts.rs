@@ -54,6 +54,8 @@ pub struct Facts {
     pub period: Period,
     /// Its window.
     pub window: Window,
+    /// When it was read.
+    pub read_at: UnixMs,
     /// How far it is settled.
     pub status: Status,
     /// Parts of the window with one map each, in order.

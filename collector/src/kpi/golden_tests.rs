@@ -243,7 +243,7 @@ fn facts(fixture: &Fixture) -> Facts {
     let load = |[pages, quick, actionable, suppressed]: [u64; 4]| AlertLoad { pages, quick, actionable, suppressed };
     let alerts = fixture.alerts.as_ref().map(|by| by.iter().map(|(who, counts)| (who.clone(), load(*counts))).collect());
     let definitions = Definitions::new(fixture.definitions.iter().map(definition).collect());
-    Facts { period, window, status: Status::Provisional, sections, alerts, definitions, whole: Default::default() }
+    Facts { period, window, read_at: window.until, status: Status::Provisional, sections, alerts, definitions, whole: Default::default() }
 }
 
 fn definition(text: &DefinitionText) -> Definition {

@@ -76,6 +76,7 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
     Ok(Facts {
         period,
         window,
+        read_at: now,
         status,
         sections,
         alerts: alerts::load(db, window)?,

@@ -31,6 +31,7 @@ fn facts(connected: u64) -> Facts {
     Facts {
         period,
         window,
+        read_at: window.until,
         status: Status::Provisional,
         sections: vec![section],
         alerts: None,

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use rusta_wire::UnixMs;
+
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::inventory::RegionId;
-use crate::kpi::{self, Ask, Breakdown, Facts, Figure, Kpi, View, Weight, connected_share_now};
+use crate::kpi::{self, Ask, Breakdown, Facts, Figure, Kpi, Status, View, Weight, connected_share_now};
 use crate::persian::Period;
 use crate::view::{FigureView, Sight, Time};
 
@@ -41,31 +43,33 @@ impl Question {
 /// Computes the figures somebody may see.
 pub fn figures(web: &WebState, snapshot: &Snapshot, sight: Sight, question: &Question) -> Vec<FigureView> {
     let inventory = &snapshot.inventory;
-    let all = match question.period {
+    let (all, at) = match question.period {
         Period::Now if question.asks(&connected_share_now::KPI) => {
-            connected_share_now::answer(snapshot, question.ask(snapshot), web.now_max_age)
+            (connected_share_now::answer(snapshot, question.ask(snapshot), web.now_max_age), snapshot.at)
         }
-        Period::Now => Vec::new(),
+        Period::Now => (Vec::new(), snapshot.at),
         period => of_period(web, snapshot, period, question),
     };
     let located = all.into_iter().filter_map(|figure: Figure| inventory.region_by_code(&figure.region).map(|id| (id, figure)));
     located
         .filter(|(id, _)| sight.sees_region(inventory, *id))
-        .map(|(id, figure)| FigureView::of(inventory, id, &figure, Time(snapshot.at)))
+        .map(|(id, figure)| FigureView::of(inventory, id, &figure, Time(at)))
         .collect()
 }
 
-/// Computes the figures of a past window, each day on the map of its time.
-fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Question) -> Vec<Figure> {
+/// Computes the figures of a window, each day on the map of its time, and says as of when they hold: those of a running one
+/// as of when its facts were read.
+fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Question) -> (Vec<Figure>, UnixMs) {
     let facts = match web.book.facts(period, View::AsWas, snapshot.at) {
         Ok(facts) => facts,
         Err(error) => {
             tracing::warn!(%error, %period, "facts of a period cannot be read");
-            return Vec::new();
+            return (Vec::new(), snapshot.at);
         }
     };
+    let at = if facts.status == Status::Live { facts.read_at } else { snapshot.at };
     let asked = kpi::CATALOGUE.iter().filter(|kpi| question.asks(kpi));
-    asked.flat_map(|kpi| web.answers.answer(kpi, &facts, question.ask(snapshot)).to_vec()).collect()
+    (asked.flat_map(|kpi| web.answers.answer(kpi, &facts, question.ask(snapshot)).to_vec()).collect(), at)
 }
 
 /// One KPI's question: its id, a region, a weight, a breakdown, a version.
