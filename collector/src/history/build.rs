@@ -236,7 +236,7 @@ impl Crew<'_> {
         }
         let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > from) else { return Ok(None) };
         let (seen, gathered) = gatherer.gather(&dirty.site, from, until, self.now)?;
-        let day = timeline(&SiteInput {
+        let mut day = timeline(&SiteInput {
             inventory: &inventory,
             site: id,
             from,
@@ -247,6 +247,8 @@ impl Crew<'_> {
             thresholds: self.thresholds,
         });
         let slots = slots::pack(&day, &gathered.reports.slots);
+        // Here and not where it is written: one thread writes for all.
+        day.fold();
         Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, until }))
     }
 }

@@ -86,6 +86,14 @@ impl SiteDay {
         }
         sums.into_iter().map(|(target, rounds)| (target.to_owned(), rounds)).collect()
     }
+
+    /// Adds all slots up into the first: what the daily figures are made of.
+    pub(super) fn fold(&mut self) {
+        for link in &mut self.links {
+            link.slots = BTreeMap::from([(0, link.values())]);
+        }
+        self.service_slots = BTreeMap::from([(0, self.rounds())]);
+    }
 }
 
 /// Builds a site's day.
