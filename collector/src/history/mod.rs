@@ -52,7 +52,7 @@ pub use gather::BuildError;
 pub use histogram::Histogram;
 pub use outage::{Ended, Outage};
 pub use reports::{DayReports, Reports};
-pub use sighting::{Sighted, Sighting, Watch};
+pub use sighting::Sighting;
 pub use slots::{SlotSums, Slots, slot_sums_on};
 pub use span::{Span, StateSeconds};
 pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};

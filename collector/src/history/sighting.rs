@@ -23,7 +23,7 @@ pub struct Sighting {
 
 /// A series as an agent watches it. Thousands of samples share one, so what follows from it is found out once.
 #[derive(Debug, Clone, Copy)]
-pub struct Watch<'a> {
+pub(super) struct Watch<'a> {
     /// Its place in the list of them.
     pub number: usize,
     /// Who watches.
@@ -38,7 +38,7 @@ pub struct Watch<'a> {
 
 /// One sample, dated and named.
 #[derive(Debug, Clone, Copy)]
-pub struct Sighted<'a> {
+pub(super) struct Sighted<'a> {
     /// When it was observed.
     pub at: UnixMs,
     /// In which life of the agent, and when that began.

@@ -46,10 +46,10 @@ struct Page {
     stamp: Stamp,
     /// The minute they were read in.
     read: i64,
-    /// The minute in which they were last known to hold, or given out.
+    /// The minute in which they were last known to hold.
     minute: i64,
     /// Whether they are being read again.
-    is_renewed: bool,
+    is_renewing: bool,
 }
 
 /// What was written of a window, in history and about its incidents.
@@ -94,7 +94,7 @@ impl Book {
             return shelf.read(place, &versions, now);
         }
         if let Entry::Occupied(mut kept) = lock(&shelf.pages).entry(place)
-            && !std::mem::replace(&mut kept.get_mut().is_renewed, true)
+            && !std::mem::replace(&mut kept.get_mut().is_renewing, true)
         {
             let shelf = Arc::clone(shelf);
             std::thread::spawn(move || {
@@ -129,7 +129,7 @@ impl Shelf {
         if pages.len() >= PAGES {
             pages.clear();
         }
-        pages.insert(place, Page { facts: Arc::clone(&facts), stamp, read: minute, minute, is_renewed: false });
+        pages.insert(place, Page { facts: Arc::clone(&facts), stamp, read: minute, minute, is_renewing: false });
         Ok(facts)
     }
 

@@ -262,8 +262,12 @@ fn insert(file: &mut DayFile, seen: &mut Seen, next: &mut Position, upload: &Upl
 /// Tells whether an error is the disk's or the moment's. Any other means that the file is not what we made it.
 fn is_passing(error: &rusqlite::Error, file: &Path) -> bool {
     match error.sqlite_error_code() {
-        // The disk, unless it takes writes: then the file itself says that only a newer SQLite may write it.
-        Some(ErrorCode::ReadOnly) => OpenOptions::new().write(true).open(file).is_err(),
+        // The disk, unless it takes writes: then the file itself says that only a newer SQLite may write it. The extended codes
+        // speak of locks, of the folder, of a file that was moved.
+        Some(ErrorCode::ReadOnly) => {
+            let is_plain = error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY);
+            !is_plain || OpenOptions::new().write(true).open(file).is_err()
+        }
         Some(
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
