@@ -37,7 +37,7 @@ named!(VillageState {
 named!(AgentState {
     Reporting => "در حال گزارش", "reporting";
     Late => "با تأخیر", "late";
-    Silent => "خاموش", "silent";
+    Silent => "بدون گزارش", "silent";
     Buffered => "در حال ارسال انباشته", "sending backlog";
     NeverSeen => "هنوز دیده نشده", "never seen";
 });
@@ -52,7 +52,7 @@ named!(RegionKind {
 });
 
 named!(SiteKind {
-    Village => "نقطه روستا", "village point";
+    Village => "سایت روستا", "village point";
     Dehyari => "دهیاری", "village administration";
     Farmandari => "فرمانداری", "county governorate";
     Bakhshdari => "بخشداری", "district office";

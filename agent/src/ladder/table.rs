@@ -167,7 +167,7 @@ fn rung_name(rung: Rung, language: Language) -> &'static str {
         Rung::Radio => ("آنتن و دکل", "radio and mast"),
         Rung::Bearer => ("اتصال APN", "bearer and APN"),
         Rung::Gateway => ("درگاه APN یا تونل", "APN gateway or tunnel"),
-        Rung::Pop => ("گره شهرستان", "county PoP or last mile"),
+        Rung::Pop => ("PoP شهرستان", "county PoP or last mile"),
         Rung::Core => ("هسته استان", "provincial core"),
         Rung::Nin => ("شبکه ملی اطلاعات", "national information network"),
         Rung::International => ("اینترنت بین‌الملل", "international internet"),
@@ -186,7 +186,7 @@ fn outcome_name(outcome: Outcome, language: Language) -> &'static str {
         Outcome::ResolveFailed => ("نام پیدا نشد", "name not found"),
         Outcome::TlsFailed => ("گواهی یا رمزنگاری نادرست", "tls failed"),
         Outcome::ClockFault => ("ساعت نادرست", "clock is wrong"),
-        Outcome::Unexpected => ("پاسخ نامنتظر", "unexpected answer"),
+        Outcome::Unexpected => ("پاسخ غیرمنتظره", "unexpected answer"),
         Outcome::Malformed => ("پاسخ ناخوانا", "unreadable answer"),
         Outcome::LinkGone => ("لینک نیست", "link is not there"),
         Outcome::NotPermitted => ("اجازه نیست", "not permitted"),
@@ -222,7 +222,7 @@ mod tests {
         assert!(english.contains("✗ POP county PoP") && english.contains("12.3 ms"), "{english}");
         assert!(english.ends_with("lowest broken rung: county PoP or last mile\n"));
         let persian = report().table(Language::Fa, true);
-        assert!(persian.contains("گره شهرستان") && persian.contains("\u{2068}gateway 10.1.0.1\u{2069}") && persian.contains("\x1b[31m"));
+        assert!(persian.contains("PoP شهرستان") && persian.contains("\u{2068}gateway 10.1.0.1\u{2069}") && persian.contains("\x1b[31m"));
         assert!(!report().holds());
     }
 

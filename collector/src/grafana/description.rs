@@ -117,7 +117,7 @@ pub const ALERTS: &[Alert] = &[
     },
     Alert {
         name: "agents-silent",
-        title: ("بیش از ۱۰٪ عامل‌ها خاموش", "more than 10 % of agents silent"),
+        title: ("بیش از ۱۰٪ عامل‌ها بدون گزارش", "more than 10 % of agents silent"),
         query: agent("silent", Fold::Mean, &["province"], &[]),
         above: 0.10,
         lasting: "15m",
@@ -175,7 +175,7 @@ pub const DASHBOARDS: &[Dashboard] = &[
                 queries: &[("unknown", site_flag("unknown", PER_SITE, &[], PROVINCE))],
             },
             Panel {
-                title: ("عامل‌های خاموش", "Silent agents"),
+                title: ("عامل‌های بدون گزارش", "Silent agents"),
                 draw: Draw::Number,
                 unit: "short",
                 width: 4,

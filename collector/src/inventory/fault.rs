@@ -31,13 +31,22 @@ impl fmt::Display for Place {
 pub enum Kind {
     /// A file, sheet or heading that must be there is not.
     Missing {
-        /// What is missing.
-        what: String,
+        /// What is missing, in English.
+        en: String,
+        /// In Persian.
+        fa: String,
     },
     /// A required cell is empty.
     Empty,
     /// A heading or key nobody knows.
     UnknownColumn {
+        /// As found.
+        found: String,
+        /// The known ones, nearest first.
+        nearest: String,
+    },
+    /// A file or sheet nobody knows.
+    UnknownSheet {
         /// As found.
         found: String,
         /// The known ones, nearest first.
@@ -123,9 +132,10 @@ impl Fault {
     /// Returns what is wrong, in English.
     pub fn english(&self) -> String {
         match &self.kind {
-            Kind::Missing { what } => format!("{what} is missing"),
+            Kind::Missing { en, .. } => format!("{en} is missing"),
             Kind::Empty => "required value is empty".to_owned(),
             Kind::UnknownColumn { found, .. } => format!("unknown column `{found}`"),
+            Kind::UnknownSheet { found, .. } => format!("unknown sheet or file `{found}`"),
             Kind::RepeatedColumn => "the column appears twice".to_owned(),
             Kind::ExtraCells => "the row has more cells than the heading".to_owned(),
             Kind::BadValue { found, expected } => format!("`{found}` is not {expected}"),
@@ -142,9 +152,10 @@ impl Fault {
     /// Returns how to mend it, in English.
     pub fn fix(&self) -> String {
         match &self.kind {
-            Kind::Missing { what } => format!("add {what}"),
+            Kind::Missing { en, .. } => format!("add {en}"),
             Kind::Empty => "fill the cell".to_owned(),
             Kind::UnknownColumn { nearest, .. } => format!("did you mean {nearest}? remove the column if it is not needed"),
+            Kind::UnknownSheet { nearest, .. } => format!("did you mean {nearest}? remove it if it is not needed"),
             Kind::RepeatedColumn => "keep one of them".to_owned(),
             Kind::ExtraCells => "put quotes around text that holds the separator".to_owned(),
             Kind::BadValue { expected, .. } => format!("write {expected}"),
@@ -162,9 +173,10 @@ impl Fault {
     /// Returns what is wrong, in Persian.
     pub fn persian(&self) -> String {
         match &self.kind {
-            Kind::Missing { what } => format!("{what} وجود ندارد"),
+            Kind::Missing { fa, .. } => format!("{fa} وجود ندارد"),
             Kind::Empty => "مقدار الزامی خالی است".to_owned(),
             Kind::UnknownColumn { found, .. } => format!("ستون ناشناخته «{found}»"),
+            Kind::UnknownSheet { found, .. } => format!("برگه ناشناخته «{found}»"),
             Kind::RepeatedColumn => "ستون دو بار آمده است".to_owned(),
             Kind::ExtraCells => "تعداد خانه‌های سطر بیشتر از سرستون‌هاست".to_owned(),
             Kind::BadValue { found, .. } => format!("مقدار «{found}» پذیرفتنی نیست"),
@@ -181,9 +193,10 @@ impl Fault {
     /// Returns how to mend it, in Persian.
     pub fn fix_persian(&self) -> String {
         match &self.kind {
-            Kind::Missing { what } => format!("{what} را اضافه کنید"),
+            Kind::Missing { fa, .. } => format!("{fa} را اضافه کنید"),
             Kind::Empty => "خانه را پر کنید".to_owned(),
             Kind::UnknownColumn { nearest, .. } => format!("شاید {nearest}؟ اگر لازم نیست ستون را حذف کنید"),
+            Kind::UnknownSheet { nearest, .. } => format!("شاید {nearest}؟ اگر لازم نیست آن را حذف کنید"),
             Kind::RepeatedColumn => "یکی را نگه دارید".to_owned(),
             Kind::ExtraCells => "متنی را که جداکننده دارد در گیومه بگذارید".to_owned(),
             Kind::BadValue { expected, .. } => format!("مقدار درست: {expected}"),

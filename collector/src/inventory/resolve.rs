@@ -143,7 +143,7 @@ impl Resolver<'_> {
     fn target(&mut self, text: &Mapping) -> Option<TargetTemplate> {
         let name = text_of(text, "name");
         if name.is_none() {
-            self.fault("targets", Kind::Missing { what: "the target's name".to_owned() });
+            self.fault("targets", Kind::Missing { en: "the target's name".to_owned(), fa: "نام هدف سنجش".to_owned() });
         }
         let word = text_of(text, "rung").unwrap_or_default();
         let rung = self.read("rung", &word, rung);

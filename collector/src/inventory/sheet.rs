@@ -65,7 +65,7 @@ impl Sheet {
         }
         let mut rows = rows.into_iter().enumerate();
         let Some((_, heading)) = rows.next() else {
-            faults.push(Fault::at(shape.file, 0, "", Kind::Missing { what: "the heading row".to_owned() }));
+            faults.push(Fault::at(shape.file, 0, "", Kind::Missing { en: "the heading row".to_owned(), fa: "سطر عنوان‌ها".to_owned() }));
             return None;
         };
         let places = places(shape, &heading, faults)?;
@@ -177,7 +177,12 @@ fn places(shape: Shape, heading: &[String], faults: &mut Vec<Fault>) -> Option<V
     let places: Vec<_> = shape.columns.iter().map(|c| heading.iter().position(|h| h == c.name)).collect();
     for (column, place) in shape.columns.iter().zip(&places) {
         if column.required && place.is_none() {
-            faults.push(Fault::at(shape.file, 1, column.name, Kind::Missing { what: format!("the column `{}`", column.name) }));
+            faults.push(Fault::at(
+                shape.file,
+                1,
+                column.name,
+                Kind::Missing { en: format!("the column `{}`", column.name), fa: format!("ستون `{}`", column.name) },
+            ));
         }
     }
     (faults.len() == before).then_some(places)

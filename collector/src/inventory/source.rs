@@ -40,7 +40,7 @@ pub fn folder(path: &Path) -> Result<Files, Vec<Fault>> {
             }
         } else if is_list {
             let near = nearest(&name, known_files()).map_or_else(|| known_files().collect::<Vec<_>>().join(", "), |n| format!("`{n}`"));
-            faults.push(Fault::at(&name, 0, "", Kind::UnknownColumn { found: name.clone(), nearest: near }));
+            faults.push(Fault::at(&name, 0, "", Kind::UnknownSheet { found: name.clone(), nearest: near }));
         }
     }
     if faults.is_empty() { Ok(files) } else { Err(faults) }
@@ -64,7 +64,14 @@ pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
         }
     }
     if draft.regions.is_empty() && faults.is_empty() {
-        faults.push(Fault::at("regions.csv", 0, "", Kind::Missing { what: "regions.csv with at least a province".to_owned() }));
+        faults.push(Fault::at(
+            "regions.csv",
+            0,
+            "",
+            Kind::Missing {
+                en: "regions.csv with at least a province".to_owned(), fa: "regions.csv با دست‌کم یک استان".to_owned()
+            },
+        ));
     }
     whole(draft, faults)
 }
@@ -94,7 +101,7 @@ fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
         } else {
             let known = || known_files().filter_map(|f| f.split('.').next());
             let near = nearest(&sheet_name, known()).map_or_else(|| known().collect::<Vec<_>>().join(", "), |n| format!("`{n}`"));
-            faults.push(Fault::at(&sheet_name, 0, "", Kind::UnknownColumn { found: sheet_name.clone(), nearest: near }));
+            faults.push(Fault::at(&sheet_name, 0, "", Kind::UnknownSheet { found: sheet_name.clone(), nearest: near }));
         }
     }
     whole(draft, faults)

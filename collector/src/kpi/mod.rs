@@ -31,7 +31,7 @@ pub use definitions::{Decree, DefineError, Definition, Definitions, define};
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
 pub use load::View;
-pub use parts::{NONE, UNATTRIBUTED, band, responsible};
+pub use parts::{NONE, UNATTRIBUTED, band, part_names, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
 pub use terms::{Term, Terms};

@@ -1,9 +1,10 @@
 //! Breakdowns: which part of a figure an object belongs to.
 
-use rusta_wire::Rung;
+use rusta_wire::{Network, Rung};
 
 use super::figure::Breakdown;
-use crate::inventory::{Inventory, LinkId, RegionId, Role, SiteId};
+use crate::inventory::{Access, Inventory, LinkId, RegionId, Role, SiteId, SiteKind};
+use crate::persian::{Lang, Named, digits, operator_names};
 
 /// Household bands of `inventory.md`: lower limits and names.
 const BANDS: [(u32, &str); 8] =
@@ -81,6 +82,42 @@ pub fn responsible(cause: Option<Rung>, operator: &str) -> String {
         Some(Rung::Collector) => "collector",
     };
     name.to_owned()
+}
+
+/// Names a part for people, Persian first; what the registry alone names keeps its code.
+pub fn part_names(part: &str, by: Breakdown, inventory: &Inventory) -> (String, String) {
+    let both = |names: (&str, &str)| Some((names.0.to_owned(), names.1.to_owned()));
+    let named = match by {
+        _ if part == NONE => both(("بدون گروه", "none")),
+        _ if part == UNATTRIBUTED => both(("علت نامشخص", "unattributed")),
+        Breakdown::Responsible => both(responsible_names(part).unwrap_or_else(|| operator_names(part))),
+        Breakdown::Operator => both(operator_names(part)),
+        Breakdown::Cause => part.parse::<Rung>().ok().and_then(|rung| both(rung.names())),
+        Breakdown::Technology => part.parse::<Access>().ok().and_then(|access| both(access.names())),
+        Breakdown::SiteKind => part.parse::<SiteKind>().ok().and_then(|kind| both(kind.names())),
+        Breakdown::Network => part.parse::<Network>().ok().and_then(|network| both(network.names())),
+        Breakdown::Band => Some((format!("{} خانوار", digits(part, Lang::Fa)), format!("{part} households"))),
+        Breakdown::Service => {
+            inventory.services.iter().find(|service| service.id == part).and_then(|found| both((&found.name_fa, &found.name_en)))
+        }
+        Breakdown::Kpi => super::by_id(part).and_then(|kpi| both(kpi.names)),
+        Breakdown::Region | Breakdown::Cohort => None,
+    };
+    named.unwrap_or_else(|| (part.to_owned(), part.to_owned()))
+}
+
+/// Names those whom [`responsible`] names by a word of its own.
+fn responsible_names(part: &str) -> Option<(&'static str, &'static str)> {
+    Some(match part {
+        "power_company" => ("شرکت برق", "power company"),
+        "site" => ("خود سایت", "the site"),
+        "operator" => ("اپراتور", "operator"),
+        "governorate" => ("استانداری", "governorate"),
+        "national_network" => ("شبکه ملی اطلاعات", "national network"),
+        "service_owner" => ("متولی خدمت", "service owner"),
+        "collector" => ("سامانه پایش", "the monitoring itself"),
+        _ => return None,
+    })
 }
 
 /// Finds the village, site and link a subject speaks of; a village's and a site's link is its primary one.

@@ -12,22 +12,22 @@ const FORMS: &[Form] = &[
     ("it is the cause itself", "خودش علت است"),
     ("the monitoring itself is blind", "خود سامانه پایش نابیناست"),
     ("explained by incident {}", "رخداد {} آن را توضیح می‌دهد"),
-    ("its cause is not judged yet", "علت آن هنوز داوری نشده است"),
+    ("its cause is not judged yet", "علت آن هنوز تشخیص داده نشده است"),
     ("no incident explains it", "رخدادی آن را توضیح نمی‌دهد"),
     ("came back {} times in half an hour: called if it stays until {}", "در نیم ساعت {} بار بازگشت: اگر تا {} بماند خبر داده می‌شود"),
     ("does not flap", "نوسان ندارد"),
     ("stands in the shift's digest", "در خلاصه نوبت می‌آید"),
-    ("one case of: {}", "یک پرونده برای: {}"),
+    ("one case of: {}", "یک گروه هشدار برای: {}"),
     ("acknowledged by {}", "{} دریافت را تأیید کرده است"),
     ("its route names nobody for this severity", "مسیر خبر برای این شدت کسی را ندارد"),
     ("everybody on its route was told", "همه افراد مسیر خبردار شده‌اند"),
     ("the next step is due at {}", "گام بعدی در {} است"),
     ("step {} is due", "زمان گام {} رسیده است"),
-    ("quiet hours of {}", "ساعت آرامش {}"),
+    ("quiet hours of {}", "ساعات بدون اعلان {}"),
     ("nobody new to tell in this step", "در این گام کس تازه‌ای نیست"),
     ("they wait for their summary already", "پیش‌تر در صف خلاصه‌اند"),
     ("over before the summary of {}", "پیش از خلاصه {} پایان یافت"),
-    ("step {}: {}; quiet hours of {}", "گام {}: {}؛ ساعت آرامش {}"),
+    ("step {}: {}; quiet hours of {}", "گام {}: {}؛ ساعات بدون اعلان {}"),
     ("step {} done", "گام {} انجام شد"),
     ("step {}: {}", "گام {}: {}"),
     ("called {}; summary for {}", "به {} خبر داده شد؛ {} در خلاصه می‌خواند"),
@@ -37,7 +37,7 @@ const FORMS: &[Form] = &[
     ("over before anybody was called", "پیش از خبر دادن پایان یافت"),
     ("over: {} told", "پایان یافت: به {} نفر گفته شد"),
     ("{}: gathering", "{}: منتظر همسایه‌ها"),
-    ("{}: parent_undecided", "{}: منتظر داوری بالادست"),
+    ("{}: parent_undecided", "{}: منتظر تشخیص علت بالادست"),
     ("{}: parent_maintenance", "{}: بالادست در دست تعمیر است"),
     ("{}: own_outage", "{}: شاید خود سامانه پایش نابیناست"),
     // What became of a call: its channel, after its recipient in a story.
@@ -85,7 +85,7 @@ mod tests {
             fa("came back 4 times in half an hour: called if it stays until 10:30"),
             "در نیم ساعت ۴ بار بازگشت: اگر تا ۱۰:۳۰ بماند خبر داده می‌شود"
         );
-        assert_eq!(fa("gov0: parent_undecided"), "gov0: منتظر داوری بالادست");
+        assert_eq!(fa("gov0: parent_undecided"), "gov0: منتظر تشخیص علت بالادست");
         assert_eq!(fa("sms: delivered"), "sms: رسید");
         assert_eq!(fa("ali: sms: HTTP 503: busy"), "ali: sms: پاسخ HTTP ۵۰۳: busy");
         assert_eq!(fa("ali: no channel: no channel reaches this recipient"), "ali: هیچ کانالی به این گیرنده نمی‌رسد");

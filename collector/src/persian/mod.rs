@@ -18,8 +18,8 @@ pub use fold::{fold, normalise};
 pub use forms::{Form, reworded};
 pub use glossary::{Words, words};
 pub use jalali::{JalaliDate, Moment, WEEKDAYS};
-pub use names::Named;
 pub(crate) use names::named;
+pub use names::{Named, operator_names};
 pub use period::{Period, Season, Window};
 
 /// The language of a page, a message or a report.

@@ -37,6 +37,18 @@ macro_rules! named {
 }
 pub(crate) use named;
 
+/// Names the operators of the country as they call themselves, Persian first; others keep their id.
+pub fn operator_names(id: &str) -> (&str, &str) {
+    match id {
+        "mci" => ("همراه اول", "MCI"),
+        "irancell" | "mtn" => ("ایرانسل", "Irancell"),
+        "rightel" => ("رایتل", "RighTel"),
+        "shatel" => ("شاتل", "Shatel"),
+        "tci" => ("مخابرات ایران", "TCI"),
+        other => (other, other),
+    }
+}
+
 named!(Network {
     Gov => "شبکه دولت", "government network";
     Apn => "APN روستایی", "rural APN";
@@ -53,7 +65,7 @@ named!(Rung {
     Radio => "رادیو و دکل", "radio and mast";
     Bearer => "حامل و APN", "bearer and APN";
     Gateway => "درگاه APN و تونل", "APN gateway and tunnel";
-    Pop => "گره شهرستان", "county PoP";
+    Pop => "PoP شهرستان", "county PoP";
     Core => "هسته استان", "provincial core";
     Nin => "شبکه ملی اطلاعات", "national information network";
     International => "اینترنت بین‌الملل", "international internet";
@@ -87,7 +99,7 @@ named!(Outcome {
     ResolveFailed => "نام پیدا نشد", "name not resolved";
     TlsFailed => "خطای TLS", "TLS failed";
     ClockFault => "ساعت نادرست", "wrong clock";
-    Unexpected => "پاسخ نابجا", "unexpected answer";
+    Unexpected => "پاسخ غیرمنتظره", "unexpected answer";
     Malformed => "پاسخ ناخوانا", "unreadable answer";
     LinkGone => "لینک در دسترس نیست", "link gone";
     NotPermitted => "بدون مجوز", "not permitted";

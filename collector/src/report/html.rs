@@ -26,7 +26,7 @@ pub fn write(content: &Content, frozen: Option<&Frozen>, lang: Lang) -> String {
         out.push_str(&format!("<h2>{}</h2>", escape(&pick(&table.name))));
         if table.is_register && table.rows.len() > MOST_PRINTED {
             let count = persian::integer(table.rows.len() as i64, lang);
-            out.push_str(&format!("<p>{count} {}</p>", lang.pick("سطر، در کارپوشه و CSV", "rows, in the workbook and the CSV")));
+            out.push_str(&format!("<p>{count} {}</p>", lang.pick("سطر، در فایل اکسل و CSV", "rows, in the workbook and the CSV")));
             continue;
         }
         out.push_str("<table><thead><tr>");

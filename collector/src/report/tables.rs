@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::content::{Cell, Table, both, name_of, number, of_region, place_name, plain, standing};
 use crate::inventory::{RegionId, RegionKind};
-use crate::kpi::{Ask, Breakdown, Facts, Figure, answer, by_id};
-use crate::persian::Named;
+use crate::kpi::{Ask, Breakdown, Facts, Figure, answer, by_id, part_names};
 
 /// The figures of the executive page, and of each county.
 const EXECUTIVE: [&str; 12] = [
@@ -33,7 +32,7 @@ fn figure_headings() -> Vec<(String, String)> {
         both("مقدار", "value"),
         both("کران پایین", "lower bound"),
         both("کران بالا", "upper bound"),
-        both("سهم معلوم", "known"),
+        both("سهم داده معلوم", "known"),
         both("صورت", "numerator"),
         both("مخرج", "denominator"),
         both("نامشخص", "unknown"),
@@ -116,30 +115,13 @@ pub(super) fn outages(facts: &Facts, region: &str, by: Breakdown) -> Table {
             row[column] = figure.value.map_or(Cell::Empty, plain);
         }
     }
-    let rows = parts.into_iter().map(|(part, cells)| std::iter::once(part_name(&part, by)).chain(cells).collect()).collect();
-    Table::new((name_fa, name_en), headings, rows)
-}
-
-/// Names a cause or a responsible party; an operator keeps its id.
-fn part_name(part: &str, by: Breakdown) -> Cell {
-    if by == Breakdown::Cause
-        && let Ok(rung) = part.parse::<rusta_wire::Rung>()
-    {
-        let (fa, en) = rung.names();
-        return Cell::Both(fa.to_owned(), en.to_owned());
-    }
-    let (fa, en) = match part {
-        "unattributed" => ("نامعلوم", "unattributed"),
-        "power_company" => ("شرکت برق", "power company"),
-        "site" => ("خود سایت", "the site"),
-        "operator" => ("اپراتور", "operator"),
-        "governorate" => ("استانداری", "governorate"),
-        "national_network" => ("شبکه ملی اطلاعات", "national network"),
-        "service_owner" => ("صاحب خدمت", "service owner"),
-        "collector" => ("سامانه پایش", "the monitoring itself"),
-        other => return Cell::Text(other.to_owned()),
+    let inventory = facts.last_map();
+    let name = |part: &str| {
+        let (fa, en) = part_names(part, by, &inventory);
+        Cell::Both(fa, en)
     };
-    Cell::Both(fa.to_owned(), en.to_owned())
+    let rows = parts.into_iter().map(|(part, cells)| std::iter::once(name(&part)).chain(cells).collect()).collect();
+    Table::new((name_fa, name_en), headings, rows)
 }
 
 /// The villages with the longest known disconnection; of equals the larger first.

@@ -169,6 +169,12 @@ impl Page {
         persian::digits(self.lang.name(fa, en), self.lang)
     }
 
+    /// Names an operator as it calls itself.
+    pub fn operator(&self, id: &str) -> String {
+        let (fa, en) = persian::operator_names(id);
+        self.name(fa, en)
+    }
+
     /// Names a value of the domain.
     pub fn label(&self, value: impl Named) -> &'static str {
         value.label(self.lang)

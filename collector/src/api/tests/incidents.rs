@@ -89,7 +89,7 @@ async fn a_site_s_page_says_in_persian_why_nobody_was_called_to_those_who_may_kn
     let viewer = stage::session(&web.people, "vida", Role::Viewer, None).0;
     let router = routed(web);
     let page = get_with(&router, &format!("/sites/{site}?lang=fa"), &operator).await.text();
-    for said in ["رخداد ۱۲ آن را توضیح می‌دهد", "gov0: منتظر داوری بالادست", "alert/agent-silent/agent/00000000000000a1"]
+    for said in ["رخداد ۱۲ آن را توضیح می‌دهد", "gov0: منتظر تشخیص علت بالادست", "alert/agent-silent/agent/00000000000000a1"]
     {
         assert!(page.contains(said), "{said}");
     }

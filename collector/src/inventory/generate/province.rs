@@ -252,7 +252,7 @@ impl Maker<'_> {
         }
         let pops = groups.len().div_ceil(MASTS_PER_POP).max(1);
         for pop in 0..pops {
-            self.node(&format!("POP-{code}-{}", pop + 1), NodeKind::Pop, &format!("پاپ {name} {}", pop + 1), core);
+            self.node(&format!("POP-{code}-{}", pop + 1), NodeKind::Pop, &format!("PoP {name} {}", pop + 1), core);
         }
         let operators = self.dice.deal(groups.len(), self.sums.operators);
         for (number, (group, operator)) in groups.into_iter().zip(operators).enumerate() {

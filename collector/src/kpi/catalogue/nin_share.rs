@@ -5,7 +5,7 @@ use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact};
 
 const SHARED: Kpi = Kpi {
     formula: (
-        "روستاهایی از این باند که لنگرهای شبکه ملی در دست‌کم ۹۰٪ زمان معلومشان در دسترس بوده، بخش بر روستاهای سنجیده این باند؛ هدف با کران پایین سنجیده می‌شود",
+        "روستاهایی از این گروه خانوار که لنگرهای شبکه ملی در دست‌کم ۹۰٪ زمان معلومشان در دسترس بوده، بخش بر روستاهای سنجیده این باند؛ هدف با کران پایین سنجیده می‌شود",
         "villages of the band whose national anchors were reached in at least 90 % of the known time, over the measured villages of the band; goals are judged by the lower bound",
     ),
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Cohort],

@@ -8,7 +8,7 @@ pub const KPI: Kpi = Kpi {
     id: "radio_band_share",
     names: ("توزیع کیفیت رادیویی", "radio quality bands"),
     formula: (
-        "نمونه‌های RSRP در باند متوسط یا بهتر (۱۰۵- دسی‌بل‌میلی‌وات و بیشتر)، بخش بر همه نمونه‌ها؛ شمار هر باند RSRP و SINR کنار آن",
+        "نمونه‌های RSRP در باند متوسط یا بهتر (\u{2066}−۱۰۵ dBm\u{2069} و بیشتر)، بخش بر همه نمونه‌ها؛ شمار هر باند RSRP و SINR کنار آن",
         "RSRP samples in band fair or better (−105 dBm and above) over all samples; the count of each RSRP and SINR band beside",
     ),
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Technology],

@@ -113,7 +113,7 @@ pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<S
     let Some(file) = kept(&web.store, &form.upload) else {
         return errors::refused_page(
             &asked,
-            asked.prefs.lang.pick("پرونده دیگر نگه داشته نشده است؛ دوباره بفرستید.", "the file is kept no longer; upload it again"),
+            asked.prefs.lang.pick("فایل دیگر نگه داشته نشده است؛ دوباره بفرستید.", "the file is kept no longer; upload it again"),
         );
     };
     let (store, actor, now) = (web.store.clone(), asked.visitor.actor(), asked.at);

@@ -266,7 +266,7 @@ fn by_code(code: &str) -> Option<Rung> {
 pub fn trouble_word(trouble: &str, lang: Lang) -> &str {
     match trouble {
         "down" => lang.pick("قطع", "down"),
-        "silent" => lang.pick("بی‌خبری", "silent"),
+        "silent" => lang.pick("بدون گزارش", "silent"),
         "flapping" => lang.pick("نوسان", "flapping"),
         "ours" => lang.pick("خطای سامانه پایش", "our own outage"),
         other => other,
@@ -329,7 +329,7 @@ fn stage_word(kind: &str, lang: Lang) -> String {
         "escalate" => lang.pick("ارجاع به سطح بالاتر", "escalate"),
         "deliver" => lang.pick("ارسال", "deliver"),
         "record" => lang.pick("ثبت", "record"),
-        "judge" => lang.pick("داوری", "judge"),
+        "judge" => lang.pick("تشخیص علت", "judge"),
         other => other,
     };
     let verdict = match verdict {
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(said("pending", "village-down", Lang::Fa), "قطع طولانی یک سایت");
         assert_eq!(said("pending", "a-rule-of-last-year", Lang::Fa), "a-rule-of-last-year");
         let group = "one case of: class-b-down, village-down";
-        assert_eq!(said("group pass", group, Lang::Fa), "یک پرونده برای: قطع سایت رده ب، قطع طولانی یک سایت");
+        assert_eq!(said("group pass", group, Lang::Fa), "یک گروه هشدار برای: قطع سایت رده ب، قطع طولانی یک سایت");
         assert_eq!(said("group pass", group, Lang::En), "one case of: Class B site down, Site down for long");
         assert_eq!(said("delivered", "ali: sms: delivered", Lang::Fa), "ali: sms: رسید");
         for state in ["waiting", "sending", "delivered", "uncertain", "failed"] {

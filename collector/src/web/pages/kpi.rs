@@ -6,11 +6,10 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::kpis::{self, KpiLine, period_entries, region_entries, weight_entries};
-use super::sites::operator_name;
 use crate::engine::Snapshot;
-use crate::inventory::{Access, RegionId, SiteKind};
-use crate::kpi::{self, Breakdown, CATALOGUE, Kpi, Unit, Weight};
-use crate::persian::{JalaliDate, Named, Period, digits};
+use crate::inventory::{Inventory, RegionId};
+use crate::kpi::{self, Breakdown, CATALOGUE, Kpi, Unit, Weight, part_names};
+use crate::persian::{JalaliDate, Period};
 use crate::view::{FigureView, Sight};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
@@ -18,7 +17,6 @@ use crate::web::html::Html;
 use crate::web::page::{Choice, Entry, Page, Section};
 use crate::web::state::WebState;
 use crate::web::svg::bounds_bar;
-use rusta_wire::{Network, Rung};
 
 /// Months of the history, for those who ask for it: each is read from its days.
 const MONTHS: i32 = 6;
@@ -106,7 +104,7 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<Strin
             Ok(answered) => answered,
             Err(error) => return asked.failed(&error),
         };
-    let mut parts: Vec<_> = answered.parts.into_iter().map(|figure| part_line(&p, kpi, by, figure)).collect();
+    let mut parts: Vec<_> = answered.parts.into_iter().map(|figure| part_line(&p, inventory, kpi, by, figure)).collect();
     // The worst known part stands first.
     parts.sort_by(|a, b| worth(&a.figure).total_cmp(&worth(&b.figure)));
     let more_parts = parts.len().saturating_sub(PARTS);
@@ -147,9 +145,9 @@ fn month_line(p: &Page, kpi: &Kpi, month: Period, figure: FigureView) -> PartLin
     figure_line(p, kpi, month.title(p.lang), Some(p.with_instead("period", &month.to_string())), figure)
 }
 
-fn part_line(p: &Page, kpi: &Kpi, by: Breakdown, figure: FigureView) -> PartLine {
+fn part_line(p: &Page, inventory: &Inventory, kpi: &Kpi, by: Breakdown, figure: FigureView) -> PartLine {
     let (name, href) = match (by, figure.part.as_deref().and_then(|part| part.split_once('='))) {
-        (_, Some((_, part))) => (part_name(p, by, part), None),
+        (_, Some((_, part))) => (part_name(p, inventory, by, part), None),
         (_, None) => (p.name(&figure.region.name_fa, &figure.region.name_en), Some(p.with_instead("region", &figure.region.code))),
     };
     figure_line(p, kpi, name, href, figure)
@@ -173,24 +171,10 @@ fn figure_line(p: &Page, kpi: &Kpi, name: String, href: Option<String>, figure: 
     }
 }
 
-/// Names a part of a breakdown; what has no word of its own keeps its code.
-fn part_name(p: &Page, by: Breakdown, part: &str) -> String {
-    let labelled = |label: Option<&'static str>| label.map_or_else(|| part.to_owned(), str::to_owned);
-    match part {
-        kpi::NONE => return p.lang.pick("بدون", "none").to_owned(),
-        kpi::UNATTRIBUTED => return p.w.unattributed.to_owned(),
-        _ => {}
-    }
-    match by {
-        Breakdown::Operator | Breakdown::Responsible => operator_name(part, p.lang),
-        Breakdown::Band => format!("{} {}", digits(part, p.lang), p.w.households),
-        Breakdown::Technology => labelled(part.parse::<Access>().ok().map(|access| access.label(p.lang))),
-        Breakdown::SiteKind => labelled(part.parse::<SiteKind>().ok().map(|kind| kind.label(p.lang))),
-        Breakdown::Network => labelled(part.parse::<Network>().ok().map(|network| network.label(p.lang))),
-        Breakdown::Cause => labelled(Rung::ALL.iter().find(|rung| rung.cause_code() == part).map(|rung| rung.label(p.lang))),
-        Breakdown::Kpi => labelled(CATALOGUE.iter().find(|kpi| kpi.id == part).map(|kpi| p.pair(&kpi.names))),
-        Breakdown::Region | Breakdown::Service | Breakdown::Cohort => part.to_owned(),
-    }
+/// Names a part of a breakdown in the page's language.
+fn part_name(p: &Page, inventory: &Inventory, by: Breakdown, part: &str) -> String {
+    let (fa, en) = part_names(part, by, inventory);
+    p.name(&fa, &en)
 }
 
 fn by_name(p: &Page, by: Breakdown) -> &'static str {

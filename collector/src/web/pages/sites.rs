@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::engine::{SiteState, Snapshot};
 use crate::inventory::{RegionId, RegionKind, SiteKind};
-use crate::persian::{Lang, Named, digits, words};
+use crate::persian::{Lang, Named, digits, operator_names, words};
 use crate::view::{Sight, SiteFilter, SiteRow, Slice, sites};
 use crate::web::asked::Asked;
 use crate::web::html::url_part;
@@ -168,7 +168,16 @@ fn choices(p: &Page, snapshot: &Snapshot, sight: Sight, query: &SitesQuery) -> V
             title: p.w.operator,
             options: operators
                 .into_iter()
-                .map(|operator| option(operator.to_owned(), operator_name(operator, lang), &query.operator))
+                .map(|operator| {
+                    option(
+                        operator.to_owned(),
+                        {
+                            let (fa, en) = operator_names(operator);
+                            lang.pick(fa, en).to_owned()
+                        },
+                        &query.operator,
+                    )
+                })
                 .collect(),
         },
         Choice {
@@ -188,18 +197,6 @@ pub fn county_choice(p: &Page, snapshot: &Snapshot, sight: Sight, chosen: &str) 
     let seen = counties.filter(|(id, _)| sight.sees_region(inventory, *id));
     let options = seen.map(|(_, region)| Entry::new(region.code.as_str(), p.name(&region.name_fa, &region.name_en), chosen)).collect();
     Choice { name: "region", title: p.w.county, options }
-}
-
-/// Names the operators of the country; others keep their id.
-pub fn operator_name(id: &str, lang: Lang) -> String {
-    match id {
-        "mci" => lang.pick("همراه اول", "MCI").to_owned(),
-        "irancell" | "mtn" => lang.pick("ایرانسل", "Irancell").to_owned(),
-        "rightel" => lang.pick("رایتل", "RighTel").to_owned(),
-        "shatel" => lang.pick("شاتل", "Shatel").to_owned(),
-        "tci" => lang.pick("مخابرات ایران", "TCI").to_owned(),
-        other => other.to_owned(),
-    }
 }
 
 fn band_word((from, below): (u32, u32)) -> String {
