@@ -278,7 +278,7 @@ impl Core {
             if known {
                 plan.advance(clock.unix);
             }
-            if let Some(bytes) = self.watch.links[link].way.interface.as_deref().and_then(interface_bytes) {
+            if let Some(bytes) = self.watch.links[link].way.interface_name().as_deref().and_then(interface_bytes) {
                 plan.counted(bytes);
             }
             self.schedule.slow_down(link, plan.round_factor());

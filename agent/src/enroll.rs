@@ -45,7 +45,8 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
     let clock = Arc::new(Clock::without_memory());
     let config = tls::enrolment_config(authorities, clock.clone()).map_err(|error| failed("authority", &error))?;
     let prober = Rc::new(Prober::new(clock.settings(Vec::new())));
-    let mut connection = Connection::open(&url, &Way::default(), Arc::new(config), &prober).await.map_err(|error| {
+    let payer = |_| Some(Arc::default());
+    let mut connection = Connection::open(&url, &Way::default(), Arc::new(config), &prober, &payer).await.map_err(|error| {
         let hint = if args.ca.is_none() { "; if the collector has its own authority, give its certificate with --ca" } else { "" };
         Failure::Failed(format!("{url}: {error}{hint}"))
     })?;

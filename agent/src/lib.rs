@@ -18,6 +18,7 @@ pub mod identity;
 pub mod interfaces;
 pub mod key;
 pub mod ladder;
+pub mod metered;
 pub mod modem;
 pub mod packet;
 pub mod privilege;

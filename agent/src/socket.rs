@@ -6,21 +6,41 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use nix::sys::socket::SockFlag;
 use rusta_wire::Outcome;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpSocket, TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 
-use crate::interfaces::{Interface, interfaces};
+use crate::interfaces::{self, Device, Interface, interfaces};
+use crate::metered::{Meter, Stream};
 
-/// The way a link leaves this machine. Both `None`: the routing table decides.
+/// The way a link leaves this machine. Neither interface nor source: the routing table decides.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Way {
     /// The interface every packet must leave and enter by.
-    pub interface: Option<String>,
+    pub interface: Option<Device>,
     /// The address every packet must come from.
     pub source: Option<IpAddr>,
+    /// Whom to ask for names; empty: whom the system learnt of for this way.
+    pub resolvers: Vec<SocketAddr>,
+}
+
+/// What the sockets of a way are tied to at present.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tie {
+    /// The interface; `None`: any.
+    pub interface: Option<Interface>,
+    /// The address; `None`: the kernel chooses one.
+    pub source: Option<IpAddr>,
+}
+
+impl Tie {
+    /// Names one life of the interface: one that went and came back, or has another address, makes earlier sockets useless.
+    pub fn life(&self) -> (u32, Option<IpAddr>) {
+        (self.interface.as_ref().map_or(0, |interface| interface.index), self.source)
+    }
 }
 
 /// Why no socket or no exchange came about.
@@ -91,15 +111,14 @@ impl Way {
         self.interface.is_some() || self.source.is_some()
     }
 
-    /// Connects to `peer`. The caller bounds the waiting time.
+    /// Connects to `peer`; `meter` counts what that and the connection cost. The caller bounds the waiting time.
     ///
     /// # Errors
     /// [`Fault::Gone`] without a packet sent when the link is not there; otherwise what the network said.
-    pub async fn connect_tcp(&self, peer: SocketAddr) -> Result<TcpStream, Fault> {
+    pub async fn connect_tcp(&self, peer: SocketAddr, meter: Arc<Meter>) -> Result<Stream, Fault> {
         let socket = self.open(peer.ip(), Type::STREAM, Protocol::TCP)?;
-        let stream = TcpSocket::from_std_stream(socket.into()).connect(peer).await?;
-        stream.set_nodelay(true)?;
-        Ok(stream)
+        socket.set_tcp_nodelay(true)?;
+        Ok(Stream::connect(socket, peer, meter).await?)
     }
 
     /// Opens a UDP socket that talks only to `peer`.
@@ -135,14 +154,12 @@ impl Way {
         // Asked for at once: two system calls less than setting it afterwards.
         let nonblocking = Type::from(i32::from(kind) | SockFlag::SOCK_NONBLOCK.bits());
         let socket = Socket::new(Domain::for_address(SocketAddr::new(family, 0)), nonblocking, Some(protocol)).map_err(bind_fault)?;
-        if let Some(interface) = self.held_to(family)? {
+        let tie = self.tie(family)?;
+        if let Some(interface) = tie.interface {
             socket.bind_device(Some(interface.name.as_bytes())).map_err(bind_fault)?;
         }
-        match self.source {
-            // A link known by its IPv4 address says nothing about where IPv6 would leave, so nothing does.
-            Some(source) if source.is_ipv4() != family.is_ipv4() => return Err(Fault::Gone),
-            Some(source) => socket.bind(&SocketAddr::new(source, 0).into()).map_err(bind_fault)?,
-            None => {}
+        if let Some(source) = tie.source {
+            socket.bind(&SocketAddr::new(source, 0).into()).map_err(bind_fault)?;
         }
         Ok(socket)
     }
@@ -158,41 +175,68 @@ impl Way {
 
     /// Tells whether this way can carry a packet of either address family.
     pub fn is_there(&self) -> bool {
-        [IpAddr::from([0; 4]), IpAddr::from([0; 16])].iter().any(|family| self.held_to(*family).is_ok())
+        [IpAddr::from([0; 4]), IpAddr::from([0; 16])].iter().any(|family| self.tie(*family).is_ok())
     }
 
-    /// Returns the index of the interface this way is held to, 0 when it is held to none. An interface that went and came
-    /// back has another index, and sockets of its earlier life are dead.
-    ///
-    /// # Errors
-    /// [`Fault::Gone`] when the interface cannot carry a packet of this family.
-    pub fn index(&self, family: IpAddr) -> Result<u32, Fault> {
-        Ok(self.held_to(family)?.map_or(0, |interface| interface.index))
+    /// Tells whether a socket of this way may leave by `interface`.
+    pub fn is_by(&self, interface: &Interface) -> bool {
+        match (&self.interface, self.source) {
+            (Some(device), _) => interfaces::find(device).is_some_and(|own| own.index == interface.index),
+            (None, Some(source)) => interfaces::find_source(source).is_some_and(|(own, _)| own.index == interface.index),
+            (None, None) => false,
+        }
     }
 
-    /// Finds the interface to hold a socket to. A source address alone would not do: once its interface loses its route,
+    /// Returns the kernel's present name of the interface this way is held to.
+    pub fn interface_name(&self) -> Option<String> {
+        let interface = match (&self.interface, self.source) {
+            (Some(device), _) => interfaces::find(device),
+            (None, source) => interfaces::find_source(source?).map(|(interface, _)| interface).filter(|i| !i.is_loopback),
+        };
+        interface.map(|interface| interface.name)
+    }
+
+    /// Returns the address packets to `peer` leave from, by this way's routes; `None` where there is no route. Sends nothing.
+    pub fn route_to(&self, peer: IpAddr) -> Option<IpAddr> {
+        let socket = self.open(peer, Type::DGRAM, Protocol::UDP).ok()?;
+        socket.connect(&SocketAddr::new(peer, 9).into()).ok()?;
+        socket.local_addr().ok()?.as_socket().map(|local| local.ip())
+    }
+
+    /// Finds what to hold a socket to. A source address alone would not do: once its interface loses its route,
     /// Linux sends packets from that address by any other one. An address on the loopback interface (a router's own
     /// stable address) belongs to no link, so the routing table decides.
     ///
     /// The interface must be up, running and have an address of the family: where a bound socket finds no route, Linux
     /// takes the target for a neighbour and asks for it in vain, which would look like a silent target.
-    fn held_to(&self, family: IpAddr) -> Result<Option<Interface>, Fault> {
-        if !self.is_bound() {
-            return Ok(None);
-        }
-        let owns = |i: &Interface, source| i.ips.iter().any(|net| net.ip() == source || i.is_loopback && net.contains(source));
-        let is_it = |i: &&Interface| match (&self.interface, self.source) {
-            (Some(name), _) => i.name == *name,
-            (None, source) => source.is_some_and(|source| owns(i, source)),
-        };
-        let all = interfaces();
-        let interface = all.iter().find(is_it).ok_or(Fault::Gone)?;
-        if !interface.is_up || !interface.is_running || !interface.has_family(family) {
+    ///
+    /// # Errors
+    /// [`Fault::Gone`] when the interface or the address is not there, or cannot carry a packet of this family. A link known by
+    /// its IPv4 address says nothing about where IPv6 would leave, so nothing does.
+    pub fn tie(&self, family: IpAddr) -> Result<Tie, Fault> {
+        if self.source.is_some_and(|source| source.is_ipv4() != family.is_ipv4()) {
             return Err(Fault::Gone);
         }
-        let is_for_all = self.interface.is_none() && interface.is_loopback;
-        Ok((!is_for_all).then(|| interface.clone()))
+        let tie = match (&self.interface, self.source) {
+            (None, None) => return Ok(Tie::default()),
+            (Some(device), source) => Tie { interface: Some(interfaces::find(device).ok_or(Fault::Gone)?), source },
+            (None, Some(source)) => {
+                let (interface, source) = interfaces::find_source(source).ok_or(Fault::Gone)?;
+                Tie { interface: Some(interface), source: Some(source) }
+            }
+        };
+        let can_carry = |i: &Interface| i.is_up && i.is_running && i.has_family(family);
+        if !tie.interface.as_ref().is_some_and(can_carry) {
+            return Err(Fault::Gone);
+        }
+        let is_for_all = |i: &Interface| self.interface.is_none() && i.is_loopback;
+        Ok(Tie { interface: tie.interface.filter(|i| !is_for_all(i)), ..tie })
     }
+}
+
+/// Finds the interface that has an address.
+pub fn owner_of(address: IpAddr) -> Option<Interface> {
+    interfaces().iter().find(|i| i.ips.iter().any(|net| net.ip() == address)).cloned()
 }
 
 #[cfg(test)]
@@ -201,15 +245,19 @@ mod tests {
     use tokio::net::TcpListener;
 
     fn bound_to(interface: &str) -> Way {
-        Way { interface: Some(interface.into()), source: None }
+        Way { interface: Some(interface.into()), ..Way::default() }
+    }
+
+    fn bound_from(source: &str) -> Way {
+        Way { source: Some(source.parse().unwrap()), ..Way::default() }
     }
 
     #[tokio::test]
     async fn a_missing_interface_or_source_is_a_gone_link_and_nothing_is_sent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let peer = listener.local_addr().unwrap();
-        for way in [bound_to("nosuch-if0"), Way { interface: None, source: Some("203.0.113.77".parse().unwrap()) }] {
-            assert!(matches!(way.connect_tcp(peer).await, Err(Fault::Gone)), "{way:?}");
+        for way in [bound_to("nosuch-if0"), bound_from("203.0.113.77")] {
+            assert!(matches!(way.connect_tcp(peer, Arc::default()).await, Err(Fault::Gone)), "{way:?}");
             assert!(matches!(way.connect_udp(peer).await, Err(Fault::Gone)), "{way:?}");
             assert!(matches!(way.open_icmp(peer.ip()), Err(Fault::Gone)), "{way:?}");
         }
@@ -219,16 +267,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_source_of_the_other_family_never_leaks_by_the_default_route() {
-        let way = Way { interface: None, source: Some("127.0.0.1".parse().unwrap()) };
+        let way = bound_from("127.0.0.1");
         let peer: SocketAddr = "[::1]:9".parse().unwrap();
-        assert!(matches!(way.connect_tcp(peer).await, Err(Fault::Gone)));
+        assert!(matches!(way.connect_tcp(peer, Arc::default()).await, Err(Fault::Gone)));
     }
 
     #[tokio::test]
     async fn a_bound_source_is_what_the_peer_sees() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let way = Way { interface: Some("lo".into()), source: Some("127.0.0.9".parse().unwrap()) };
-        let (stream, seen) = tokio::join!(way.connect_tcp(listener.local_addr().unwrap()), listener.accept());
+        let way = Way { interface: Some("lo".into()), ..bound_from("127.0.0.9") };
+        let (stream, seen) = tokio::join!(way.connect_tcp(listener.local_addr().unwrap(), Arc::default()), listener.accept());
         assert!(stream.is_ok());
         assert_eq!(seen.unwrap().1.ip(), way.source.unwrap());
     }
@@ -244,7 +292,7 @@ mod tests {
             let datagrams =
                 |neighbour: &Neighbour| neighbour.shell("awk '/^Ip:/ && $4 ~ /^[0-9]/ {print $4}' /proc/net/snmp").trim().to_owned();
             let elsewhere: SocketAddr = "10.96.9.9:9".parse().unwrap();
-            let way = Way { interface: None, source: Some("10.96.1.2".parse().unwrap()) };
+            let way = bound_from("10.96.1.2");
             let send = || {
                 block_on(async {
                     match way.connect_udp(elsewhere).await {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use rusta_wire::{Network, Rung, limits};
 
+use crate::interfaces::Device;
 use crate::probe::{Place, Probe};
 use crate::socket::Way;
 pub use text::{Calendar, Sync};
@@ -236,7 +237,12 @@ impl Config {
 fn lay_over(local: &text::Assigned, mut assigned: text::Assigned) -> text::Assigned {
     for link in &mut assigned.links {
         if let Some(own) = local.links.iter().find(|l| l.name == link.name) {
-            link.interface = link.interface.take().or_else(|| own.interface.clone());
+            if link.interface.is_none() && link.netifd.is_none() && link.path.is_none() {
+                (link.interface, link.netifd, link.path) = (own.interface.clone(), own.netifd.clone(), own.path.clone());
+            }
+            if link.resolvers.is_empty() {
+                link.resolvers.clone_from(&own.resolvers);
+            }
             link.source = link.source.or(own.source);
             link.plan = link.plan.take().or_else(|| own.plan.clone());
         }
@@ -389,13 +395,27 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
         links.push(Link {
             name: link.name.clone(),
             network: link.network,
-            way: Way { interface: link.interface.clone(), source: link.source },
+            way: Way { interface: build_device(&path, link, check), source: link.source, resolvers: link.resolvers.iter().map(|r| r.0).collect() },
             metered: link.metered,
             quiet: link.quiet.0,
             plan,
         });
     }
     links
+}
+
+fn build_device(path: &[Step], link: &text::Link, check: &mut Check<'_>) -> Option<Device> {
+    let named = [
+        ("interface", link.interface.clone().map(Device::Kernel)),
+        ("netifd", link.netifd.clone().map(Device::Netifd)),
+        ("path", link.path.clone().map(Device::Path)),
+    ];
+    let mut named = named.into_iter().filter_map(|(key, device)| device.map(|device| (key, device)));
+    let first = named.next();
+    if let (Some((first, _)), Some((second, _))) = (&first, named.next()) {
+        check.wrong(key(path, second), format!("a link is tied to one device: `{first}` or `{second}`"));
+    }
+    first.map(|(_, device)| device)
 }
 
 fn build_plan(path: &[Step], plan: &text::Plan, check: &mut Check<'_>) -> Plan {

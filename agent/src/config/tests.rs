@@ -26,7 +26,7 @@ fn a_good_file_means_what_it_says() {
     assert_eq!(config.collector.as_ref().unwrap().urls[0].to_string(), "https://127.0.0.1:8443");
     let watch = config.watch();
     assert_eq!(watch.links[0].plan.unwrap().bytes, 3 << 30);
-    assert_eq!(watch.links[0].way.interface.as_deref(), Some("wwan0"));
+    assert_eq!(watch.links[0].way.interface, Some("wwan0".into()));
     assert_eq!((watch.targets[0].link, watch.targets[1].link), (0, 1));
     assert_eq!(watch.targets[0].every, Duration::from_secs(60));
 }
@@ -95,7 +95,7 @@ fn an_assignment_is_laid_over_the_file() {
     let watch = config
         .assigned("links: [{ name: apn0, network: apn, metered: true }]\ntargets:\n  - { name: county, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n  - { name: portal, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n")
         .unwrap();
-    assert_eq!(watch.links[0].way.interface.as_deref(), Some("wwan0"));
+    assert_eq!(watch.links[0].way.interface, Some("wwan0".into()));
     let names: Vec<_> = watch.targets.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["county", "gateway", "portal"]);
     assert_eq!(watch.links[watch.targets[2].link].name, "gov");

@@ -150,9 +150,18 @@ pub struct Link {
     /// Everything of this link leaves by this interface.
     #[serde(default)]
     pub interface: Option<String>,
+    /// Or by the device of this logical interface of netifd (OpenWrt's `/etc/config/network`), whatever the kernel names it.
+    #[serde(default)]
+    pub netifd: Option<String>,
+    /// Or by the device at this place: udev's `ID_PATH`, or a path below `/sys/devices`.
+    #[serde(default)]
+    pub path: Option<String>,
     /// Everything of this link leaves from this address.
     #[serde(default)]
     pub source: Option<IpAddr>,
+    /// Name servers of this link; empty: the file's for all links, or those the system learnt for its interface.
+    #[serde(default)]
+    pub resolvers: Vec<Resolver>,
     /// The interface or address may come and go, as a USB modem does; its absence is no mistake of this file.
     #[serde(default)]
     pub hotplug: bool,

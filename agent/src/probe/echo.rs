@@ -76,13 +76,13 @@ pub(super) struct Echoes {
 impl Echoes {
     /// Returns the socket for this way, opening it at the first use. The kernel's stamps are compared with `wall`.
     pub fn socket(&self, way: &Way, family: IpAddr, wall: &Wall) -> Result<Arc<Echo>, Fault> {
-        let index = way.index(family)?;
+        let life = way.tie(family)?.life();
         let mut sockets = locked(&self.sockets);
         let key = (way.clone(), family.is_ipv4());
         match sockets.get(&key) {
-            Some(echo) if echo.shared.index == index => Ok(echo.clone()),
+            Some(echo) if echo.shared.life == life => Ok(echo.clone()),
             _ => {
-                let echo = Arc::new(Echo::open(way, family, index, wall)?);
+                let echo = Arc::new(Echo::open(way, family, life, wall)?);
                 sockets.insert(key, echo.clone());
                 Ok(echo)
             }
@@ -110,7 +110,8 @@ struct Shared {
     kind: Type,
     /// Names our packets on a raw socket, which hears everyone's. A datagram socket has its own from the kernel.
     identifier: u16,
-    index: u32,
+    /// Of the interface it is bound to.
+    life: (u32, Option<IpAddr>),
     sequence: AtomicU16,
     /// Ticks are counted from here.
     opened: Instant,
@@ -142,7 +143,7 @@ impl Drop for Echo {
 }
 
 impl Echo {
-    fn open(way: &Way, family: IpAddr, index: u32, wall: &Wall) -> Result<Self, Fault> {
+    fn open(way: &Way, family: IpAddr, life: (u32, Option<IpAddr>), wall: &Wall) -> Result<Self, Fault> {
         let (socket, kind) = way.open_icmp(family)?;
         // Without the error queue an unreachable target is only a lost packet; a kernel without it is no reason to stop.
         let _ = if family.is_ipv4() {
@@ -156,7 +157,7 @@ impl Echo {
             socket,
             kind,
             identifier: random() as u16,
-            index,
+            life,
             sequence: AtomicU16::new(random() as u16),
             opened: Instant::now(),
             next_send: Mutex::new(Instant::now()),
@@ -276,7 +277,7 @@ impl Shared {
     /// A link-local address means something only together with its interface.
     fn address_of(&self, target: IpAddr) -> SocketAddr {
         match target {
-            IpAddr::V6(address) if address.is_unicast_link_local() => SocketAddrV6::new(address, 0, 0, self.index).into(),
+            IpAddr::V6(address) if address.is_unicast_link_local() => SocketAddrV6::new(address, 0, 0, self.life.0).into(),
             _ => SocketAddr::new(target, 0),
         }
     }

@@ -202,7 +202,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_of_our_environment_is_seen_and_the_link_is() {
-        let way = Way { interface: Some("lo".into()), source: None };
+        let way = Way { interface: Some("lo".into()), ..Way::default() };
         let target = probe("exec: { command: [/bin/sh, -c, 'test \"$RUSTA_INTERFACE\" = lo && test -z \"$HOME$CARGO_MANIFEST_DIR\"'] }");
         assert_eq!(prober().measure(&target, &way, Duration::from_secs(1)).await.outcome, Outcome::Ok);
         let gone = prober().measure(&target, &by_interface("nosuch0"), Duration::from_secs(1)).await;

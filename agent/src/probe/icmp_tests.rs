@@ -241,7 +241,7 @@ fn ten_thousand_targets_in_ten_seconds_lose_nothing() {
             for index in 0..10_000_u32 {
                 let target = IpAddr::from([127, 1, (index >> 8) as u8, (index & 0xff) as u8]);
                 let prober = prober.clone();
-                rounds.spawn(async move {
+                rounds.spawn_local(async move {
                     tokio::time::sleep(Duration::from_millis(index.into()) * 9 / 10).await;
                     let target = probe(&format!("icmp: {{ address: {target}, count: 1, size: 0 }}"));
                     prober.measure(&target, &Way::default(), Duration::from_secs(2)).await.outcome
@@ -266,7 +266,7 @@ fn a_burst_of_five_hundred_targets_loses_nothing() {
             for index in 0..500_u32 {
                 let prober = prober.clone();
                 let target = ping(&format!("127.2.{}.{}", index >> 8, index & 0xff), 1);
-                rounds.spawn(async move { prober.measure(&target, &Way::default(), Duration::from_secs(3)).await.outcome });
+                rounds.spawn_local(async move { prober.measure(&target, &Way::default(), Duration::from_secs(3)).await.outcome });
             }
             rounds.join_all().await.into_iter().filter(|outcome| *outcome != Outcome::Ok).count()
         });

@@ -14,6 +14,7 @@ mod flow;
 mod process;
 mod rates;
 mod resolve;
+mod resolvers;
 mod round;
 mod serial;
 mod stream;
@@ -47,7 +48,9 @@ use serde::Deserialize;
 use tokio::time::timeout_at;
 
 use crate::socket::Way;
+pub use round::Payer;
 use round::Round;
+pub use stream::DialFault;
 pub use text::{Host, Place};
 
 macro_rules! probes {

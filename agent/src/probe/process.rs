@@ -66,7 +66,7 @@ impl Group {
         let (program, arguments) = words.split_first().ok_or(Outcome::SystemError)?;
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
-        if let Some(interface) = &round.way.interface {
+        if let Some(interface) = round.way.interface_name() {
             command.env("RUSTA_INTERFACE", interface);
         }
         if let Some(source) = round.way.source {

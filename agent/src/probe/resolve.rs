@@ -1,95 +1,208 @@
 //! Names to addresses, asked over the link's own way.
 //!
 //! The system's resolver library would send its queries by whatever route there is, so a link that is gone would look
-//! alive through another one. The hosts file and literal addresses need no packet. A resolver on the loopback interface
-//! (dnsmasq, systemd-resolved) forwards by whatever route *it* likes, so a bound way skips it and asks the servers behind
-//! it.
+//! alive through another one. The hosts file and literal addresses need no packet. Both families are asked at once, and every
+//! resolver of the link: one that knows no such name may not be the one that serves it (split horizon).
 
+use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rusta_wire::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::Prober;
-use super::round::{Round, random};
+use super::resolvers::resolvers;
+use super::round::{Racing, Round, random};
 use super::text::Host;
+use crate::interfaces::{interfaces, is_link_local};
 use crate::packet::dns::{self, Answer, Record};
 use crate::socket::Way;
 
-/// Where systems keep the servers they really ask, in the order of trust: what the administrator wrote, then what OpenWrt
-/// and systemd-resolved learnt from the uplinks.
-const RESOLVER_FILES: [&str; 4] =
-    ["/etc/resolv.conf", "/tmp/resolv.conf.d/resolv.conf.auto", "/tmp/resolv.conf.auto", "/run/systemd/resolve/resolv.conf"];
+/// Resolution Delay (RFC 8305 section 3): how long the addresses of one family wait for those of the other.
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 
-/// Most servers asked for one name; as many as the system's own resolver would.
-const SERVERS: usize = 3;
+/// How long a resolver may be silent before the next one is asked beside it: the round trip of a slow line, twice.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A name's address and what it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Resolved {
     pub address: IpAddr,
-    /// `None` when nothing had to be asked.
-    pub took: Option<Duration>,
 }
 
-impl Prober {
-    /// Finds the address of `host` over `way`; `None` when that way finds none.
-    pub async fn resolve(&self, host: &Host, way: &Way, timeout: Duration) -> Option<IpAddr> {
-        let round = Round::new(self, way, timeout);
-        round.by_deadline(round.resolve(host)).await.ok()?.ok().map(|resolved| resolved.address)
+/// What one family's question came to.
+type Found = (Record, Result<Vec<IpAddr>, Outcome>);
+
+/// A name being looked up. Addresses are handed out as they come, best first.
+pub(super) struct Lookup<'r> {
+    round: &'r Round<'r>,
+    questions: Racing<'r, Found>,
+    /// Not handed out yet; only what this way has a route to.
+    known: Vec<IpAddr>,
+    handed_out: Option<IpAddr>,
+    started: Instant,
+    /// When the last answer with addresses came; `None`: nothing was asked, or nothing was found.
+    answered: Option<Instant>,
+    /// Nothing is handed out before this, unless all answers are in.
+    settles_at: Instant,
+    asked: bool,
+    failure: Outcome,
+}
+
+impl<'r> Lookup<'r> {
+    /// Starts with what needs no packet, and asks for the rest.
+    pub fn start(round: &'r Round<'r>, host: &Host) -> Self {
+        let started = Instant::now();
+        let mut lookup = Lookup {
+            round,
+            questions: Racing::new(),
+            known: Vec::new(),
+            handed_out: None,
+            started,
+            answered: None,
+            settles_at: started,
+            asked: false,
+            failure: Outcome::ResolveFailed,
+        };
+        match host {
+            // Not sorted out by its route: the attempt says best why it cannot be reached.
+            Host::Address(address) => lookup.known.push(*address),
+            Host::Name(name) => {
+                let name = name.trim_end_matches('.');
+                let written = in_hosts_file(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), name);
+                if written.is_empty() { lookup.ask(name) } else { lookup.learn(written) }
+            }
+        }
+        lookup
+    }
+
+    fn ask(&mut self, name: &str) {
+        self.asked = true;
+        let servers = resolvers(self.round.way, &self.round.prober.settings.resolvers);
+        let round = self.round;
+        for record in families(round.way) {
+            let (name, servers) = (name.to_owned(), servers.clone());
+            self.questions.push(async move { (record, round.ask_all(&servers, &name, record).await) });
+        }
+    }
+
+    /// Waits for the next answer and takes it in; for ever when none is due. May be given up at any time.
+    pub async fn more(&mut self) {
+        match self.questions.next().await {
+            (_, Ok(addresses)) if addresses.is_empty() => {}
+            (record, Ok(addresses)) => {
+                let now = Instant::now();
+                self.answered = Some(now);
+                let waits = record == Record::A && !self.questions.is_empty() && self.handed_out.is_none();
+                self.settles_at = if waits { now + RESOLUTION_DELAY } else { now };
+                self.learn(addresses);
+            }
+            (_, Err(Outcome::Timeout)) if self.failure == Outcome::ResolveFailed => self.failure = Outcome::Timeout,
+            (_, Err(outcome @ (Outcome::LinkGone | Outcome::NotRun))) => self.failure = outcome,
+            (_, Err(_)) => {}
+        }
+        if self.questions.is_empty() {
+            self.settles_at = self.settles_at.min(Instant::now());
+        }
+    }
+
+    fn learn(&mut self, addresses: Vec<IpAddr>) {
+        let way = self.round.way;
+        let known = self.known.drain(..).chain(addresses);
+        let routed: Vec<_> = known.filter_map(|address| Some((address, way.route_to(address)?))).collect();
+        if routed.is_empty() {
+            self.failure = if way.is_there() { Outcome::Unreachable } else { Outcome::LinkGone };
+        }
+        self.known = in_order(routed, self.handed_out);
+    }
+
+    /// Hands out the best address that is known by now.
+    pub fn take(&mut self) -> Option<IpAddr> {
+        if self.known.is_empty() || Instant::now() < self.settles_at {
+            return None;
+        }
+        let address = self.known.remove(0);
+        self.handed_out = Some(address);
+        Some(address)
+    }
+
+    /// Tells whether there is an address to hand out.
+    pub fn has_some(&self) -> bool {
+        !self.known.is_empty()
+    }
+
+    /// Returns when an address may be handed out.
+    pub fn settles_at(&self) -> Instant {
+        self.settles_at
+    }
+
+    /// Tells whether every address was handed out and no answer is due.
+    pub fn is_over(&self) -> bool {
+        self.known.is_empty() && self.questions.is_empty()
+    }
+
+    /// Says why there is no address: [`Outcome::Timeout`] when nobody answered.
+    pub fn failure(&self) -> Outcome {
+        self.failure
+    }
+
+    /// Returns what it took; `None` when nothing had to be asked.
+    pub fn took(&self) -> Option<Duration> {
+        self.asked.then(|| self.answered.unwrap_or_else(Instant::now) - self.started)
     }
 }
 
 impl Round<'_> {
-    /// Finds the address of `host`, IPv4 before IPv6.
+    /// Finds the best address of `host` that this way has a route to.
     pub async fn resolve(&self, host: &Host) -> Result<Resolved, Outcome> {
-        let name = match host {
-            Host::Address(address) => return Ok(Resolved { address: *address, took: None }),
-            Host::Name(name) => name.trim_end_matches('.'),
-        };
-        if let Some(address) = in_hosts_file(&std::fs::read_to_string("/etc/hosts").unwrap_or_default(), name) {
-            return Ok(Resolved { address, took: None });
-        }
-        let started = Instant::now();
-        let address = self.ask_for_address(name).await?;
-        Ok(Resolved { address, took: Some(started.elapsed()) })
-    }
-
-    async fn ask_for_address(&self, name: &str) -> Result<IpAddr, Outcome> {
-        let servers = self.resolvers();
-        let mut outcome = Outcome::ResolveFailed;
-        for (index, server) in servers.iter().enumerate() {
-            let waiting = (self.deadline - Instant::now()) / (2 * (servers.len() - index) as u32).max(1);
-            match self.ask_server(*server, name, waiting).await {
-                Ok(Some(address)) => return Ok(address),
-                // This server knows that there is no such name; another one would only repeat it.
-                Ok(None) => return Err(Outcome::ResolveFailed),
-                Err(Outcome::LinkGone) => outcome = Outcome::LinkGone,
-                Err(_) => {}
+        let mut lookup = Lookup::start(self, host);
+        loop {
+            if let Some(address) = lookup.take() {
+                return Ok(Resolved { address });
+            }
+            if lookup.is_over() {
+                return Err(unresolved(lookup.failure()));
+            }
+            let settles_at = lookup.settles_at();
+            let has_some = lookup.has_some();
+            tokio::select! {
+                () = lookup.more() => {}
+                () = sleep_until(settles_at), if has_some => {}
+                () = sleep_until(self.deadline) => return Err(Outcome::ResolveFailed),
             }
         }
-        Err(outcome)
     }
 
-    async fn ask_server(&self, server: SocketAddr, name: &str, waiting: Duration) -> Result<Option<IpAddr>, Outcome> {
-        let families: &[Record] = match self.way.source {
-            Some(IpAddr::V4(_)) => &[Record::A],
-            Some(IpAddr::V6(_)) => &[Record::Aaaa],
-            None => &[Record::A, Record::Aaaa],
-        };
-        for record in families {
-            let asked = tokio::time::timeout(waiting, self.ask(server, name, *record, false));
-            let answer = asked.await.map_err(|_| Outcome::Timeout)??.answer;
-            match answer {
-                Answer { addresses, .. } if !addresses.is_empty() => return Ok(addresses.first().copied()),
-                Answer { rcode: 0, .. } => {}
-                Answer { rcode: NO_SUCH_NAME, .. } => return Ok(None),
-                _ => return Err(Outcome::ResolveFailed),
+    /// Asks the servers for one family, the next one beside those that are silent, until one knows an address. `Ok` without
+    /// addresses: every one that answered knows of none.
+    async fn ask_all(&self, servers: &[SocketAddr], name: &str, record: Record) -> Result<Vec<IpAddr>, Outcome> {
+        let ask = async |server: SocketAddr| (server, self.ask(server, name, record, false).await.map(|asked| asked.answer));
+        // A datagram is lost now and then, so who was silent is asked once more.
+        let mut to_ask: Vec<SocketAddr> = servers.iter().chain(servers).copied().rev().collect();
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let patience = (left / u32::try_from(to_ask.len() + 1).unwrap_or(u32::MAX)).min(PATIENCE);
+        let mut asked = Racing::new();
+        let mut result = Err(Outcome::ResolveFailed);
+        loop {
+            match to_ask.pop() {
+                Some(server) => asked.push(ask(server)),
+                None if asked.is_empty() => return result,
+                None => {}
+            }
+            let until = Instant::now() + patience;
+            tokio::select! {
+                (server, answer) = asked.next(), if !asked.is_empty() => match answer {
+                    Ok(Answer { addresses, .. }) if !addresses.is_empty() => return Ok(addresses),
+                    other => {
+                        to_ask.retain(|again| *again != server);
+                        result = result.or(outcome_of(other));
+                    }
+                },
+                () = sleep_until(until), if !to_ask.is_empty() => {}
+                () = sleep_until(self.deadline) => return result.or(Err(Outcome::Timeout)),
             }
         }
-        Ok(None)
     }
 
     /// Asks one question of one server: over UDP, and over TCP when the answer did not fit or `tcp` says so.
@@ -133,13 +246,6 @@ impl Round<'_> {
         let message = self.by_deadline(exchange).await?.map_err(|e| self.way.outcome_of(&e))?;
         dns::answer(&message, query).ok().flatten().ok_or(Outcome::Malformed)
     }
-
-    fn resolvers(&self) -> Vec<SocketAddr> {
-        let configured = &self.prober.settings.resolvers;
-        let mut servers = if configured.is_empty() { system_resolvers(self.way.is_bound()) } else { configured.clone() };
-        servers.truncate(SERVERS);
-        servers
-    }
 }
 
 /// One question's answer.
@@ -150,42 +256,76 @@ pub(super) struct Asked {
 
 const NO_SUCH_NAME: u8 = 3;
 
-fn system_resolvers(is_bound: bool) -> Vec<SocketAddr> {
-    let read = |file: &&str| resolvers_in(&std::fs::read_to_string(file).unwrap_or_default(), is_bound);
-    RESOLVER_FILES.iter().map(read).find(|servers| !servers.is_empty()).unwrap_or_default()
+/// Reads an answer without addresses: the server knows of none, or could not say.
+fn outcome_of(answer: Result<Answer, Outcome>) -> Result<Vec<IpAddr>, Outcome> {
+    match answer {
+        Ok(Answer { rcode: 0 | NO_SUCH_NAME, .. }) => Ok(Vec::new()),
+        Ok(_) => Err(Outcome::ResolveFailed),
+        Err(outcome) => Err(outcome),
+    }
 }
 
-fn resolvers_in(file: &str, without_loopback: bool) -> Vec<SocketAddr> {
-    let address = |line: &str| line.strip_prefix("nameserver")?.trim().parse::<IpAddr>().ok();
-    file.lines().filter_map(address).filter(|a| !(without_loopback && a.is_loopback())).map(|a| SocketAddr::new(a, 53)).collect()
+/// Says what a probe reports when there is no address: silent resolvers are no proof about the target.
+pub(super) fn unresolved(failure: Outcome) -> Outcome {
+    if failure == Outcome::Timeout { Outcome::ResolveFailed } else { failure }
 }
 
-fn in_hosts_file(file: &str, name: &str) -> Option<IpAddr> {
+/// The families worth asking for on a way: those its interface has an address of that others may reach (RFC 3493,
+/// `AI_ADDRCONFIG`), or both where it has none. AAAA goes first (RFC 8305 section 3).
+fn families(way: &Way) -> Vec<Record> {
+    let all = interfaces();
+    let of_way = |family: IpAddr| match way.tie(family) {
+        Ok(tie) => {
+            let mine = |i: &&crate::interfaces::Interface| tie.interface.as_ref().map_or(!i.is_loopback, |own| own.index == i.index);
+            all.iter().filter(mine).any(|i| i.ips.iter().any(|net| net.is_ipv4() == family.is_ipv4() && !is_link_local(net.ip())))
+        }
+        Err(_) => false,
+    };
+    let found = [(Record::Aaaa, IpAddr::from([0; 16])), (Record::A, IpAddr::from([0; 4]))].map(|(record, family)| (record, of_way(family)));
+    let any = found.iter().any(|(_, has)| *has);
+    found.into_iter().filter(|(_, has)| *has || !any).map(|(record, _)| record).collect()
+}
+
+/// Sorts addresses, each with the one it would be reached from, by RFC 6724 and lets the families take turns (RFC 8305 section 4),
+/// beginning with the one that was not `last`.
+fn in_order(mut routed: Vec<(IpAddr, IpAddr)>, last: Option<IpAddr>) -> Vec<IpAddr> {
+    routed.sort_by_key(|(to, from)| {
+        let ((precedence, label), scope) = (policy(*to), scope(*to));
+        (scope != self::scope(*from), label != policy(*from).1, Reverse(precedence), scope)
+    });
+    let first_is_ipv4 = last.map_or_else(|| routed.first().is_some_and(|(to, _)| to.is_ipv4()), |last| !last.is_ipv4());
+    let (one, other): (Vec<_>, Vec<_>) = routed.into_iter().map(|(to, _)| to).partition(|to| to.is_ipv4() == first_is_ipv4);
+    let longest = one.len().max(other.len());
+    (0..longest).flat_map(|place| [one.get(place), other.get(place)]).flatten().copied().collect()
+}
+
+/// Precedence and label of RFC 6724 section 2.1.
+fn policy(address: IpAddr) -> (u8, u8) {
+    let IpAddr::V6(address) = address else { return (35, 4) };
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => (50, 0),
+        [0, 0, 0, 0, 0, 0xffff, _, _] => (35, 4),
+        [0x2002, ..] => (30, 2),
+        [0x2001, 0, ..] => (5, 5),
+        [0xfc00..=0xfdff, ..] => (3, 13),
+        _ => (40, 1),
+    }
+}
+
+/// 2 for what means something on one line only, 14 for the rest (RFC 6724 section 3.1).
+fn scope(address: IpAddr) -> u8 {
+    if is_link_local(address) || address.is_loopback() { 2 } else { 14 }
+}
+
+fn in_hosts_file(file: &str, name: &str) -> Vec<IpAddr> {
     let entries = file.lines().filter_map(|line| {
         let mut words = line.split('#').next()?.split_whitespace();
         let address: IpAddr = words.next()?.parse().ok()?;
         words.any(|word| word.eq_ignore_ascii_case(name)).then_some(address)
     });
-    let found: Vec<IpAddr> = entries.collect();
-    found.iter().find(|a| a.is_ipv4()).or(found.first()).copied()
+    entries.collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hosts_file_prefers_ipv4_and_ignores_comments() {
-        let file = "::1 localhost\n127.0.0.1\tlocalhost me # portal\n10.0.0.1 Portal.example\n";
-        assert_eq!(in_hosts_file(file, "localhost"), Some("127.0.0.1".parse().unwrap()));
-        assert_eq!(in_hosts_file(file, "portal.example"), Some("10.0.0.1".parse().unwrap()));
-        assert_eq!(in_hosts_file(file, "portal"), None);
-    }
-
-    #[test]
-    fn a_bound_way_never_asks_a_forwarder_on_loopback() {
-        let file = "search lan\nnameserver 127.0.0.53\nnameserver 10.1.0.53\n#nameserver 9.9.9.9\n";
-        assert_eq!(resolvers_in(file, true), ["10.1.0.53:53".parse().unwrap()]);
-        assert_eq!(resolvers_in(file, false).len(), 2);
-    }
-}
+#[path = "resolve_tests.rs"]
+mod tests;

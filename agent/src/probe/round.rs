@@ -3,8 +3,10 @@
 use std::collections::hash_map::RandomState;
 use std::future::Future;
 use std::hash::{BuildHasher, Hasher};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rusta_wire::{Metric, Outcome};
@@ -12,7 +14,11 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Measurement, Prober};
+use crate::metered::Meter;
 use crate::socket::{Fault, Way};
+
+/// Says which meter counts what goes to an address; `None`: nothing may go there.
+pub type Payer<'a> = dyn Fn(IpAddr) -> Option<Arc<Meter>> + 'a;
 
 /// What a probe is handed for one round.
 pub(super) struct Round<'a> {
@@ -20,12 +26,23 @@ pub(super) struct Round<'a> {
     pub way: &'a Way,
     /// Nothing waits past this.
     pub deadline: Instant,
-    bytes: AtomicUsize,
+    meter: Arc<Meter>,
+    payer: Option<&'a Payer<'a>>,
 }
 
 impl<'a> Round<'a> {
     pub fn new(prober: &'a Prober, way: &'a Way, timeout: Duration) -> Self {
-        Round { prober, way, deadline: Instant::now() + timeout, bytes: AtomicUsize::new(0) }
+        Round { prober, way, deadline: Instant::now() + timeout, meter: Arc::default(), payer: None }
+    }
+
+    /// Lets `payer` say for each address what counts its bytes, instead of the round itself.
+    pub fn paid_by(self, payer: &'a Payer<'a>) -> Self {
+        Round { payer: Some(payer), ..self }
+    }
+
+    /// Returns what counts the bytes to and from `peer`.
+    pub fn meter_for(&self, peer: IpAddr) -> Result<Arc<Meter>, Outcome> {
+        self.payer.map_or_else(|| Ok(self.meter.clone()), |payer| payer(peer).ok_or(Outcome::NotRun))
     }
 
     /// Waits for `work`, but not past the deadline.
@@ -35,12 +52,12 @@ impl<'a> Round<'a> {
 
     /// Counts bytes on the IP layer.
     pub fn moved(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.meter.add(bytes as u64);
     }
 
     /// Returns the bytes counted so far.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed) as u64
+        self.meter.bytes()
     }
 
     /// Says what a fault on this round's way means.
@@ -53,9 +70,10 @@ impl<'a> Round<'a> {
 
     /// Opens a UDP exchange with `peer`.
     pub async fn udp(&self, peer: SocketAddr) -> Result<Exchange<'_>, Outcome> {
+        let meter = self.meter_for(peer.ip())?;
         let socket = self.by_deadline(self.way.connect_udp(peer)).await?.map_err(|fault| self.outcome_of(fault))?;
         let header_bytes = if peer.is_ipv4() { 28 } else { 48 };
-        Ok(Exchange { round: self, socket, header_bytes })
+        Ok(Exchange { round: self, socket, header_bytes, meter })
     }
 }
 
@@ -64,13 +82,14 @@ pub(super) struct Exchange<'a> {
     round: &'a Round<'a>,
     socket: UdpSocket,
     header_bytes: usize,
+    meter: Arc<Meter>,
 }
 
 impl Exchange<'_> {
     pub async fn send(&self, datagram: &[u8]) -> Result<Instant, Outcome> {
         let sent_at = Instant::now();
         self.round.by_deadline(self.socket.send(datagram)).await?.map_err(|e| self.round.way.outcome_of(&e))?;
-        self.round.moved(self.header_bytes + datagram.len());
+        self.meter.add((self.header_bytes + datagram.len()) as u64);
         Ok(sent_at)
     }
 
@@ -79,13 +98,44 @@ impl Exchange<'_> {
         let mut datagram = vec![0; 4096];
         let length = self.round.by_deadline(self.socket.recv(&mut datagram)).await?.map_err(|e| self.round.way.outcome_of(&e))?;
         let received_at = Instant::now();
-        self.round.moved(self.header_bytes + length);
+        self.meter.add((self.header_bytes + length) as u64);
         datagram.truncate(length);
         Ok((datagram, received_at))
     }
 
     pub fn local_address(&self) -> Result<SocketAddr, Outcome> {
         self.socket.local_addr().map_err(|e| self.round.way.outcome_of(&e))
+    }
+}
+
+/// Futures of one kind that run beside each other.
+pub(super) struct Racing<'f, T>(Vec<Pin<Box<dyn Future<Output = T> + 'f>>>);
+
+impl<'f, T> Racing<'f, T> {
+    pub fn new() -> Self {
+        Racing(Vec::new())
+    }
+
+    pub fn push(&mut self, future: impl Future<Output = T> + 'f) {
+        self.0.push(Box::pin(future));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Waits for the next one to end; for ever when there is none. May be given up at any time.
+    pub async fn next(&mut self) -> T {
+        std::future::poll_fn(|context| {
+            for place in 0..self.0.len() {
+                if let Poll::Ready(value) = self.0[place].as_mut().poll(context) {
+                    drop(self.0.remove(place));
+                    return Poll::Ready(value);
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
 }
 

@@ -1,75 +1,44 @@
-//! TCP and TLS connections of a round, with the time of each phase and every byte counted.
+//! TCP connections of a round, with the time of each phase: all addresses of a name, as Happy Eyeballs wants (RFC 8305).
+//!
+//! ```text
+//! AAAA -----answer-----+
+//! A    --answer--(50 ms)+--> sorted, families in turn --> attempt, after 250 ms or a failure the next beside it --> the first
+//! ```
 
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rusta_wire::{Metric, Outcome};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
-use super::round::{Round, Values};
+use super::resolve::{Lookup, unresolved};
+use super::round::{Payer, Racing, Round, Values};
 use super::text::Host;
+use super::Prober;
+use crate::metered::Stream;
+use crate::socket::Way;
 
-/// Payload of a usual TCP segment on a line with some tunnel in it.
-const SEGMENT_BYTES: usize = 1_380;
-/// An IPv4 and a TCP header with timestamps.
-const HEADER_BYTES: usize = 52;
-/// Three packets open a connection and about four close it.
-const HANDSHAKE_PACKETS: usize = 7;
+/// Connection Attempt Delay (RFC 8305 section 5).
+pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// A TCP stream that counts. What it reports on dropping is the payload it saw plus the headers such a payload takes; the
-/// kernel tells the exact figure to nobody.
-pub(super) struct Counted<'a> {
-    inner: TcpStream,
-    round: &'a Round<'a>,
-    read: usize,
-    written: usize,
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        // Each data segment is answered by about half an acknowledgement.
-        let packets = |payload: usize| payload.div_ceil(SEGMENT_BYTES) * 3 / 2;
-        let headers = (HANDSHAKE_PACKETS + packets(self.read) + packets(self.written)) * HEADER_BYTES;
-        self.round.moved(self.read + self.written + headers);
+impl Prober {
+    /// Connects to a port of `host` over `way`; `payer` says what counts the bytes to each address.
+    ///
+    /// # Errors
+    /// Whether the name or the connection was at fault, and why.
+    pub async fn connect(&self, host: &Host, port: u16, way: &Way, within: Duration, payer: &Payer<'_>) -> Result<Stream, DialFault> {
+        let round = Round::new(self, way, within).paid_by(payer);
+        round.race(&mut Lookup::start(&round, host), port).await.map(|(stream, _)| stream)
     }
 }
 
-impl Counted<'_> {
-    pub fn local_address(&self) -> io::Result<SocketAddr> {
-        self.inner.local_addr()
-    }
-}
-
-impl AsyncRead for Counted<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
-        self.read += buf.filled().len() - before;
-        polled
-    }
-}
-
-impl AsyncWrite for Counted<'_> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if let Poll::Ready(Ok(count)) = polled {
-            self.written += count;
-        }
-        polled
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
+/// Why no connection came about. [`Outcome::NotRun`]: nothing may be sent there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialFault {
+    /// There was no address to try; [`Outcome::Timeout`]: every resolver was silent.
+    Name(Outcome),
+    /// No address could be connected to.
+    Peer(Outcome),
 }
 
 /// Where the time of an exchange went. Redirects add up, so the sum is the whole exchange.
@@ -99,33 +68,82 @@ impl Phases {
 
 /// Adds the time since `started` to a phase.
 pub(super) fn add(phase: &mut Option<Duration>, started: Instant) {
-    *phase = Some(phase.unwrap_or_default() + started.elapsed());
+    add_time(phase, started.elapsed());
+}
+
+fn add_time(phase: &mut Option<Duration>, time: Duration) {
+    *phase = Some(phase.unwrap_or_default() + time);
 }
 
 impl Round<'_> {
     /// Connects to an address.
-    pub async fn connect(&self, peer: SocketAddr) -> Result<Counted<'_>, Outcome> {
-        match self.by_deadline(self.way.connect_tcp(peer)).await {
-            Ok(Ok(inner)) => Ok(Counted { inner, round: self, read: 0, written: 0 }),
-            Ok(Err(fault)) => Err(self.outcome_of(fault)),
-            Err(outcome) => {
-                self.moved(3 * HEADER_BYTES);
-                Err(outcome)
+    pub async fn connect(&self, peer: SocketAddr) -> Result<Stream, Outcome> {
+        let meter = self.meter_for(peer.ip())?;
+        self.by_deadline(self.way.connect_tcp(peer, meter)).await?.map_err(|fault| self.outcome_of(fault))
+    }
+
+    /// Resolves and connects, and notes how long each took: of the addresses tried, that of the one that answered first.
+    pub async fn dial(&self, host: &Host, port: u16, phases: &mut Phases) -> Result<Stream, Outcome> {
+        let mut lookup = Lookup::start(self, host);
+        let dialled = self.race(&mut lookup, port).await;
+        if let Some(took) = lookup.took() {
+            add_time(&mut phases.resolve, took);
+        }
+        let (stream, took) = dialled.map_err(|fault| match fault {
+            DialFault::Name(outcome) => unresolved(outcome),
+            DialFault::Peer(outcome) => outcome,
+        })?;
+        add_time(&mut phases.connect, took);
+        Ok(stream)
+    }
+
+    async fn race(&self, lookup: &mut Lookup<'_>, port: u16) -> Result<(Stream, Duration), DialFault> {
+        let attempt = async |peer: SocketAddr| {
+            let began = Instant::now();
+            self.connect(peer).await.map(|stream| (stream, began.elapsed()))
+        };
+        let mut attempts = Racing::new();
+        let mut next_at = Instant::now();
+        let mut failure = None;
+        loop {
+            if next_at <= Instant::now()
+                && let Some(address) = lookup.take()
+            {
+                attempts.push(attempt(SocketAddr::new(address, port)));
+                next_at = Instant::now() + ATTEMPT_DELAY;
+            }
+            if attempts.is_empty() && lookup.is_over() {
+                return Err(failure.map_or(DialFault::Name(lookup.failure()), DialFault::Peer));
+            }
+            // The resolution delay holds the first attempt, the attempt delay each later one.
+            let wake = next_at.max(lookup.settles_at());
+            tokio::select! {
+                attempt = attempts.next(), if !attempts.is_empty() => match attempt {
+                    Ok(connected) => return Ok(connected),
+                    Err(outcome) => {
+                        failure = Some(failure.map_or(outcome, |earlier| more_telling(earlier, outcome)));
+                        next_at = Instant::now();
+                    }
+                },
+                () = lookup.more() => {}
+                () = sleep_until(wake), if lookup.has_some() => {}
+                () = sleep_until(self.deadline) => {
+                    let was_tried = failure.is_some() || !attempts.is_empty();
+                    return Err(if was_tried { DialFault::Peer(Outcome::Timeout) } else { DialFault::Name(Outcome::Timeout) });
+                }
             }
         }
     }
+}
 
-    /// Resolves and connects, and notes how long each took.
-    pub async fn dial(&self, host: &Host, port: u16, phases: &mut Phases) -> Result<Counted<'_>, Outcome> {
-        let started = Instant::now();
-        let resolved = self.resolve(host).await;
-        if !matches!(&resolved, Ok(r) if r.took.is_none()) {
-            add(&mut phases.resolve, started);
-        }
-        let peer = SocketAddr::new(resolved?.address, port);
-        let started = Instant::now();
-        let stream = self.connect(peer).await?;
-        add(&mut phases.connect, started);
-        Ok(stream)
-    }
+/// Of two failures, the one that says more about the target: a family this line does not carry says nothing.
+fn more_telling(one: Outcome, other: Outcome) -> Outcome {
+    let says = |outcome: Outcome| match outcome {
+        Outcome::Refused => 4,
+        Outcome::Timeout => 3,
+        Outcome::Unreachable => 1,
+        Outcome::LinkGone | Outcome::NotRun => 0,
+        _ => 2,
+    };
+    if says(other) > says(one) { other } else { one }
 }

@@ -48,7 +48,7 @@ pub fn prober() -> Prober {
 }
 
 pub fn by_interface(name: &str) -> Way {
-    Way { interface: Some(name.into()), source: None }
+    Way { interface: Some(name.into()), ..Way::default() }
 }
 
 /// Runs one round on the default way, with enough time for anything on loopback.
@@ -86,7 +86,8 @@ pub fn in_own_mounts(test: impl FnOnce() + Send + 'static) {
 }
 
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, future)
 }
 
 /// Runs `ip` with these words.
@@ -181,6 +182,25 @@ impl Neighbour {
         let mut args = vec!["netns", "exec", &self.name, program];
         args.extend(words.split_whitespace());
         Daemon::start("ip", &args)
+    }
+
+    /// Runs `work` on a thread inside.
+    pub fn enter<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> std::thread::JoinHandle<T> {
+        let inside = fs::File::open(format!("/run/netns/{}", self.name)).unwrap();
+        std::thread::spawn(move || {
+            nix::sched::setns(inside, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            work()
+        })
+    }
+
+    /// Listens inside and gives back what it gets to one peer after the other.
+    pub fn says_back(&self, address: SocketAddr) {
+        let listener = self.enter(move || std::net::TcpListener::bind(address).unwrap()).join().unwrap();
+        std::thread::spawn(move || {
+            while let Ok((peer, _)) = listener.accept() {
+                let _ = std::io::copy(&mut &peer, &mut &peer);
+            }
+        });
     }
 
     /// Counts the packets this side has received on an interface.

@@ -25,7 +25,8 @@ use tokio_rustls::client::TlsStream;
 
 use super::WallTime;
 use super::round::Round;
-use super::stream::{Counted, Phases, add};
+use super::stream::{Phases, add};
+use crate::metered::Stream;
 use super::text::Host;
 use crate::crypto::provider;
 use crate::packet::certificate::Certificate;
@@ -119,14 +120,14 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Outcome> {
 
 impl Round<'_> {
     /// Runs a TLS handshake over `stream`; `seen` learns about the certificate also when the handshake fails.
-    pub async fn handshake<'a>(
+    pub async fn handshake(
         &self,
-        stream: Counted<'a>,
+        stream: Stream,
         trust: &Trust,
         name: &Host,
         phases: &mut Phases,
         seen: &mut Seen,
-    ) -> Result<TlsStream<Counted<'a>>, Outcome> {
+    ) -> Result<TlsStream<Stream>, Outcome> {
         let wall = (self.prober.settings.wall)();
         let witness = Witness { wall, seen: Mutex::default() };
         let verifier = Arc::new(Verifier { usual: trust.verifier.clone(), judge: witness });

@@ -4,31 +4,29 @@
 //! report is one packet, its answer one that also acknowledges it, and one bare acknowledgement ends it. Every request has a
 //! deadline, and TCP gives up on a peer that acknowledges nothing, so a dead one is found within seconds.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use rusta_wire::Outcome;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
 use crate::config::Url;
+use crate::metered::Stream;
 use crate::packet::http2::{Client, Fault, Request, Response};
-use crate::probe::{Host, Prober};
+use crate::probe::{DialFault, Host, Payer, Prober};
 use crate::socket::Way;
 
 /// How long a connection may take to come about, name resolution and handshake included: a slow 2G link needs 15 s.
-const CONNECT_WITHIN: Duration = Duration::from_secs(20);
+pub const CONNECT_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long an answer may take: the collector commits in milliseconds, a 2G link needs seconds for 64 KiB.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -40,12 +38,6 @@ const SILENT_AFTER: (Duration, Duration) = (Duration::from_secs(6), Duration::fr
 /// TCP repeats after one, three and seven of its waiting times, each a little more than the round trip once that is known:
 /// after ten round trips three packets were lost, and not one that was late.
 const SILENT_ROUND_TRIPS: u32 = 10;
-
-/// Bytes of IP and TCP headers with time stamps.
-const PACKET_HEADERS: u64 = 52;
-
-/// Payload of a usual packet.
-const PACKET_PAYLOAD: u64 = 1_400;
 
 /// What the agent calls itself, once a connection: the list of agents shows which still need an upgrade.
 const PROGRAM: &str = concat!("rusta-agent/", env!("CARGO_PKG_VERSION"));
@@ -59,6 +51,9 @@ pub enum LinkError {
     /// The collector's name did not resolve over this link.
     #[error("name {0} does not resolve")]
     Name(String),
+    /// No plan of a link that its address is reached by has room.
+    #[error("the data plan has no room")]
+    NoRoom,
     /// No connection in time.
     #[error("no connection: {0}")]
     Connect(String),
@@ -84,29 +79,41 @@ impl From<io::Error> for LinkError {
 
 /// A live connection.
 pub struct Connection {
-    stream: TlsStream<Counted>,
+    stream: TlsStream<Stream>,
     http: Client,
-    moved: Rc<Cell<u64>>,
+    peer: Option<IpAddr>,
     /// Fields the next request takes along.
     to_say: Vec<(&'static str, String)>,
 }
 
 impl Connection {
-    /// Connects to `url` over `way`.
+    /// Connects to `url` over `way`; `payer` says what counts the bytes to each address.
     ///
     /// # Errors
     /// Which step failed.
-    pub async fn open(url: &Url, way: &Way, tls: Arc<ClientConfig>, prober: &Prober) -> Result<Connection, LinkError> {
-        let attempt = Self::open_without_deadline(url, way, tls, prober);
+    pub async fn open(url: &Url, way: &Way, tls: Arc<ClientConfig>, prober: &Prober, payer: &Payer<'_>) -> Result<Connection, LinkError> {
+        let attempt = async {
+            let began = Instant::now();
+            let stream = prober.connect(&url.place.host, url.port(), way, CONNECT_WITHIN, payer).await;
+            let stream = stream.map_err(|fault| link_error(fault, &url.place.host))?;
+            let silent_after = (began.elapsed() * SILENT_ROUND_TRIPS).clamp(SILENT_AFTER.0, SILENT_AFTER.1);
+            let _ = stream.options().set_tcp_user_timeout(Some(silent_after));
+            let peer = stream.options().peer_addr().ok().and_then(|peer| peer.as_socket()).map(|peer| peer.ip());
+            let connector = tokio_rustls::TlsConnector::from(tls);
+            let stream = connector.connect(server_name(&url.place.host)?, stream).await.map_err(LinkError::Tls)?;
+            Ok(Connection { stream, http: Client::new(url.place.to_string()), peer, to_say: vec![("user-agent", PROGRAM.to_owned())] })
+        };
         timeout(CONNECT_WITHIN, attempt).await.map_err(|_| LinkError::Silent)?
     }
 
-    async fn open_without_deadline(url: &Url, way: &Way, tls: Arc<ClientConfig>, prober: &Prober) -> Result<Connection, LinkError> {
-        let stream = connect(url, way, prober).await?;
-        let moved = Rc::new(Cell::new(3 * PACKET_HEADERS));
-        let stream = Counted { stream, moved: moved.clone() };
-        let stream = tokio_rustls::TlsConnector::from(tls).connect(server_name(&url.place.host)?, stream).await.map_err(LinkError::Tls)?;
-        Ok(Connection { stream, http: Client::new(url.place.to_string()), moved, to_say: vec![("user-agent", PROGRAM.to_owned())] })
+    /// Returns the collector's address.
+    pub fn peer(&self) -> Option<IpAddr> {
+        self.peer
+    }
+
+    /// Tells the payer's meter what has moved.
+    pub fn tell(&mut self) {
+        self.stream.get_mut().0.tell();
     }
 
     /// Tells whether the connection can take a request, after a look at what came since the last one.
@@ -122,11 +129,6 @@ impl Connection {
     pub async fn ended(&mut self) {
         let mut piece = [0; PIECE_BYTES];
         while self.http.is_open() && self.advance(&mut piece).await.is_ok() && self.send().await.is_ok() {}
-    }
-
-    /// Takes the bytes moved since the last call, headers of IP and TCP included.
-    pub fn take_moved(&self) -> u64 {
-        self.moved.take()
     }
 
     /// Adds a field to the next request only: what holds for the whole connection costs its bytes once.
@@ -171,28 +173,12 @@ impl Connection {
     }
 }
 
-async fn connect(url: &Url, way: &Way, prober: &Prober) -> Result<TcpStream, LinkError> {
-    let mut last = LinkError::Name(url.place.host.to_string());
-    for address in addresses(&url.place.host, way, prober).await {
-        let began = Instant::now();
-        match way.connect_tcp(SocketAddr::new(address, url.port())).await {
-            Ok(stream) => {
-                let _ = stream.set_nodelay(true);
-                let silent_after = (began.elapsed() * SILENT_ROUND_TRIPS).clamp(SILENT_AFTER.0, SILENT_AFTER.1);
-                let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(silent_after));
-                return Ok(stream);
-            }
-            Err(fault) if fault.outcome() == Outcome::Timeout => last = LinkError::Silent,
-            Err(fault) => last = LinkError::Connect(fault.outcome().to_string()),
-        }
-    }
-    Err(last)
-}
-
-async fn addresses(host: &Host, way: &Way, prober: &Prober) -> Vec<IpAddr> {
-    match host {
-        Host::Address(address) => vec![*address],
-        Host::Name(_) => prober.resolve(host, way, CONNECT_WITHIN / 2).await.into_iter().collect(),
+fn link_error(fault: DialFault, host: &Host) -> LinkError {
+    match fault {
+        DialFault::Name(Outcome::Timeout) | DialFault::Peer(Outcome::Timeout) => LinkError::Silent,
+        DialFault::Name(Outcome::NotRun) | DialFault::Peer(Outcome::NotRun) => LinkError::NoRoom,
+        DialFault::Name(_) => LinkError::Name(host.to_string()),
+        DialFault::Peer(outcome) => LinkError::Connect(outcome.to_string()),
     }
 }
 
@@ -200,47 +186,5 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, LinkError> {
     match host {
         Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| LinkError::Name(name.clone())),
-    }
-}
-
-/// Counts what passes, as packets on the wire: the data plan pays for headers and acknowledgements too.
-struct Counted {
-    stream: TcpStream,
-    moved: Rc<Cell<u64>>,
-}
-
-impl Counted {
-    fn count(&self, bytes: usize) {
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        let packets = bytes.div_ceil(PACKET_PAYLOAD);
-        // Each packet is acknowledged by one without payload, at worst.
-        self.moved.set(self.moved.get().saturating_add(bytes + packets * 2 * PACKET_HEADERS));
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.count(buf.filled().len() - before);
-        result
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
-        if let Poll::Ready(Ok(written)) = &result {
-            self.count(*written);
-        }
-        result
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -6,15 +6,19 @@
 //! ```
 //!
 //! One request is in flight at a time, on one kept connection. A way that does not work is left for the next: every
-//! allowed link with every URL, and full-jitter backoff only after all of them failed. Nothing is freed before a 200.
+//! allowed link with every URL, cheapest first ([`route`]), and full-jitter backoff only after all of them failed. Nothing is
+//! freed before a 200.
 
+mod account;
 pub mod connection;
 mod errands;
 pub mod pace;
+pub mod route;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,19 +26,22 @@ use std::time::Duration;
 use rusta_wire::{Answer, Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use crate::config::Collector;
 use crate::crypto::random_u64;
-use crate::data_plan::{REPORT_COST, Spending};
+use crate::data_plan::REPORT_COST;
 use crate::identity::Identity;
 use crate::packet::http2::{Fault, Response, Status};
-use crate::probe::Prober;
+use crate::probe::{Host, Prober};
 use crate::shared::Shared;
 use crate::socket::Way;
 use crate::spool::Ticket;
 use crate::tls;
+use account::Accounts;
 use connection::{Connection, LinkError};
 use pace::{Backoff, Pace};
+use route::{Candidate, Chooser, Id, Room};
 
 /// Batches that ended within this time are fresh, however many they are: a cut line may take 20 s to be left, the next one as
 /// long to fail, and meanwhile each change of state makes a batch. The collector confirms an outage by the last 90 s.
@@ -51,6 +58,15 @@ const BUSY: Duration = Duration::from_secs(30);
 
 /// After a link came back, reports are spread over this.
 const LINK_BACK_SPREAD_MS: u64 = 2_000;
+
+/// How soon plans without room are looked at again.
+const NO_ROOM: Duration = Duration::from_secs(60);
+
+/// What a report on an open connection costs beside its body.
+const ANSWER_COST: u64 = 800;
+
+/// Addresses of nobody (RFC 5737, RFC 3849): the way to them is the default route.
+const ANYWHERE: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// What the uplink tells the program.
 #[derive(Debug)]
@@ -89,15 +105,6 @@ pub struct Contact {
     pub last_error: Option<String>,
 }
 
-/// A way to try: a URL over a link.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Route {
-    url: usize,
-    /// The link's place; `None`: the routing table.
-    link: Option<usize>,
-    way: Way,
-}
-
 /// What a turn of the loop came to.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {
@@ -121,9 +128,14 @@ pub struct Uplink {
     connected: MonoMs,
     /// Whether the collector has stored something over this connection, and with it when our boot began.
     introduced: bool,
-    /// The route in use, or to be tried next; and those that failed since the last success.
-    route: usize,
-    failed: BTreeSet<usize>,
+    /// The way in use, or tried last.
+    route: Option<Candidate>,
+    chooser: Chooser,
+    /// The attempt by a better way beside the one in use.
+    trying: JoinSet<(Candidate, MonoMs, Result<Connection, LinkError>)>,
+    accounts: Rc<Accounts>,
+    /// Where each URL's collector was last.
+    peers: BTreeMap<usize, IpAddr>,
     pace: Pace,
     backoff: Backoff,
     /// Whether the collector reads the dense coding; it says so on each connection.
@@ -159,8 +171,11 @@ impl Uplink {
             connection: None,
             connected: MonoMs(0),
             introduced: false,
-            route: 0,
-            failed: BTreeSet::new(),
+            route: None,
+            chooser: Chooser::default(),
+            trying: JoinSet::new(),
+            accounts: Rc::default(),
+            peers: BTreeMap::new(),
             pace,
             backoff: Backoff::default(),
             dense: false,
@@ -182,6 +197,8 @@ impl Uplink {
                         _ = shared.wake.notified() => {}
                         _ = tokio::time::sleep(rest) => {}
                         () = ended(&mut self.connection) => self.connection = None,
+                        () = shared.link_back.notified() => self.chooser.may_be_back(shared.clock.now() + link_back_spread()),
+                        Some(tried) = self.trying.join_next() => self.tried(tried.ok()),
                     }
                 }
                 Turn::Closed(until) => self.closed(until).await,
@@ -197,8 +214,7 @@ impl Uplink {
         tokio::select! {
             () = shared.last_call.notified() => self.pace.not_before = shared.clock.now(),
             () = shared.link_back.notified(), if ours => {
-                // Everybody behind a mast that came back would call at once.
-                self.pace.not_before = shared.clock.now() + Duration::from_millis(random_u64() % LINK_BACK_SPREAD_MS);
+                self.pace.not_before = shared.clock.now() + link_back_spread();
             }
             () = tokio::time::sleep(until.since(shared.clock.now())) => {}
         }
@@ -209,14 +225,17 @@ impl Uplink {
         if now < self.pace.not_before {
             return Turn::Closed(self.pace.not_before);
         }
+        while let Some(tried) = self.trying.try_join_next() {
+            self.tried(tried.ok());
+        }
+        self.try_better(now);
         let Some((tickets, backlog)) = self.choose(now) else {
             return Turn::Idle(self.idle_until(now));
         };
-        match self.send(&tickets, backlog).await {
-            Ok(()) => {
-                self.failed.clear();
-                Turn::Again
-            }
+        let sent = self.send(&tickets, backlog).await;
+        self.settle();
+        match sent {
+            Ok(()) => Turn::Again,
             Err(error) => self.leave_route(&error),
         }
     }
@@ -236,11 +255,9 @@ impl Uplink {
     }
 
     fn idle_until(&self, now: MonoMs) -> MonoMs {
-        if self.shared.spool.borrow().is_empty() {
-            now + Duration::from_secs(3600)
-        } else {
-            self.pace.next_window().max(now + Duration::from_secs(1))
-        }
+        let next = if self.shared.spool.borrow().is_empty() { now + Duration::from_secs(3600) } else { self.pace.next_window() };
+        let better = self.route.filter(|_| self.trying.is_empty()).and_then(|route| self.chooser.better_at(&self.ways(0), route.id));
+        better.map_or(next, |better| better.min(next)).max(now + Duration::from_secs(1))
     }
 
     async fn send(&mut self, tickets: &[Ticket], backlog: bool) -> Result<(), LinkError> {
@@ -248,12 +265,11 @@ impl Uplink {
         if body.is_empty() {
             return Ok(());
         }
-        if !self.may_spend(u64::try_from(body.len()).unwrap_or(u64::MAX)) {
-            // The plan is nearly used up: only the hourly heartbeat goes, and what is spooled waits for the next cycle.
-            self.pace.wait(self.shared.clock.now(), Duration::from_secs(600));
+        if !self.connect(u64::try_from(body.len()).unwrap_or(u64::MAX)).await? {
+            // Every plan is nearly used up: what is spooled waits for the hourly sign of life, or for the next cycle.
+            self.pace.wait(self.shared.clock.now(), NO_ROOM);
             return Ok(());
         }
-        self.connect().await?;
         if dense && !self.dense {
             // Another connection, maybe to a collector that does not read it.
             body = self.body(tickets);
@@ -388,78 +404,166 @@ impl Uplink {
     async fn request(&mut self, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Response, LinkError> {
         let Some(connection) = &mut self.connection else { return Err(Fault::UsedUp.into()) };
         let result = connection.request(path, body).await;
-        let moved = connection.take_moved();
-        self.shared.spent(self.routes().get(self.route).and_then(|r| r.link), moved);
-        if result.is_err() {
-            self.connection = None;
+        connection.tell();
+        match &result {
+            Ok(_) => self.chooser.answered(),
+            Err(_) => self.connection = None,
         }
         result
     }
 
-    async fn connect(&mut self) -> Result<(), LinkError> {
-        let routes = self.routes();
+    /// Sees to it that a connection is open by a way whose plan has room for `body` bytes. `false`: there is no room at present.
+    async fn connect(&mut self, body: u64) -> Result<bool, LinkError> {
         if self.shared.reconnect.take() {
-            self.connection = None;
+            (self.connection, self.route, self.chooser, self.trying) = (None, None, Chooser::default(), JoinSet::new());
         }
-        if let Some(connection) = &mut self.connection
-            && connection.is_open().await
-        {
-            return Ok(());
+        let ways = self.ways(body);
+        let in_use = self.route.and_then(|route| ways.iter().find(|way| way.id == route.id).copied());
+        if let (Some(way), Some(connection)) = (in_use, &mut self.connection) {
+            let elsewhere = self.chooser.first(&ways).filter(|other| other.room < way.room);
+            match (way.room, elsewhere) {
+                // Its plan is spent, and another way's is not.
+                (_, Some(_)) => self.chooser.left(way.id),
+                (Room::Nothing, None) => return Ok(false),
+                (room, None) if connection.is_open().await => {
+                    self.accounts.reserve(&self.shared, way.line, room, body + body / 10 + ANSWER_COST);
+                    self.beat(way, room);
+                    return Ok(true);
+                }
+                _ => {}
+            }
         }
         self.connection = None;
-        self.route %= routes.len();
-        let route = &routes[self.route];
-        let url = &self.collector.urls[route.url];
+        let Some(way) = self.chooser.first(&ways) else {
+            self.chooser.all_failed();
+            return Ok(false);
+        };
+        self.route = Some(way);
+        self.accounts.reserve(&self.shared, way.line, way.room, body + body / 10 + REPORT_COST);
+        self.beat(way, way.room);
         let began = self.shared.clock.now();
-        let opened = Connection::open(url, &route.way, self.tls.clone(), &self.prober).await;
-        let link = route.link.map(|link| self.shared.watch.borrow().links[link].name.clone());
+        let opened = self.opening(way).await;
+        self.settle();
+        let (url, link) = self.names(way);
         {
             let mut contact = self.shared.contact.borrow_mut();
-            (contact.url, contact.link) = (Some(url.to_string()), link.clone());
+            (contact.url, contact.link) = (Some(url), link);
         }
-        // A handshake that failed was paid for as well.
-        if opened.is_err() {
-            self.shared.spent(route.link, REPORT_COST / 2);
-        }
-        self.connection = Some(opened?);
-        (self.connected, self.introduced, self.dense) = (began, false, false);
-        tracing::info!(url = %url, link = link.as_deref().unwrap_or("any"), "connected to collector");
-        Ok(())
+        self.take_over(way, began, opened?);
+        Ok(true)
     }
 
-    /// Lists the ways to try: each allowed link with each URL; the routing table last, unless links are prescribed.
-    fn routes(&self) -> Vec<Route> {
-        let watch = self.shared.watch.borrow();
-        let prescribed = self.shared.report_links.borrow();
-        let mut routes = Vec::new();
-        let links = watch.links.iter().enumerate().filter(|(_, l)| prescribed.is_empty() || prescribed.contains(&l.name));
-        for (place, link) in links {
-            routes.extend((0..self.collector.urls.len()).map(|url| Route { url, link: Some(place), way: link.way.clone() }));
+    fn beat(&self, way: Candidate, room: Room) {
+        if room == Room::Heartbeat {
+            self.accounts.beat(&self.shared, way.line);
         }
-        if prescribed.is_empty() || routes.is_empty() {
-            routes.extend((0..self.collector.urls.len()).map(|url| Route { url, link: None, way: Way::default() }));
+    }
+
+    /// Opens a connection by a way; it borrows nothing, so that it may run beside the one in use.
+    fn opening(&self, way: Candidate) -> impl Future<Output = Result<Connection, LinkError>> + 'static {
+        let url = self.collector.urls[way.id.url].clone();
+        let bound = self.way_of(way.id);
+        let (tls, prober) = (self.tls.clone(), self.prober.clone());
+        let payer = self.accounts.payer(&self.shared, way.id.link);
+        async move { Connection::open(&url, &bound, tls, &prober, &payer).await }
+    }
+
+    /// Goes on by a connection that has just been opened.
+    fn take_over(&mut self, way: Candidate, began: MonoMs, connection: Connection) {
+        self.chooser.opened(way, self.shared.clock.now());
+        self.peers.extend(connection.peer().map(|peer| (way.id.url, peer)));
+        (self.connection, self.route) = (Some(connection), Some(way));
+        (self.connected, self.introduced, self.dense) = (began, false, false);
+        let (url, link) = self.names(way);
+        tracing::info!(url, link = link.as_deref().unwrap_or("any"), "connected to collector");
+        let mut contact = self.shared.contact.borrow_mut();
+        (contact.url, contact.link, contact.connected) = (Some(url), link, true);
+    }
+
+    /// Tries a better way than the one in use, once it has rested. Reports go on meanwhile.
+    fn try_better(&mut self, now: MonoMs) {
+        let (Some(route), Some(_)) = (self.route, &self.connection) else { return };
+        if self.trying.is_empty()
+            && !self.shared.reconnect.get()
+            && let Some(way) = self.chooser.better(&self.ways(0), route.id, now)
+        {
+            let opening = self.opening(way);
+            self.trying.spawn_local(async move { (way, now, opening.await) });
+        }
+    }
+
+    /// Takes in how the attempt by a better way ended: its handshake proves that it works.
+    fn tried(&mut self, tried: Option<(Candidate, MonoMs, Result<Connection, LinkError>)>) {
+        let Some((way, began, opened)) = tried else { return };
+        match opened {
+            _ if self.shared.reconnect.get() => {}
+            Ok(connection) => {
+                if let Some(route) = self.route {
+                    self.chooser.left(route.id);
+                }
+                self.take_over(way, began, connection);
+            }
+            Err(error) => {
+                let (now, is_silent) = (self.shared.clock.now(), matches!(error, LinkError::Silent));
+                self.chooser.failed(way, is_silent, false, now, random_u64());
+            }
+        }
+        self.settle();
+    }
+
+    /// Lists the ways there are: each allowed link with each URL; the routing table last, unless links are prescribed. `body` is
+    /// what is to go.
+    fn ways(&self, body: u64) -> Vec<Candidate> {
+        let watch = self.shared.watch.borrow().clone();
+        let prescribed = self.shared.report_links.borrow();
+        let mut links: Vec<Option<usize>> =
+            (0..watch.links.len()).filter(|l| prescribed.is_empty() || prescribed.contains(&watch.links[*l].name)).map(Some).collect();
+        if prescribed.is_empty() || links.is_empty() {
+            links.push(None);
         }
         let mut seen = BTreeSet::new();
-        routes.retain(|r| seen.insert((r.url, format!("{:?}", r.way))));
-        routes
+        links.retain(|link| seen.insert(format!("{:?}", self.way_of(Id { link: *link, url: 0 }))));
+        let connected = self.route.filter(|_| self.connection.is_some()).map(|route| route.id);
+        let candidate = |id: Id| {
+            let line = self.peers_of(id.url).into_iter().find_map(|peer| account::line_to(&self.shared, id.link, peer));
+            let bytes = body + body / 10 + if connected == Some(id) { ANSWER_COST } else { REPORT_COST };
+            Candidate { id, line, cost: account::cost_of(&self.shared, line), room: self.accounts.room(&self.shared, line, bytes) }
+        };
+        let urls = self.collector.urls.len();
+        links.into_iter().flat_map(|link| (0..urls).map(move |url| Id { link, url })).map(candidate).collect()
+    }
+
+    /// Returns where a URL's collector is, or was, or may be.
+    fn peers_of(&self, url: usize) -> Vec<IpAddr> {
+        match (&self.collector.urls[url].place.host, self.peers.get(&url)) {
+            (Host::Address(address), _) | (_, Some(address)) => vec![*address],
+            _ => ANYWHERE.to_vec(),
+        }
+    }
+
+    fn way_of(&self, id: Id) -> Way {
+        id.link.and_then(|link| self.shared.watch.borrow().links.get(link).map(|link| link.way.clone())).unwrap_or_default()
+    }
+
+    /// Returns the URL and the link of a way, for people.
+    fn names(&self, way: Candidate) -> (String, Option<String>) {
+        let watch = self.shared.watch.borrow();
+        let link = way.id.link.and_then(|link| watch.links.get(link)).map(|link| link.name.clone());
+        (self.collector.urls[way.id.url].to_string(), link)
     }
 
     fn leave_route(&mut self, error: &LinkError) -> Turn {
         self.connection = None;
+        self.settle();
         self.note(Some(error.to_string()));
-        let routes = self.routes();
-        let here = self.route % routes.len();
-        self.failed.insert(here);
-        let untried = (1..routes.len()).map(|step| (here + step) % routes.len()).filter(|route| !self.failed.contains(route));
-        // A line that is cut is silent towards every URL: another line comes first.
-        let elsewhere = |route: &usize| !matches!(error, LinkError::Silent) || routes[*route].link != routes[here].link;
-        if let Some(next) = untried.clone().find(elsewhere).or(untried.clone().next()) {
-            self.route = next;
+        let now = self.shared.clock.now();
+        if let Some(way) = self.route.take() {
+            self.chooser.failed(way, matches!(error, LinkError::Silent), true, now, random_u64());
+        }
+        if self.chooser.first(&self.ways(0)).is_some() {
             return Turn::Again;
         }
-        self.failed.clear();
-        self.route = here + 1;
-        let now = self.shared.clock.now();
+        self.chooser.all_failed();
         let wait = self.backoff.failed(random_u64()).max(Duration::from_millis(500));
         if self.backoff.failures() == 1 {
             tracing::warn!(%error, "no collector can be reached; samples wait in the spool");
@@ -469,15 +573,8 @@ impl Uplink {
         Turn::Closed(self.pace.not_before)
     }
 
-    /// Asks the data plan of the link in use.
-    fn may_spend(&self, body: u64) -> bool {
-        let routes = self.routes();
-        let link = routes[self.route % routes.len()].link;
-        let cost = if self.connection.is_some() { body + body / 10 + 800 } else { body + body / 10 + REPORT_COST };
-        let mut plans = self.shared.plans.borrow_mut();
-        let Some(plan) = link.and_then(|link| plans.get_mut(link)).and_then(Option::as_mut) else { return true };
-        let spending = if plan.stage() >= 4 { Spending::Heartbeat } else { Spending::Report };
-        plan.allows(spending, cost)
+    fn settle(&self) {
+        self.accounts.settle(&self.shared);
     }
 
     fn note(&self, error: Option<String>) {
@@ -490,6 +587,11 @@ impl Uplink {
         // The receiver goes only when the program does.
         let _ = self.events.send(event);
     }
+}
+
+/// Everybody behind a mast that came back would call at once.
+fn link_back_spread() -> Duration {
+    Duration::from_millis(random_u64() % LINK_BACK_SPREAD_MS)
 }
 
 /// Waits until the collector ends the connection; for ever if there is none.

@@ -431,29 +431,6 @@ fn the_next_url_is_tried_when_one_is_dead() {
     });
 }
 
-/// A site of class A has 45 s from the cut to the alert: no second URL of a line that is cut may stand in between.
-#[test]
-fn after_a_silence_another_link_comes_before_another_url() {
-    run(async {
-        let links =
-            "links: [{ name: a, network: gov, interface: a0, hotplug: true }, { name: b, network: apn, interface: b0, hotplug: true }]";
-        let urls = ["192.0.2.1:1".parse().unwrap(), "192.0.2.2:1".parse().unwrap()];
-        let (_agent, mut uplink) = prepare(&urls, &Authority::new(), 0, &format!("report: {{ links: [a, b] }}\n{links}\ntargets: []\n"));
-        *uplink.shared.report_links.borrow_mut() = vec!["a".into(), "b".into()];
-        let mut ways_after = |faults: &[fn() -> LinkError]| {
-            (uplink.route, uplink.failed) = (0, BTreeSet::new());
-            let turns: Vec<_> = faults.iter().map(|fault| (uplink.leave_route(&fault()), uplink.route)).collect();
-            (turns.iter().map(|(_, route)| route % 4).collect::<Vec<_>>(), turns.iter().filter(|(turn, _)| *turn == Turn::Again).count())
-        };
-        let silent: fn() -> LinkError = || LinkError::Silent;
-        let refused: fn() -> LinkError = || LinkError::Connect("refused".into());
-        // In their order: a with the first URL and the second, b with both.
-        assert_eq!(ways_after(&[silent, silent, silent, silent]), (vec![2, 1, 3, 0], 3), "each is tried before the wait");
-        assert_eq!(ways_after(&[refused, refused, refused, refused]), (vec![1, 2, 3, 0], 3));
-        assert_eq!(ways_after(&[refused, silent, refused]), (vec![1, 2, 3], 3));
-    });
-}
-
 #[test]
 fn a_wrong_authority_and_an_expired_certificate_are_refused() {
     run(async {

@@ -17,6 +17,7 @@ mod kills;
 mod lab;
 mod packages;
 mod renewal;
+mod routes;
 mod run_script;
 mod schemathesis;
 mod spool;
