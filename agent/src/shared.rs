@@ -14,7 +14,6 @@ use crate::clock::Clock;
 use crate::config::{Config, Watch};
 use crate::data_plan::{self, DataPlan, Kept};
 use crate::spool::{InUse, Spool};
-use crate::uplink::Contact;
 
 /// The state behind the core loop, the uplink and `status`.
 pub struct Shared {
@@ -46,6 +45,24 @@ pub struct Shared {
     pub plan_file: PathBuf,
     /// Use of links that are not in the present watch.
     pub plans_kept: RefCell<BTreeMap<String, Kept>>,
+}
+
+/// How the last exchanges went, for `status`.
+#[derive(Debug, Clone, Default, serde::Serialize)]
+pub struct Contact {
+    /// The collector's URL in use.
+    pub url: Option<String>,
+    /// The link in use; `None`: the routing table.
+    pub link: Option<String>,
+    /// Whether a connection is open.
+    pub connected: bool,
+    /// Time since the last acknowledgement, in seconds.
+    #[serde(skip)]
+    pub acknowledged_at: Option<MonoMs>,
+    /// Batches acknowledged since the start.
+    pub acknowledged: u64,
+    /// What went wrong last; `None` after a success.
+    pub last_error: Option<String>,
 }
 
 impl Shared {

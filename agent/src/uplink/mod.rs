@@ -87,24 +87,6 @@ pub enum Event {
     },
 }
 
-/// How the last exchanges went, for `status`.
-#[derive(Debug, Clone, Default, serde::Serialize)]
-pub struct Contact {
-    /// The collector's URL in use.
-    pub url: Option<String>,
-    /// The link in use; `None`: the routing table.
-    pub link: Option<String>,
-    /// Whether a connection is open.
-    pub connected: bool,
-    /// Time since the last acknowledgement, in seconds.
-    #[serde(skip)]
-    pub acknowledged_at: Option<MonoMs>,
-    /// Batches acknowledged since the start.
-    pub acknowledged: u64,
-    /// What went wrong last; `None` after a success.
-    pub last_error: Option<String>,
-}
-
 /// What a turn of the loop came to.
 #[derive(Debug, PartialEq, Eq)]
 enum Turn {

@@ -26,7 +26,7 @@ fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// Returns the code of a file without comments and without its test module, which stands last.
 fn code_of(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
