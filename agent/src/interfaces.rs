@@ -83,7 +83,8 @@ impl Interface {
     }
 
     fn is_at(&self, place: &str) -> bool {
-        let is_below = |path: &String| path.strip_prefix(place.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let is_below =
+            |path: &String| path.strip_prefix(place.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.id_path.as_deref() == Some(place) || self.path.as_ref().is_some_and(is_below)
     }
 }

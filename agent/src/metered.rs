@@ -5,10 +5,10 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::os::fd::AsRawFd;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use nix::libc;
@@ -130,7 +130,8 @@ fn tcp_info(stream: &TcpStream) -> Option<[u8; INFO_BYTES]> {
     let mut info = [0; INFO_BYTES];
     let mut length = libc::socklen_t::try_from(INFO_BYTES).ok()?;
     // SAFETY: the kernel writes at most `length` bytes to `info`, which is as long; both outlive the call, and any bytes are a value.
-    let result = unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
+    let result =
+        unsafe { libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length) };
     (result == 0 && usize::try_from(length) == Ok(INFO_BYTES)).then_some(info)
 }
 
@@ -194,7 +195,8 @@ mod tests {
                 assert!(counted.abs_diff(true_bytes) <= true_bytes / 50 + 200, "{counted} of {true_bytes}");
                 let refused = way.connect_tcp("10.96.21.1:7003".parse().unwrap(), meter.clone()).await;
                 assert!(refused.is_err() && meter.take() >= 92, "a packet each way");
-                let lost = tokio::time::timeout(Duration::from_millis(1_500), way.connect_tcp("10.96.21.1:7002".parse().unwrap(), meter.clone()));
+                let lost =
+                    tokio::time::timeout(Duration::from_millis(1_500), way.connect_tcp("10.96.21.1:7002".parse().unwrap(), meter.clone()));
                 assert!(lost.await.is_err() && meter.take() >= 104, "the first packet and its repetition");
             });
         });

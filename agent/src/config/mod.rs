@@ -395,7 +395,11 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
         links.push(Link {
             name: link.name.clone(),
             network: link.network,
-            way: Way { interface: build_device(&path, link, check), source: link.source, resolvers: link.resolvers.iter().map(|r| r.0).collect() },
+            way: Way {
+                interface: build_device(&path, link, check),
+                source: link.source,
+                resolvers: link.resolvers.iter().map(|r| r.0).collect(),
+            },
             metered: link.metered,
             quiet: link.quiet.0,
             plan,

@@ -46,11 +46,21 @@ impl Village {
         core.ip("address add fd98::1/64 dev c0 nodad");
         core.ip("address add 10.98.0.3/24 dev c0");
         ip("address add fd98::2/64 dev n0 nodad");
-        let names: Vec<Daemon> = names.iter().map(|options| core.daemon("dnsmasq", &format!("--keep-in-foreground --no-resolv --no-hosts --bind-interfaces --pid-file= --user=root {options}"))).collect();
+        let names: Vec<Daemon> = names
+            .iter()
+            .map(|options| {
+                core.daemon(
+                    "dnsmasq",
+                    &format!("--keep-in-foreground --no-resolv --no-hosts --bind-interfaces --pid-file= --user=root {options}"),
+                )
+            })
+            .collect();
         let village = Village { core, _names: names };
         // It listens once its socket is in the table.
         for _ in 0..250 {
-            if village.core.shell("cat /proc/net/udp /proc/net/udp6 | grep -c ':0035 ' || true").trim().parse::<usize>().unwrap() >= village._names.len() {
+            if village.core.shell("cat /proc/net/udp /proc/net/udp6 | grep -c ':0035 ' || true").trim().parse::<usize>().unwrap()
+                >= village._names.len()
+            {
                 return village;
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -76,7 +86,10 @@ const BOTH: &str = "--listen-address=10.98.0.1 --listen-address=fd98::1 --addres
 #[test]
 fn a_resolver_that_knows_no_such_name_does_not_speak_for_the_other() {
     in_own_network(|| {
-        let village = Village::new(&["--listen-address=10.98.0.1 --address=/other.example/10.98.0.1 --local=/example/", "--listen-address=10.98.0.3 --address=/inside.example/10.98.0.1"]);
+        let village = Village::new(&[
+            "--listen-address=10.98.0.1 --address=/other.example/10.98.0.1 --local=/example/",
+            "--listen-address=10.98.0.3 --address=/inside.example/10.98.0.1",
+        ]);
         village.core.says_back("10.98.0.1:7001".parse().unwrap());
         let (measured, _) = tcp(&["10.98.0.1:53", "10.98.0.3:53"], "inside.example");
         assert_eq!(measured.outcome, Outcome::Ok);

@@ -10,8 +10,7 @@ use crate::interfaces::{Device, Interface, find, find_source, interfaces, netifd
 use crate::socket::Way;
 
 /// Where systems keep the servers they really ask: what the administrator wrote, then what OpenWrt and systemd-resolved learnt.
-const SYSTEM_FILES: [&str; 4] =
-    ["/etc/resolv.conf", NETIFD_FILES[0], NETIFD_FILES[1], "/run/systemd/resolve/resolv.conf"];
+const SYSTEM_FILES: [&str; 4] = ["/etc/resolv.conf", NETIFD_FILES[0], NETIFD_FILES[1], "/run/systemd/resolve/resolv.conf"];
 
 /// What netifd learnt, in sections headed `# Interface name`.
 const NETIFD_FILES: [&str; 2] = ["/tmp/resolv.conf.d/resolv.conf.auto", "/tmp/resolv.conf.auto"];
@@ -23,7 +22,12 @@ const SERVERS: usize = 6;
 pub(super) fn resolvers(way: &Way, for_all: &[SocketAddr]) -> Vec<SocketAddr> {
     let mut servers = [&way.resolvers, for_all].into_iter().find(|list| !list.is_empty()).map_or_else(|| learnt(way), <[_]>::to_vec);
     let mut seen = Vec::new();
-    servers.retain(|server| !seen.contains(server) && { seen.push(*server); true });
+    servers.retain(|server| {
+        !seen.contains(server) && {
+            seen.push(*server);
+            true
+        }
+    });
     servers.truncate(SERVERS);
     servers
 }
@@ -108,7 +112,8 @@ mod tests {
 
     #[test]
     fn systemds_lists_are_read_by_key() {
-        let networkd = "# This is private data. Do not parse.\nADMIN_STATE=configured\nDNS=10.1.0.53 fd00::53 10.1.0.54:5353#dns.example\nNTP=\n";
+        let networkd =
+            "# This is private data. Do not parse.\nADMIN_STATE=configured\nDNS=10.1.0.53 fd00::53 10.1.0.54:5353#dns.example\nNTP=\n";
         assert_eq!(in_state(networkd, "DNS"), servers(&["10.1.0.53:53", "[fd00::53]:53", "10.1.0.54:5353"]));
         let resolved = "LLMNR=yes\nSERVERS=10.74.2.1 fe80::1%3 127.0.0.1\n";
         assert_eq!(in_state(resolved, "SERVERS"), servers(&["10.74.2.1:53", "[fe80::1]:53"]));

@@ -11,10 +11,10 @@ use std::time::Duration;
 use rusta_wire::{Metric, Outcome};
 use tokio::time::{Instant, sleep_until};
 
+use super::Prober;
 use super::resolve::{Lookup, unresolved};
 use super::round::{Payer, Racing, Round, Values};
 use super::text::Host;
-use super::Prober;
 use crate::metered::Stream;
 use crate::socket::Way;
 

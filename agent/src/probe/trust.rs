@@ -26,9 +26,9 @@ use tokio_rustls::client::TlsStream;
 use super::WallTime;
 use super::round::Round;
 use super::stream::{Phases, add};
-use crate::metered::Stream;
 use super::text::Host;
 use crate::crypto::provider;
+use crate::metered::Stream;
 use crate::packet::certificate::Certificate;
 use crate::verify::{Judge, Verdict, Verifier, chosen_authorities, public_authorities, trusting};
 

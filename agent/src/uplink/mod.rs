@@ -66,7 +66,8 @@ const NO_ROOM: Duration = Duration::from_secs(60);
 const ANSWER_COST: u64 = 800;
 
 /// Addresses of nobody (RFC 5737, RFC 3849): the way to them is the default route.
-const ANYWHERE: [IpAddr; 2] = [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
+const ANYWHERE: [IpAddr; 2] =
+    [IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))];
 
 /// What the uplink tells the program.
 #[derive(Debug)]

@@ -70,7 +70,12 @@ struct Line {
 
 fn a_line() -> impl Strategy<Value = Line> {
     let cost = prop_oneof![Just(Cost::Unmetered), Just(Cost::Cheap), Just(Cost::LastResort)];
-    (cost, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(cost, works, silent, spent)| Line { cost, works, silent, spent })
+    (cost, any::<bool>(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(|(cost, works, silent, spent)| Line {
+        cost,
+        works,
+        silent,
+        spent,
+    })
 }
 
 /// How long an attempt takes that nobody answers; the wait after all failed; between reports.
