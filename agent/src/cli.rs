@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::config::Config;
@@ -59,6 +59,11 @@ pub fn main() -> ExitCode {
         Err(Failure::Failed(text)) => complain(&text, 1),
         Err(Failure::Silent) => ExitCode::FAILURE,
     }
+}
+
+/// Returns the whole command line, for its manual page and completion.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 fn complain(text: &str, code: u8) -> ExitCode {

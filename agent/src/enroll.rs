@@ -16,6 +16,7 @@ use crate::files;
 use crate::grant;
 use crate::identity::{self, Identity};
 use crate::key::DeviceKey;
+use crate::privilege;
 use crate::probe::Prober;
 use crate::socket::Way;
 use crate::terminal::say;
@@ -41,6 +42,8 @@ pub async fn enroll(args: &EnrollArgs) -> Result<(), Failure> {
         Some(file) => identity::certificates(file).map_err(|error| failed("authority", &error))?,
         None => Vec::new(),
     };
+    privilege::become_owner(&args.dir).map_err(|error| failed(&args.dir.display().to_string(), &error))?;
+    // The key is on disk before the token is shown to anybody.
     let (key_pem, csr_pem) = pending_request(&args.dir).map_err(|error| failed("key", &error))?;
     let clock = Arc::new(Clock::without_memory());
     let config = tls::enrolment_config(authorities, clock.clone()).map_err(|error| failed("authority", &error))?;

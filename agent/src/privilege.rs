@@ -3,7 +3,11 @@
 //! Started as root, as procd does, it keeps the uid, so that its files and devices stay its own, and drops every other
 //! capability, also for the programs it starts. Started unprivileged, it has nothing to drop.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
 use caps::{CapSet, Capability, CapsHashSet, errors::CapsError};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 const KEPT: Capability = Capability::CAP_NET_RAW;
 
@@ -16,6 +20,22 @@ pub fn drop_the_rest() {
     if let Err(error) = nix::sys::prctl::set_no_new_privs() {
         tracing::warn!(%error, "programs started by the agent may gain privileges");
     }
+}
+
+/// Becomes the owner of a directory for good, if root runs the program and the service's own user owns it: a key that root
+/// wrote there could not be read by the service.
+///
+/// # Errors
+/// What the system says.
+pub fn become_owner(dir: &Path) -> nix::Result<()> {
+    let Ok(found) = std::fs::metadata(dir) else { return Ok(()) };
+    if !Uid::effective().is_root() || found.uid() == 0 {
+        return Ok(());
+    }
+    let (owner, group) = (Uid::from_raw(found.uid()), Gid::from_raw(found.gid()));
+    setgroups(&[group])?;
+    setresgid(group, group, group)?;
+    setresuid(owner, owner, owner)
 }
 
 fn narrow() -> Result<(), CapsError> {

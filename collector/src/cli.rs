@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::app;
 use crate::backup::command::{Backup, Restore};
@@ -14,6 +14,7 @@ use crate::config::{self, Config};
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
+use crate::process;
 use crate::sink;
 use crate::store::Store;
 use crate::terminal::say;
@@ -58,6 +59,11 @@ enum Command {
     /// Ask a sink how far it is, or make it deliver again.
     #[command(subcommand)]
     Sink(sink::Command),
+    /// Print a completion script for a shell: `rusta-collector completions bash > /etc/bash_completion.d/rusta-collector`.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Registry versions: import, export, list.
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
@@ -95,6 +101,7 @@ impl Place {
         if let Some(dir) = &self.data_dir {
             config.data_dir.clone_from(dir);
         }
+        process::become_owner(&config.data_dir).map_err(Failure::Usage)?;
         Ok(config)
     }
 
@@ -139,11 +146,23 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Agents(command) => identity::command::run(place, &command),
         Command::ExportGrafana(export) => Ok(export.run()?),
         Command::Sink(command) => Ok(command.run(&place.config()?)?),
+        Command::Completions { shell } => Ok(completions(shell)?),
         Command::Inventory(command) => inventory::cli::run(place, command),
         Command::Kpi(args) => crate::kpi::cli::run(place, &args),
         Command::Report(args) => crate::report::run(place, &args),
         Command::Users(args) => crate::people::command::run(&args, place),
     }
+}
+
+/// Returns the whole command line, for manual pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn completions(shell: clap_complete::Shell) -> std::io::Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "rusta-collector", &mut script);
+    std::io::Write::write_all(&mut std::io::stdout(), &script)
 }
 
 fn serve(place: &Place) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ fn mistakes(text: &str) -> Vec<String> {
 const GOOD: &str = r#"
 collector: { urls: ["https://127.0.0.1:8443"], identity_dir: /etc/rusta/identity }
 report: { every: 60s }
-spool: { dir: /var/lib/rusta/spool, max_bytes: 8MiB, sync: batch }
+spool: { dir: /var/lib/rusta-agent/spool, max_bytes: 8MiB, sync: batch }
 links:
   - { name: apn0, network: apn, interface: wwan0, metered: true, plan: { bytes: 3GiB, cycle_day: 1, calendar: jalali } }
   - { name: gov, network: gov, source: 10.0.0.2 }

@@ -231,7 +231,7 @@ fn default_identity() -> PathBuf {
 }
 
 fn default_spool() -> PathBuf {
-    PathBuf::from("/var/lib/rusta/spool")
+    PathBuf::from("/var/lib/rusta-agent/spool")
 }
 
 /// The cycle of the link state machine.

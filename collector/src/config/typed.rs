@@ -121,7 +121,7 @@ impl Config {
     pub(super) fn mean(self) -> Result<super::Config, Vec<Wrong>> {
         let mut wrong = Vec::new();
         let config = super::Config {
-            data_dir: self.data_dir.unwrap_or_else(|| "/var/lib/rusta".into()),
+            data_dir: self.data_dir.unwrap_or_else(|| "/var/lib/rusta-collector".into()),
             agents: self.agents.mean(&mut wrong),
             http: self.http.mean(&mut wrong),
             log: self.log.mean(&mut wrong),

@@ -31,6 +31,13 @@ fn faults(files: &Files) -> Vec<String> {
     faults.iter().map(|f| format!("{}: {}; {}", f.place, f.english(), f.fix())).collect()
 }
 
+/// A collector that was just installed computes figures before it knows a village.
+#[test]
+fn without_a_registry_every_region_leads_nowhere() {
+    let none = Inventory::default();
+    assert_eq!(Versions::default().lineage(&none, &none), Vec::new());
+}
+
 #[test]
 fn a_folder_becomes_a_version_with_every_reference_resolved() {
     let built = draft(&good()).unwrap().build(3, UnixMs(7)).unwrap();

@@ -212,7 +212,7 @@ impl Versions {
         let place = |wanted: &Inventory| self.in_force.iter().position(|v| v.version == wanted.version).unwrap_or(0);
         let (start, end) = (place(from), place(to));
         let mut at: Vec<Option<RegionId>> = (0..).map(RegionId).take(from.regions.len()).map(Some).collect();
-        for step in self.in_force[start..=end.max(start)].windows(2) {
+        for step in self.in_force.get(start..=end.max(start)).unwrap_or_default().windows(2) {
             let next = successors(&step[0], &step[1]);
             at.iter_mut().for_each(|id| *id = id.and_then(|id| next[id.index()]));
         }
