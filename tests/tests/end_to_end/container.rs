@@ -135,7 +135,9 @@ fn both_packages_live_on_one_debian_through_install_upgrade_remove_and_purge() {
     std::fs::create_dir(&first).unwrap();
     std::fs::create_dir(&second).unwrap();
     let debs = packages(&first, env!("CARGO_PKG_VERSION"));
-    let said = run(Command::new("lintian").args(["--no-cfg", "--fail-on", "error,warning", "--allow-root", "--tag-display-limit", "0"]).args(&debs));
+    let said = run(Command::new("lintian")
+        .args(["--no-cfg", "--fail-on", "error,warning", "--allow-root", "--tag-display-limit", "0"])
+        .args(&debs));
     assert_eq!(said.code, Some(0), "{}{}", said.stdout, said.stderr);
 
     let machine = Machine::boot();
@@ -165,9 +167,8 @@ fn both_packages_live_on_one_debian_through_install_upgrade_remove_and_purge() {
     let token = machine.sh(&format!("{collector} agents token --site {site} | grep -oE '[A-Za-z0-9_-]{{20,}}' | tail -n 1"));
     machine.sh("sed -i 's|https://collector.example:8443|https://127.0.0.1:8443|' /etc/rusta/agent.yaml");
     machine.sh("install -m 644 /var/lib/rusta-collector/authority/1.crt /srv/ca.crt");
-    machine.sh(&format!(
-        "rusta-agent enroll --collector https://127.0.0.1:8443 --token {token} --ca /srv/ca.crt --dir /etc/rusta/identity"
-    ));
+    machine
+        .sh(&format!("rusta-agent enroll --collector https://127.0.0.1:8443 --token {token} --ca /srv/ca.crt --dir /etc/rusta/identity"));
     assert_eq!(machine.sh("find /etc/rusta/identity ! -user rusta-agent"), "");
     machine.sh("systemctl restart rusta-agent");
     machine.eventually("systemctl is-active rusta-agent", "active");

@@ -17,7 +17,9 @@ fn page(mut command: Command, example: &str) -> String {
     for inner in command.get_subcommands() {
         sections(inner, &name, &mut text);
     }
-    text.extend_from_slice(format!(".SH FILES\n.I {example}\n.SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage or configuration.\n").as_bytes());
+    text.extend_from_slice(
+        format!(".SH FILES\n.I {example}\n.SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage or configuration.\n").as_bytes(),
+    );
     String::from_utf8(text).unwrap()
 }
 
