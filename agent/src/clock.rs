@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 use rusta_wire::{BootId, ClockSource, MonoMs, TableId, UnixMs};
 
-use crate::files;
+use crate::flash::Flash;
 use crate::probe::{Settings, WallTime};
 
 /// How often the learnt time is written to disk: an hour of floor is enough for certificates and costs no flash.
@@ -29,7 +29,7 @@ const LEARN_AGAIN: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Clock {
     boot: BootId,
-    file: Option<PathBuf>,
+    kept: Option<(PathBuf, Flash)>,
     belief: Mutex<Belief>,
 }
 
@@ -68,11 +68,11 @@ pub fn build_time() -> UnixMs {
 }
 
 impl Clock {
-    /// Opens the clock; the learnt time is kept in `dir`.
-    pub fn open(dir: &Path) -> Clock {
+    /// Opens the clock; the learnt time is kept in `dir`, which `flash` writes to.
+    pub fn open(dir: &Path, flash: Flash) -> Clock {
         let file = dir.join("time");
         let persisted = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).map_or(UnixMs(0), UnixMs);
-        Clock::believing(build_time().max(persisted), Some(file))
+        Clock::believing(build_time().max(persisted), Some((file, flash)))
     }
 
     /// Opens a clock that keeps nothing: for commands that run once.
@@ -80,9 +80,9 @@ impl Clock {
         Clock::believing(build_time(), None)
     }
 
-    fn believing(floor: UnixMs, file: Option<PathBuf>) -> Clock {
+    fn believing(floor: UnixMs, kept: Option<(PathBuf, Flash)>) -> Clock {
         let belief = Belief { floor, ceiling: UnixMs(i64::MAX), learnt: None, persisted_at: None };
-        Clock { boot: read_boot_id(), file, belief: Mutex::new(belief) }
+        Clock { boot: read_boot_id(), kept, belief: Mutex::new(belief) }
     }
 
     fn belief(&self) -> MutexGuard<'_, Belief> {
@@ -143,8 +143,8 @@ impl Clock {
     }
 
     fn persist(&self, floor: UnixMs) {
-        if let Some(Err(error)) = self.file.as_ref().map(|file| files::replace(file, floor.to_string().as_bytes(), 0o600)) {
-            tracing::warn!(%error, "learnt time was not written");
+        if let Some((file, flash)) = self.kept.as_ref().filter(|(_, flash)| !flash.is_busy()) {
+            flash.replace(file.clone(), floor.to_string().into_bytes(), 0o600);
         }
     }
 }
@@ -261,10 +261,10 @@ mod tests {
     #[test]
     fn the_learnt_time_outlives_the_program() {
         let dir = tempfile::tempdir().unwrap();
-        let clock = Clock::open(dir.path());
+        let clock = Clock::open(dir.path(), Flash::at_once());
         clock.learn(NOV_2030, clock.now(), clock.now());
-        assert_eq!(Clock::open(dir.path()).wall().floor_s, NOV_2030.seconds());
+        assert_eq!(Clock::open(dir.path(), Flash::at_once()).wall().floor_s, NOV_2030.seconds());
         std::fs::write(dir.path().join("time"), "rubbish").unwrap();
-        assert_eq!(Clock::open(dir.path()).wall().floor_s, build_time().seconds());
+        assert_eq!(Clock::open(dir.path(), Flash::at_once()).wall().floor_s, build_time().seconds());
     }
 }

@@ -3,6 +3,7 @@
 pub mod alarm;
 pub mod app;
 pub mod assignment;
+pub mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod data_plan;
 pub mod diagnostics;
 pub mod enroll;
 pub mod files;
+pub mod flash;
 pub mod grant;
 pub mod health;
 pub mod identity;

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Target, Watch};
+use crate::flash::Flash;
 use crate::ladder::{Report, TargetLine};
 use crate::probe::{Measurement, Prober};
 use crate::terminal::say;
@@ -27,7 +28,7 @@ pub async fn run(args: &ProbeArgs) -> Result<(), Failure> {
         let wanted = args.target.as_deref().unwrap_or("any");
         return Err(Failure::Usage(format!("{}: no target `{wanted}` to probe", args.config.display())));
     }
-    let clock = Arc::new(Clock::open(&config.spool.dir));
+    let clock = Arc::new(Clock::open(&config.spool.dir, Flash::at_once()));
     let prober = Rc::new(Prober::new(clock.settings(config.resolvers)));
     let report = Report::new(measure(&prober, &watch, &chosen).await);
     if args.json {

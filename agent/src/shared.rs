@@ -13,12 +13,15 @@ use crate::assignment::Assignments;
 use crate::clock::Clock;
 use crate::config::{Config, Watch};
 use crate::data_plan::{self, DataPlan, Kept};
+use crate::flash::Flash;
 use crate::spool::{InUse, Spool};
 
 /// The state behind the core loop, the uplink and `status`.
 pub struct Shared {
     /// Every clock.
     pub clock: Arc<Clock>,
+    /// What waits for the disk.
+    pub flash: Flash,
     /// What waits.
     pub spool: RefCell<Spool>,
     /// What is watched at present.
@@ -72,8 +75,10 @@ impl Shared {
     /// Another agent uses the spool.
     pub fn open(config: &Config) -> Result<Shared, InUse> {
         let dir = &config.spool.dir;
-        let clock = Arc::new(Clock::open(dir));
-        let spool = Spool::open(config.spool.clone(), clock.boot(), clock.now())?;
+        let flash = Flash::start();
+        let clock = Arc::new(Clock::open(dir, flash.clone()));
+        let mut spool = Spool::open(config.spool.clone(), clock.boot(), clock.now())?;
+        spool.write_behind(flash.clone());
         let plan_file = dir.join("plans");
         Ok(Shared {
             spool: RefCell::new(spool),
@@ -90,6 +95,7 @@ impl Shared {
             plans_kept: RefCell::new(data_plan::load(&plan_file)),
             plan_file,
             clock,
+            flash,
         })
     }
 
@@ -124,15 +130,26 @@ impl Shared {
         self.reconnect.set(true);
     }
 
-    /// Writes the plans' use to disk, if a reservation grew or the program is at rest.
-    pub fn save_plans(&self, at_rest: bool) {
-        let changed = self.plans.borrow_mut().iter_mut().flatten().filter_map(|plan| plan.take_unsaved().then_some(())).count() > 0;
-        if !changed && !at_rest {
-            return;
+    /// Writes the plans' use to disk, if a reservation grew or the program is at rest. What was reserved may be spent when the
+    /// flash has settled. Returns whether there was anything to write.
+    pub fn save_plans(&self, at_rest: bool) -> bool {
+        let mut plans = self.plans.borrow_mut();
+        let changed = plans.iter_mut().flatten().fold(false, |changed, plan| plan.take_unsaved() | changed);
+        drop(plans);
+        if changed || at_rest {
+            self.remember_plans(at_rest);
+            match data_plan::encode(&self.plans_kept.borrow()) {
+                Ok(kept) => self.flash.replace(self.plan_file.clone(), kept, 0o600),
+                Err(error) => tracing::warn!(%error, "data plan use was not written"),
+            }
         }
-        self.remember_plans(at_rest);
-        if let Err(error) = data_plan::save(&self.plan_file, &self.plans_kept.borrow()) {
-            tracing::warn!(%error, "data plan use was not written");
+        changed || at_rest
+    }
+
+    /// Returns when what the plans have reserved is on disk: only then may it be spent.
+    pub async fn reserved(&self) {
+        if self.save_plans(false) {
+            self.flash.settled().await;
         }
     }
 

@@ -45,6 +45,29 @@ pub struct Recovery {
     pub unreadable: u32,
 }
 
+/// What was written and need not be on disk yet, for whoever may wait for the disk.
+#[derive(Debug, Default)]
+pub struct Unforced {
+    segments: Vec<File>,
+    /// Set when a segment began: its name must survive a power cut as well as the bytes behind it.
+    dir: Option<PathBuf>,
+}
+
+impl Unforced {
+    /// Returns when it is on disk.
+    ///
+    /// # Errors
+    /// The disk failed; nothing may be taken for written.
+    pub fn force(self) -> io::Result<()> {
+        self.segments.iter().try_for_each(File::sync_data)?;
+        self.dir.map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.segments.is_empty() && self.dir.is_none()
+    }
+}
+
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
@@ -54,7 +77,10 @@ pub struct Journal {
     segments: BTreeMap<u32, u64>,
     head: File,
     head_number: u32,
-    unsynced: bool,
+    /// Whether the head has bytes that were not handed out to be forced.
+    unforced_head: bool,
+    /// What the head was before, likewise.
+    unforced: Unforced,
 }
 
 impl Journal {
@@ -89,10 +115,12 @@ impl Journal {
             None => (create(dir, 1)?, 1),
         };
         segments.insert(head_number, head.metadata()?.len());
-        Ok((Journal { dir: dir.to_path_buf(), segment_bytes, segments, head, head_number, unsynced: true }, recovery))
+        let unforced = Unforced { segments: Vec::new(), dir: Some(dir.to_path_buf()) };
+        Ok((Journal { dir: dir.to_path_buf(), segment_bytes, segments, head, head_number, unforced_head: true, unforced }, recovery))
     }
 
-    /// Appends frames in one write and returns where each is. Nothing is on disk before [`Journal::sync`].
+    /// Appends frames in one write and returns where each is. Nothing is sure to be on disk before
+    /// [`Journal::sync`], or before what [`Journal::take_unforced`] gives is forced.
     ///
     /// # Errors
     /// The write failed; the journal is as it was before.
@@ -113,7 +141,7 @@ impl Journal {
             return Err(error);
         }
         self.segments.insert(self.head_number, begin + length_of(&bytes));
-        self.unsynced = true;
+        self.unforced_head = true;
         let place = |(start, length): (usize, usize)| Place {
             segment: self.head_number,
             offset: to_u32(begin).saturating_add(to_u32(length_of_n(start))),
@@ -127,12 +155,22 @@ impl Journal {
     /// # Errors
     /// The disk failed; nothing may be taken for written.
     pub fn sync(&mut self) -> io::Result<bool> {
-        if !self.unsynced {
-            return Ok(false);
-        }
-        self.head.sync_data()?;
-        self.unsynced = false;
+        let Some(unforced) = self.take_unforced()? else { return Ok(false) };
+        unforced.force().inspect_err(|_| self.unforced_head = true)?;
         Ok(true)
+    }
+
+    /// Hands out everything appended since the last time, to be forced elsewhere; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// The system grants no second handle of the head.
+    pub fn take_unforced(&mut self) -> io::Result<Option<Unforced>> {
+        if self.unforced_head {
+            self.unforced.segments.push(self.head.try_clone()?);
+            self.unforced_head = false;
+        }
+        let unforced = std::mem::take(&mut self.unforced);
+        Ok((!unforced.is_empty()).then_some(unforced))
     }
 
     /// Reads the bytes of one frame.
@@ -154,29 +192,24 @@ impl Journal {
     /// Begins a new segment, so that the present head can be removed.
     ///
     /// # Errors
-    /// The present head cannot be synced or a new one not created.
+    /// A new one cannot be created.
     pub fn rotate(&mut self) -> io::Result<()> {
-        self.sync()?;
-        self.head = create(&self.dir, self.head_number + 1)?;
+        let head = create(&self.dir, self.head_number + 1)?;
+        let before = std::mem::replace(&mut self.head, head);
+        if std::mem::replace(&mut self.unforced_head, false) {
+            self.unforced.segments.push(before);
+        }
+        self.unforced.dir = Some(self.dir.clone());
         self.head_number += 1;
         self.segments.insert(self.head_number, 0);
         Ok(())
     }
 
-    /// Removes a segment other than the head.
-    ///
-    /// # Errors
-    /// The file cannot be removed. A segment that is not there, or is the head, is left alone.
-    pub fn remove(&mut self, segment: u32) -> io::Result<()> {
-        if segment == self.head_number || !self.segments.contains_key(&segment) {
-            return Ok(());
-        }
-        match fs::remove_file(segment_path(&self.dir, segment)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        self.segments.remove(&segment);
-        Ok(())
+    /// Takes a segment other than the head out of the journal and returns the file that is left to be removed. `None` for
+    /// the head and for a segment that is not there.
+    pub fn take_out(&mut self, segment: u32) -> Option<PathBuf> {
+        let is_there = segment != self.head_number && self.segments.remove(&segment).is_some();
+        is_there.then(|| segment_path(&self.dir, segment))
     }
 
     /// Lists the segments before the head, oldest first.
@@ -245,10 +278,7 @@ fn reopen(dir: &Path, number: u32, length: u64, whole_until: u64) -> io::Result<
 }
 
 fn create(dir: &Path, number: u32) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create_new(true).open(segment_path(dir, number))?;
-    // The name must survive a power cut as well as the bytes behind it.
-    File::open(dir)?.sync_all()?;
-    Ok(file)
+    OpenOptions::new().read(true).write(true).create_new(true).open(segment_path(dir, number))
 }
 
 fn length_of(bytes: &[u8]) -> u64 {
@@ -350,10 +380,26 @@ mod tests {
         let (mut journal, _, _) = open(dir.path());
         let before = journal.bytes();
         let first = journal.full_segments()[0];
-        journal.remove(first).unwrap();
-        journal.remove(journal.head_number).unwrap();
+        fs::remove_file(journal.take_out(first).unwrap()).unwrap();
+        assert_eq!((journal.take_out(first), journal.take_out(journal.head_number)), (None, None));
         assert!(journal.bytes() < before && journal.head_length() > 0);
         assert!(open(dir.path()).2.len() < 20);
+    }
+
+    #[test]
+    fn what_is_handed_out_to_be_forced_reaches_back_over_new_segments() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _, _) = open(dir.path());
+        journal.sync().unwrap();
+        assert!(journal.take_unforced().unwrap().is_none());
+        for n in 0..20 {
+            journal.append(&[frame(n)]).unwrap();
+        }
+        let unforced = journal.take_unforced().unwrap().unwrap();
+        assert_eq!(unforced.segments.len(), journal.segments.len(), "a segment that was left is forgotten");
+        assert!(unforced.dir.is_some());
+        unforced.force().unwrap();
+        assert!(!journal.sync().unwrap());
     }
 
     #[test]

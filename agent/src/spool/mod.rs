@@ -28,13 +28,15 @@ mod thin;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::fcntl::Flock;
-use rusta_wire::journal::{Journal, Place};
+use rusta_wire::journal::{Journal, Place, Unforced};
 use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Sequence, SeriesTable, TableId};
 
 use crate::config::{self, Sync};
+use crate::flash::Flash;
 use mark::Life;
 
 /// Segments the journal is divided into: space comes free a thirty-second at a time.
@@ -126,6 +128,8 @@ pub struct Spool {
     settings: config::Spool,
     /// `None` when the directory cannot be used; everything then waits in memory.
     journal: Option<Journal>,
+    /// Waits for the disk.
+    flash: Flash,
     /// Keeps a second agent out of the directory.
     _lock: Option<Flock<File>>,
     /// Every boot with frames in the journal, oldest first; the last is this boot.
@@ -171,6 +175,7 @@ impl Spool {
         let mut spool = Spool {
             settings,
             journal,
+            flash: Flash::at_once(),
             _lock: lock,
             boots: Vec::new(),
             tables: Vec::new(),
@@ -184,6 +189,11 @@ impl Spool {
         };
         found.settle(boot, now, &mut spool);
         Ok(spool)
+    }
+
+    /// Lets another thread wait for the disk from here on.
+    pub fn write_behind(&mut self, flash: Flash) {
+        self.flash = flash;
     }
 
     /// Returns the place the next batch takes in this boot.
@@ -222,7 +232,7 @@ impl Spool {
         Ok(ticket)
     }
 
-    /// Forces to disk what the policy says is due; `at_once` overrides it.
+    /// Forces to disk what the policy says is due; `at_once` overrides it. It is on disk when the flash has settled.
     pub fn sync(&mut self, now: MonoMs, at_once: bool) {
         if now.since(self.wear_day) >= DAY {
             self.wear_day = now;
@@ -236,15 +246,29 @@ impl Spool {
             Sync::Batch => true,
             Sync::Every(time) => now.since(self.last_sync) >= if spent { time.max(SPARING_SYNC) } else { time },
         };
-        if !due {
+        // A disk that does not answer is not asked again and again; the next time takes in all that was written.
+        if due && !self.flash.is_busy() {
+            self.last_sync = now;
+            self.force(Vec::new());
+        }
+    }
+
+    /// Forces to disk what was written, and only then removes what it replaces.
+    fn force(&mut self, replaced: Vec<PathBuf>) {
+        let unforced = match self.journal.as_mut().map(Journal::take_unforced) {
+            Some(Ok(unforced)) => unforced,
+            Some(Err(error)) => return self.tell_disk(Some(&error)),
+            None => None,
+        };
+        if unforced.is_some() {
+            self.depth.written_today += SYNC_BYTES;
+        } else if replaced.is_empty() {
             return;
         }
-        self.last_sync = now;
-        match self.journal.as_mut().map(Journal::sync) {
-            Some(Ok(true)) => self.depth.written_today += SYNC_BYTES,
-            Some(Err(error)) => self.tell_disk(Some(&error)),
-            _ => {}
-        }
+        self.flash.queue(move || {
+            unforced.map_or(Ok(()), Unforced::force)?;
+            replaced.iter().try_for_each(std::fs::remove_file)
+        });
     }
 
     /// Picks fresh batches, as many as fit in `bytes`; at least one, if any waits. Fresh are the newest [`FRESH`] of this boot
@@ -277,7 +301,8 @@ impl Spool {
         picked
     }
 
-    /// Notes on disk that these batches are about to be sent. Nothing may leave before this returns.
+    /// Notes on disk that these batches are about to be sent. Nothing may leave before the flash has
+    /// settled.
     pub fn offer(&mut self, tickets: &[Ticket], now: MonoMs) {
         let mut fresh = Vec::new();
         for ticket in tickets {
@@ -384,11 +409,10 @@ impl Spool {
             return;
         }
         self.carry_over(&free);
-        for segment in free {
-            if let Some(Err(error)) = self.journal.as_mut().map(|journal| journal.remove(segment)) {
-                tracing::warn!(segment, %error, "spool segment was not removed");
-            }
-        }
+        // The segments must not go before what was carried over is safe.
+        let gone = self.journal.iter_mut().flat_map(|journal| free.iter().filter_map(|segment| journal.take_out(*segment)));
+        let gone = gone.collect();
+        self.force(gone);
     }
 
     fn carry_over(&mut self, leaving: &[u32]) {
@@ -403,10 +427,6 @@ impl Spool {
         }
         let said = self.checkpoint();
         self.write_mark(mark::checkpoint(&said));
-        // The segment must not go before what was carried over is safe.
-        if let Some(Err(error)) = self.journal.as_mut().map(Journal::sync) {
-            self.tell_disk(Some(&error));
-        }
     }
 
     /// Says everything marks have said about what is still in the journal, so that older marks are not needed any more.

@@ -257,9 +257,12 @@ impl Uplink {
             // Another connection, maybe to a collector that does not read it.
             body = self.body(tickets);
         }
+        self.shared.spool.borrow_mut().offer(tickets, self.shared.clock.now());
+        // No batch leaves before the disk has its mark, and no byte before it is reserved there.
+        self.shared.save_plans(false);
+        self.shared.flash.settled().await;
         let sent = self.shared.clock.now();
         self.introduce(sent);
-        self.shared.spool.borrow_mut().offer(tickets, sent);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let response = self.request("/v1/batches", Some(("application/octet-stream", body))).await?;
         if backlog {
@@ -424,6 +427,7 @@ impl Uplink {
         self.route = Some(way);
         self.accounts.reserve(&self.shared, way.line, way.room, body + body / 10 + REPORT_COST);
         self.beat(way, way.room);
+        self.shared.reserved().await;
         let began = self.shared.clock.now();
         let opened = self.opening(way).await;
         self.settle();
