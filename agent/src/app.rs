@@ -11,11 +11,12 @@
 //!        one thread; the agent never waits for the collector to measure
 //! ```
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rusta_wire::{AgentId, Reason};
+use rusta_wire::{AgentId, MonoMs, Reason};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
@@ -42,10 +43,12 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub async fn run(file: &Path, mut config: Config) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::Failed(format!("signals: {error}")))?;
     let mut alarm = Alarm::new().map_err(|error| Failure::Failed(format!("timer: {error}")))?;
-    while let Some(next) = Agent::start(config)?.live(file, &mut signals, &mut alarm).await {
-        config = next;
+    let mut begun = HashMap::new();
+    loop {
+        let agent = Agent::start(config, &begun)?;
+        let Some(next) = agent.live(file, &mut signals, &mut alarm).await else { return Ok(()) };
+        (config, begun) = next;
     }
-    Ok(())
 }
 
 /// One life of the agent: from one configuration to the next.
@@ -60,7 +63,8 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(config: Config) -> Result<Agent, Failure> {
+    /// Starts with a configuration; `begun` says when targets of an earlier life had their last round.
+    fn start(config: Config, begun: &HashMap<String, MonoMs>) -> Result<Agent, Failure> {
         let shared = Rc::new(Shared::open(&config).map_err(|error| Failure::Failed(error.to_string()))?);
         let prober = Rc::new(Prober::new(shared.clock.settings(config.resolvers.clone())));
         let (teller, events) = mpsc::unbounded_channel();
@@ -78,13 +82,14 @@ impl Agent {
         let good = shared.assignments.borrow().good().cloned();
         let watch = Rc::new(watch_of(&config, good.as_ref()));
         shared.adopt(watch.clone());
-        let core = Core::start(shared.clone(), prober.clone(), watch, agent, config.report.every);
+        let core = Core::start(shared.clone(), prober.clone(), watch, agent, config.report.every).follow(begun);
         tracing::info!(%agent, boot = %shared.clock.boot(), owed = shared.spool.borrow().depth().frames, "agent started");
         Ok(Agent { config, agent, shared, prober, uplink, events, core })
     }
 
-    /// Measures and reports until told otherwise; returns the next configuration, `None` to stop.
-    async fn live(mut self, file: &Path, signals: &mut Signals, alarm: &mut Alarm) -> Option<Config> {
+    /// Measures and reports until told otherwise; returns the next configuration and when targets had their last round,
+    /// `None` to stop.
+    async fn live(mut self, file: &Path, signals: &mut Signals, alarm: &mut Alarm) -> Option<(Config, HashMap<String, MonoMs>)> {
         let listener = status::listen(&self.config.status_socket);
         let next = loop {
             let moment = self.core.next_moment();
@@ -103,7 +108,7 @@ impl Agent {
         };
         self.drain(next.is_none()).await;
         let _ = std::fs::remove_file(&self.config.status_socket);
-        next
+        next.map(|next| (next, self.core.begun()))
     }
 
     fn heed(&mut self, event: Event) {
@@ -135,9 +140,10 @@ impl Agent {
     /// What was measured so far is closed under its own names; then measuring begins anew.
     fn change_watch(&mut self, watch: Watch) {
         self.core.report(Reason::StateChange);
-        let watch = Rc::new(watch);
+        let (watch, begun) = (Rc::new(watch), self.core.begun());
         self.shared.adopt(watch.clone());
-        self.core = Core::start(self.shared.clone(), self.prober.clone(), watch, self.agent, self.config.report.every);
+        let core = Core::start(self.shared.clone(), self.prober.clone(), watch, self.agent, self.config.report.every);
+        self.core = core.follow(&begun);
     }
 
     /// First writer first: no more rounds, the open batch to disk, what is fresh to the collector, and a word about the rest.
@@ -153,6 +159,7 @@ impl Agent {
         }
         self.shared.spool.borrow_mut().sync(self.shared.clock.now(), true);
         self.shared.save_plans(true);
+        self.shared.flash.settled().await;
         let depth = self.shared.spool.borrow().depth();
         if last {
             let dir = self.config.spool.dir.display();

@@ -39,14 +39,14 @@ fn what_was_measured_is_on_disk_after_the_drain_and_numbers_go_on() {
         let dir = tempfile::tempdir().unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let mut agent = Agent::start(config(dir.path(), port)).unwrap();
+        let mut agent = Agent::start(config(dir.path(), port), &HashMap::new()).unwrap();
         live_until(&mut agent, 3).await;
         let status = agent.status();
         assert_eq!(status.links[0].targets[0].outcome.as_deref(), Some("ok"));
         agent.drain(true).await;
         let next = agent.shared.spool.borrow().next_sequence();
         drop(agent);
-        let clock = Clock::open(dir.path());
+        let clock = Clock::open(dir.path(), crate::flash::Flash::at_once());
         let mut spool = Spool::open(config(dir.path(), port).spool, clock.boot(), clock.now()).unwrap();
         let all = spool.oldest(u64::MAX, 100);
         let first = all[0].sequence.0;
@@ -65,7 +65,7 @@ fn what_was_measured_is_on_disk_after_the_drain_and_numbers_go_on() {
 fn an_assignment_that_cannot_be_read_changes_nothing_and_a_good_one_is_tried() {
     run(async {
         let dir = tempfile::tempdir().unwrap();
-        let mut agent = Agent::start(config(dir.path(), 9)).unwrap();
+        let mut agent = Agent::start(config(dir.path(), 9), &HashMap::new()).unwrap();
         agent.heed(Event::Assigned { version: 5, yaml: "targets: [{ nam: x }]".into() });
         assert_eq!(agent.shared.watch.borrow().targets.len(), 1);
         assert!(!agent.shared.assignments.borrow().wants(5));
@@ -77,7 +77,7 @@ fn an_assignment_that_cannot_be_read_changes_nothing_and_a_good_one_is_tried() {
         assert_eq!(agent.shared.assignments.borrow().versions().0, Some(6));
         agent.drain(false).await;
         drop(agent);
-        let again = Agent::start(config(dir.path(), 9)).unwrap();
+        let again = Agent::start(config(dir.path(), 9), &HashMap::new()).unwrap();
         assert_eq!(again.shared.watch.borrow().targets.len(), 2, "the good assignment outlives a restart");
     });
 }
@@ -88,6 +88,6 @@ fn an_agent_without_its_identity_says_what_to_do() {
     let mut config = config(dir.path(), 9);
     let urls = vec!["https://127.0.0.1:1".parse().unwrap()];
     config.collector = Some(crate::config::Collector { urls, identity_dir: dir.path().join("none") });
-    let error = Agent::start(config).map(|_| ()).unwrap_err().to_string();
+    let error = Agent::start(config, &HashMap::new()).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("rusta-agent enroll"), "{error}");
 }

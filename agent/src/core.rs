@@ -2,6 +2,7 @@
 //!
 //! One [`Core`] lives as long as one watch. It owns time, retries and admission; probes own nothing but their round.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use rusta_wire::{AgentId, BatchId, Metric, MonoMs, Outcome, ProbeKind, Reason, R
 use tokio::task::{JoinError, JoinSet};
 
 use crate::config::{Target, Watch};
-use crate::data_plan::{Spending, interface_bytes};
+use crate::data_plan::{self, Spending};
 use crate::probe::{Measurement, Prober};
 use crate::sample::{OWN_EVERY, Recorder};
-use crate::schedule::{Pace, Schedule, Standing};
+use crate::schedule::{CONFIRM_EVERY, Pace, Schedule, Standing};
 use crate::shared::Shared;
 use crate::{health, ladder};
 
@@ -101,6 +102,22 @@ impl Core {
         }
     }
 
+    /// Goes on behind an earlier core: a target of the same name keeps its distance from its last round there.
+    pub fn follow(mut self, begun: &HashMap<String, MonoMs>) -> Core {
+        for (place, target) in self.watch.targets.iter().enumerate() {
+            if let Some(begun) = begun.get(&target.name) {
+                self.schedule.remember(place, *begun);
+            }
+        }
+        self
+    }
+
+    /// Returns when each target's last round began.
+    pub fn begun(&self) -> HashMap<String, MonoMs> {
+        let begun = |(place, target): (usize, &Target)| Some((target.name.clone(), self.schedule.begun(place)?));
+        self.watch.targets.iter().enumerate().filter_map(begun).collect()
+    }
+
     /// Returns when something is due next, rounded up to a whole [`GRAIN_MS`].
     pub fn next_moment(&self) -> MonoMs {
         let round = if self.rounds.len() < ROUNDS_MOST { self.schedule.next_due() } else { None };
@@ -115,7 +132,7 @@ impl Core {
             self.housekeeping_due = now + HOUSEKEEPING;
             self.keep_plans();
         }
-        for (target, at) in self.schedule.take_due(now) {
+        for (target, at) in self.schedule.take_due(now, ROUNDS_MOST.saturating_sub(self.rounds.len())) {
             if self.admit(target) {
                 self.measure(target, at);
             } else {
@@ -204,7 +221,15 @@ impl Core {
 
     fn measure(&mut self, target: usize, at: MonoMs) {
         let (prober, watch) = (self.prober.clone(), self.watch.clone());
+        let reserving = self.shared.save_plans(false).then(|| self.shared.clone());
         self.rounds.spawn_local(async move {
+            let at = match reserving {
+                Some(shared) => {
+                    Box::pin(shared.flash.settled()).await;
+                    shared.clock.now()
+                }
+                None => at,
+            };
             let Target { probe, link, timeout, .. } = &watch.targets[target];
             let measurement = prober.measure(probe, &watch.links[*link].way, *timeout).await;
             Finished { target, at, measurement }
@@ -271,16 +296,14 @@ impl Core {
     }
 
     fn keep_plans(&mut self) {
-        let clock = self.shared.clock.believed();
-        let known = clock.source >= rusta_wire::ClockSource::System;
+        let (clock, now) = (self.shared.clock.believed(), self.shared.clock.now());
         for (link, plan) in self.shared.plans.borrow_mut().iter_mut().enumerate() {
             let Some(plan) = plan else { continue };
-            if known {
-                plan.advance(clock.unix);
+            // What was moved until a cycle ended belongs to it.
+            if let Some(reading) = self.watch.links[link].way.interface_name().as_deref().and_then(data_plan::read) {
+                plan.counted(reading);
             }
-            if let Some(bytes) = self.watch.links[link].way.interface_name().as_deref().and_then(interface_bytes) {
-                plan.counted(bytes);
-            }
+            plan.advance(&clock, now);
             self.schedule.slow_down(link, plan.round_factor());
         }
         self.shared.save_plans(false);
@@ -289,7 +312,7 @@ impl Core {
     /// Reports are as rare as the tightest plan wants them, if no link without a plan could carry them.
     fn report_factor(&self) -> u32 {
         let plans = self.shared.plans.borrow();
-        plans.iter().map(|plan| plan.as_ref().map_or(1, crate::data_plan::DataPlan::report_factor)).min().unwrap_or(1)
+        plans.iter().map(|plan| plan.as_ref().map_or(1, data_plan::DataPlan::report_factor)).min().unwrap_or(1)
     }
 }
 
@@ -324,7 +347,10 @@ fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
     let apart = 1_000 * APART_S.into_iter().find(|apart| targets.saturating_mul(*apart) <= 10 * AT_ONCE).unwrap_or(1);
     let hash = |text: String| TableId::of(text.as_bytes()).0;
     let splay = hash(format!("{agent}/{}", target.name)) % A_PRIME * apart + hash(agent.to_string()) % apart;
-    Pace { link: target.link, every: target.every, quiet, splay }
+    // A round that moves megabytes or buys something is not repeated to be surer.
+    let has_price = matches!(target.probe.kind(), ProbeKind::Throughput | ProbeKind::Ussd);
+    let confirm = if has_price { target.every } else { target.every.min(CONFIRM_EVERY) };
+    Pace { link: target.link, every: target.every, quiet, confirm, splay }
 }
 
 #[cfg(test)]
@@ -405,7 +431,7 @@ targets:
                 reports += u64::try_from(frame + REPORT_OVERHEAD).unwrap();
                 report_due = report_due + every;
             }
-            for (target, at) in schedule.take_due(now) {
+            for (target, at) in schedule.take_due(now, usize::MAX) {
                 let probe = &watch.targets[target].probe;
                 probes += probe.estimated_bytes();
                 recorder.append(target, at, &some_round(probe, &mut random));

@@ -2,20 +2,23 @@
 //!
 //! ```text
 //! steady     |----every----|----every----|        on a grid whose phase is this agent's own (splay)
-//! doubtful   |-15 s-|-15 s-|-15 s-|               after a failure, until three rounds and 90 s agree; the same on the way up;
-//!                                                 one round is when the collector can judge, after 25 s and 90 s
+//! doubtful   |-12-|-12-|--13--|--13--|            after a failure, until three rounds and 90 s agree; the same on the way up;
+//!                                                 a round falls on 25 s and on 90 s, when the collector can judge
 //! quiet      |----------quiet-----------|         a metered link's farther targets, while its nearest anchor answers
 //! ```
 //! A failure on a quiet link wakes the whole ladder of that link at once. A target never has two rounds in flight, and a
 //! round that could not start in time is skipped, not caught up with.
+//!
+//! Invariant: whatever rounds come to, and whatever wakes a link, two rounds of a target never begin closer than its
+//! [`Pace::confirm`], times the link's slowdown. Doubt that meets no evidence ends after [`CONFIRM_ROUNDS`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusta_wire::{MonoMs, Outcome, Verdict};
 
-/// Spacing of rounds while a change is being confirmed.
-pub const CONFIRM_EVERY: Duration = Duration::from_secs(15);
+/// Spacing of rounds while a change is being confirmed, at least: three rounds fit into the 25 s of a class-A site.
+pub const CONFIRM_EVERY: Duration = Duration::from_millis(12_500);
 
 /// Rounds in a row that confirm a change, as the collector's rule has it.
 pub const CONFIRM_ROUNDS: u32 = 3;
@@ -29,6 +32,10 @@ const JUDGED_AFTER: [Duration; 2] = [Duration::from_secs(25), CONFIRM_TIME];
 /// The first rounds after a start happen within this time, spread: a technician waits for them.
 const FIRST_ROUNDS_WITHIN: Duration = Duration::from_secs(5);
 
+/// A round that begins within this after it was due counts as begun then: the grid keeps a batch small. One that begins later
+/// (a suspend, a busy router) is stamped when it begins.
+const LATE: Duration = Duration::from_millis(100);
+
 /// How a target is to be run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
@@ -38,6 +45,8 @@ pub struct Pace {
     pub every: Duration,
     /// Time between rounds while its link is quiet; at least `every`. Equal to it for targets that always run.
     pub quiet: Duration,
+    /// Rounds never begin closer: [`CONFIRM_EVERY`], or `every` where that is less or each round has its price.
+    pub confirm: Duration,
     /// A number of this agent and target that decides the phase.
     pub splay: u64,
 }
@@ -59,11 +68,15 @@ struct Slot {
     /// The grid's first point.
     phase: MonoMs,
     due: MonoMs,
+    /// When the last round began, as it is stamped.
+    begun: Option<MonoMs>,
     running: bool,
     standing: Standing,
     /// Rounds in a row that contradict `standing`, and when the first of them was due.
     contrary: u32,
     contrary_since: MonoMs,
+    /// Rounds in a row that proved nothing.
+    mute: u32,
     /// Since when every round fails, and how many of [`JUDGED_AFTER`] have passed since.
     failing_since: Option<MonoMs>,
     judged: usize,
@@ -92,10 +105,12 @@ impl Schedule {
                 pace,
                 phase: now + spread(pace.splay, pace.every),
                 due: now + spread(pace.splay, pace.every.min(FIRST_ROUNDS_WITHIN)),
+                begun: None,
                 running: false,
                 standing: Standing::Unknown,
                 contrary: 0,
                 contrary_since: now,
+                mute: 0,
                 failing_since: None,
                 judged: 0,
             })
@@ -110,14 +125,29 @@ impl Schedule {
         self.waiting.first().map(|(due, _)| *due)
     }
 
-    /// Takes every target that is due, with the time it was due.
-    pub fn take_due(&mut self, now: MonoMs) -> Vec<(usize, MonoMs)> {
+    /// Remembers when a target's last round began in an earlier schedule, so that a new one keeps its distance.
+    pub fn remember(&mut self, target: usize, begun: MonoMs) {
+        let Some(slot) = self.slots.get_mut(target) else { return };
+        slot.begun = Some(begun);
+        let due = slot.due.max(begun + slot.pace.confirm);
+        self.wait_until(target, due);
+    }
+
+    /// Returns when the target's last round began.
+    pub fn begun(&self, target: usize) -> Option<MonoMs> {
+        self.slots.get(target)?.begun
+    }
+
+    /// Takes the targets that are due, at most `most`, with the time each round counts as begun at.
+    pub fn take_due(&mut self, now: MonoMs, most: usize) -> Vec<(usize, MonoMs)> {
         let mut taken = Vec::new();
-        while let Some((due, target)) = self.waiting.first().copied().filter(|(due, _)| *due <= now) {
+        while taken.len() < most
+            && let Some((due, target)) = self.waiting.first().copied().filter(|(due, _)| *due <= now)
+        {
             self.waiting.pop_first();
-            self.slots[target].running = true;
-            // A round that starts late (a suspend, a busy router) is stamped when it starts.
-            taken.push((target, if now.since(due) > Duration::from_secs(1) { now } else { due }));
+            let at = if now.since(due) > LATE { now } else { due };
+            (self.slots[target].running, self.slots[target].begun) = (true, Some(at));
+            taken.push((target, at));
         }
         taken
     }
@@ -137,9 +167,15 @@ impl Schedule {
         let (awake, slowdown) = (self.awake.get(link).copied().unwrap_or(true), self.slowdown.get(link).copied().unwrap_or(1));
         let slot = &mut self.slots[target];
         slot.running = false;
-        slot.due = slot.next(at, now, awake, slowdown);
-        self.waiting.insert((slot.due, target));
+        let due = slot.next(at, now, awake, slowdown);
+        self.wait_until(target, due);
         changed
+    }
+
+    fn wait_until(&mut self, target: usize, due: MonoMs) {
+        self.waiting.remove(&(self.slots[target].due, target));
+        self.slots[target].due = due;
+        self.waiting.insert((due, target));
     }
 
     /// Returns what the target's rounds say about it.
@@ -154,15 +190,18 @@ impl Schedule {
         }
     }
 
-    /// A link is awake while any of its targets is not steadily holding; waking makes all its targets due at once.
+    /// A link is awake while any of its targets is not steadily holding; waking makes all its targets due as soon as their
+    /// distance allows.
     fn settle(&mut self, link: usize, now: MonoMs) {
         let awake = self.wakeful.get(link).is_some_and(|wakeful| *wakeful > 0);
         if awake && !self.awake[link] {
-            let waiting = |(_, slot): &(usize, &mut Slot)| slot.pace.link == link && !slot.running && slot.due > now;
-            for (target, slot) in self.slots.iter_mut().enumerate().filter(waiting) {
-                self.waiting.remove(&(slot.due, target));
-                slot.due = now;
-                self.waiting.insert((now, target));
+            let slowdown = self.slowdown[link];
+            for target in 0..self.slots.len() {
+                let slot = &self.slots[target];
+                let soon = slot.soonest(slowdown).max(now);
+                if slot.pace.link == link && !slot.running && slot.due > soon {
+                    self.wait_until(target, soon);
+                }
             }
         }
         if let Some(slot) = self.awake.get_mut(link) {
@@ -182,8 +221,12 @@ impl Slot {
         let said = match verdict {
             Verdict::Success => Standing::Holds,
             Verdict::Failure => Standing::Broken,
-            Verdict::NoEvidence => return false,
+            Verdict::NoEvidence => {
+                self.mute = self.mute.saturating_add(1);
+                return false;
+            }
         };
+        self.mute = 0;
         if said == self.standing {
             self.contrary = 0;
             return false;
@@ -219,19 +262,37 @@ impl Slot {
         false
     }
 
+    /// When a round may begin at the soonest.
+    fn soonest(&self, slowdown: u32) -> MonoMs {
+        self.begun.map_or(MonoMs(0), |begun| begun + self.pace.confirm * slowdown)
+    }
+
     fn next(&self, at: MonoMs, now: MonoMs, awake: bool, slowdown: u32) -> MonoMs {
-        if self.contrary > 0 {
-            let confirm = at + CONFIRM_EVERY.min(self.pace.every);
-            let judged = self.failing_since.zip(JUDGED_AFTER.get(self.judged)).map(|(since, after)| since + *after);
-            return judged.map_or(confirm, |judged| confirm.min(judged)).max(now);
-        }
-        let every = if awake { self.pace.every } else { self.pace.quiet } * slowdown;
-        // The first grid point after now; rounds that were missed are not made up for.
-        let step = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
-        let since = u64::try_from(now.since(self.phase).as_millis()).unwrap_or(0);
+        let is_awaited = self.failing_since.is_some() && self.judged < JUDGED_AFTER.len();
+        let next = if (self.contrary > 0 || is_awaited) && self.mute < CONFIRM_ROUNDS {
+            self.confirming(at, slowdown)
+        } else {
+            self.on_grid(now, awake, slowdown)
+        };
+        next.max(self.soonest(slowdown)).max(now)
+    }
+
+    /// Divides the time until the collector can judge evenly; otherwise the next round is as soon as may be.
+    fn confirming(&self, at: MonoMs, slowdown: u32) -> MonoMs {
+        let least = self.pace.confirm * slowdown;
+        let judged = self.failing_since.zip(JUDGED_AFTER.get(self.judged)).map(|(since, after)| (since + *after).since(at));
+        let rounds = |left: Duration| u32::try_from(left.as_millis() / least.as_millis().max(1)).unwrap_or(u32::MAX).max(1);
+        at + judged.map_or(least, |left| left / rounds(left))
+    }
+
+    /// The first grid point after now; rounds that were missed are not made up for.
+    fn on_grid(&self, now: MonoMs, awake: bool, slowdown: u32) -> MonoMs {
         if now < self.phase {
             return self.phase;
         }
+        let every = if awake { self.pace.every } else { self.pace.quiet } * slowdown;
+        let step = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
+        let since = u64::try_from(now.since(self.phase).as_millis()).unwrap_or(0);
         self.phase + Duration::from_millis((since / step + 1).saturating_mul(step))
     }
 }
@@ -248,7 +309,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn pace(link: usize, quiet: u64) -> Pace {
-        Pace { link, every: MINUTE, quiet: Duration::from_secs(quiet), splay: 1_234 }
+        Pace { link, every: MINUTE, quiet: Duration::from_secs(quiet), confirm: CONFIRM_EVERY, splay: 1_234 }
     }
 
     /// Runs one target's rounds with the given outcomes and returns when each was due, in seconds.
@@ -257,7 +318,7 @@ mod tests {
             .iter()
             .map(|outcome| {
                 let now = schedule.slots[target].due;
-                let taken = schedule.take_due(now);
+                let taken = schedule.take_due(now, usize::MAX);
                 let (_, at) = *taken.iter().find(|(t, _)| *t == target).unwrap();
                 for (other, at) in taken.iter().filter(|(t, _)| *t != target) {
                     schedule.finished(*other, *at, now, Outcome::Ok);
@@ -278,36 +339,44 @@ mod tests {
         let times = run(&mut schedule, 0, &[Outcome::Ok; 6]);
         assert_eq!(gaps(&times)[1..], [60; 4]);
         let late = schedule.slots[0].due + Duration::from_secs(200);
-        let (_, at) = schedule.take_due(late)[0];
+        let (_, at) = schedule.take_due(late, usize::MAX)[0];
         assert_eq!(at, late);
         schedule.finished(0, at, late, Outcome::Ok);
         assert_eq!((schedule.slots[0].due.0 - 1_234) % 60_000, 0);
     }
 
     #[test]
-    fn a_failure_is_confirmed_at_fifteen_seconds_until_ninety_have_passed() {
+    fn a_failure_is_confirmed_evenly_until_ninety_seconds_have_passed() {
         let mut schedule = Schedule::start(vec![pace(0, 60)], 1, MonoMs(0));
         run(&mut schedule, 0, &[Outcome::Ok; 2]);
         let times = run(&mut schedule, 0, &[Outcome::Timeout; 8]);
-        assert_eq!(gaps(&times), [15, 10, 15, 15, 15, 15, 5], "also after 25 and 90 s, when the collector can judge");
+        let since: Vec<u64> = times.iter().map(|time| time - times[0]).collect();
+        assert_eq!(since, [0, 12, 25, 38, 51, 64, 77, 90], "also after 25 and 90 s, when the collector can judge");
         assert_eq!(schedule.standing(0), Standing::Broken);
         let down = run(&mut schedule, 0, &[Outcome::Timeout; 3]);
         assert_eq!(gaps(&down), [60, 60]);
         let back = run(&mut schedule, 0, &[Outcome::Ok; 4]);
-        assert_eq!(gaps(&back)[..2], [15, 15]);
+        assert!(gaps(&back)[..2].iter().all(|gap| [12, 13].contains(gap)), "{back:?}");
         assert_eq!(schedule.standing(0), Standing::Holds);
     }
 
     #[test]
     fn the_collector_hears_when_it_can_judge_a_class_a_site_and_any_site() {
-        for (every, heard) in [(5, [20, 25, 90].as_slice()), (10, &[25, 45, 90]), (60, &[25, 90])] {
-            let mut schedule = Schedule::start(vec![Pace { every: Duration::from_secs(every), ..pace(0, every) }], 1, MonoMs(0));
+        for (every, heard) in [(5, [20, 25, 90].as_slice()), (10, &[25, 46, 90]), (60, &[25, 90])] {
+            let mut schedule = Schedule::start(
+                vec![{
+                    let every = Duration::from_secs(every);
+                    Pace { every, confirm: every.min(CONFIRM_EVERY), ..pace(0, every.as_secs()) }
+                }],
+                1,
+                MonoMs(0),
+            );
             run(&mut schedule, 0, &[Outcome::Ok; 2]);
             let begin = schedule.slots[0].due;
             let mut hurried = Vec::new();
             while schedule.slots[0].due.since(begin) <= Duration::from_secs(300) {
                 let now = schedule.slots[0].due;
-                let (_, at) = schedule.take_due(now)[0];
+                let (_, at) = schedule.take_due(now, usize::MAX)[0];
                 if schedule.finished(0, at, now, Outcome::Timeout) {
                     hurried.push(at.since(begin).as_secs());
                 }
@@ -329,7 +398,7 @@ mod tests {
         let (mut near, mut far) = (0, 0);
         while schedule.next_due().unwrap() < MonoMs(3_600_000) {
             let now = schedule.next_due().unwrap();
-            for (target, at) in schedule.take_due(now) {
+            for (target, at) in schedule.take_due(now, usize::MAX) {
                 if target == 0 {
                     near += 1
                 } else {
@@ -340,9 +409,9 @@ mod tests {
         }
         assert_eq!((near, far), (60, 5));
         let now = schedule.slots[0].due;
-        let (target, at) = schedule.take_due(now)[0];
+        let (target, at) = schedule.take_due(now, usize::MAX)[0];
         schedule.finished(target, at, now, Outcome::Timeout);
-        assert_eq!(schedule.take_due(now), [(1, now)]);
+        assert_eq!(schedule.take_due(now, usize::MAX), [(1, now)]);
     }
 
     #[test]
@@ -351,6 +420,132 @@ mod tests {
         schedule.slow_down(0, 5);
         let times = run(&mut schedule, 0, &[Outcome::Ok; 4]);
         assert_eq!(gaps(&times)[1..], [300, 300]);
+    }
+
+    use proptest::prelude::*;
+
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
+        // Successes and failures are common enough to confirm each other; everything else proves nothing.
+        prop_oneof![
+            3 => Just(Outcome::Ok),
+            3 => Just(Outcome::Timeout),
+            1 => Just(Outcome::Unexpected),
+            4 => prop::sample::select(Outcome::ALL.to_vec()),
+        ]
+    }
+
+    fn any_pace() -> impl Strategy<Value = Pace> {
+        (prop::sample::select(vec![1u64, 5, 10, 15, 30, 60, 3_600]), any::<bool>(), any::<bool>(), any::<u64>(), 0..2usize).prop_map(
+            |(every, rests, is_priced, splay, link)| {
+                let every = Duration::from_secs(every);
+                let quiet = if rests { every.max(Duration::from_secs(900)) } else { every };
+                Pace { link, every, quiet, confirm: if is_priced { every } else { every.min(CONFIRM_EVERY) }, splay }
+            },
+        )
+    }
+
+    /// What happens to the next round that is due: how it ends, after how long, and how late it began.
+    fn any_fate() -> impl Strategy<Value = (Outcome, u64, u64)> {
+        let took_ms = prop_oneof![6 => 0..900u64, 1 => 900..60_000u64];
+        let late_ms = prop_oneof![6 => 0..20u64, 1 => 0..5_000u64, 1 => 0..400_000u64];
+        (any_outcome(), took_ms, late_ms)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+        /// Nothing that rounds come to brings a target's rounds closer than stated, or more of them into any window.
+        #[test]
+        fn rounds_keep_their_distance_under_every_sequence_of_outcomes(
+            paces in prop::collection::vec(any_pace(), 1..5),
+            fates in prop::collection::vec(any_fate(), 1..400),
+            slowdowns in prop::collection::vec((0..400usize, 0..2usize, prop::sample::select(vec![1u32, 4, 8, 60])), 0..6),
+            most in 1..4usize,
+        ) {
+            let mut schedule = Schedule::start(paces.clone(), 2, MonoMs(0));
+            let mut begun: Vec<Vec<(MonoMs, MonoMs, u32)>> = vec![Vec::new(); paces.len()];
+            let mut in_flight: Vec<(MonoMs, usize, MonoMs, Outcome)> = Vec::new();
+            let mut now = MonoMs(0);
+            for (turn, (outcome, took_ms, late_ms)) in fates.into_iter().enumerate() {
+                for (_, link, factor) in slowdowns.iter().filter(|(at, ..)| *at == turn) {
+                    schedule.slow_down(*link, *factor);
+                }
+                let due = schedule.next_due().map(|due| due.max(now) + Duration::from_millis(late_ms));
+                let ends = in_flight.iter().map(|(ends, ..)| *ends).min();
+                now = due.into_iter().chain(ends).min().unwrap();
+                let (ended, still): (Vec<_>, Vec<_>) = in_flight.into_iter().partition(|(ends, ..)| *ends <= now);
+                in_flight = still;
+                for (_, target, at, outcome) in ended {
+                    schedule.finished(target, at, now, outcome);
+                }
+                let taken = schedule.take_due(now, most);
+                prop_assert!(taken.len() <= most);
+                for (target, at) in taken {
+                    let slowdown = schedule.slowdown[paces[target].link];
+                    prop_assert!(at <= now && now.since(at) <= LATE);
+                    begun[target].push((at, now, slowdown));
+                    in_flight.push((now + Duration::from_millis(took_ms), target, at, outcome));
+                }
+            }
+            for (pace, begun) in paces.iter().zip(&begun) {
+                for pair in begun.windows(2) {
+                    let least = pace.confirm;
+                    prop_assert!(pair[1].0.since(pair[0].0) >= least, "{pace:?}: {pair:?}");
+                    prop_assert!(pair[1].1.since(pair[0].1) + LATE >= least, "{pace:?}: {pair:?}");
+                }
+                for (first, from) in begun.iter().enumerate() {
+                    let within = |window: Duration| begun[first..].iter().take_while(|b| b.0.since(from.0) < window).count() as u128;
+                    for window in [MINUTE, 60 * MINUTE] {
+                        let most = window.as_millis().div_ceil(pace.confirm.as_millis());
+                        prop_assert!(within(window) <= most, "{pace:?}: {} rounds in {window:?}", within(window));
+                    }
+                }
+            }
+        }
+
+        /// Doubt that meets no evidence ends: a device nobody may read is not asked at the pace of an outage for ever.
+        #[test]
+        fn doubt_without_evidence_returns_to_the_steady_pace(before in prop::collection::vec(any_outcome(), 0..30), nothing in any_outcome()) {
+            let nothing = if nothing.verdict() == Verdict::NoEvidence { nothing } else { Outcome::NotRun };
+            let mut schedule = Schedule::start(vec![pace(0, 60)], 1, MonoMs(0));
+            run(&mut schedule, 0, &before);
+            let times = run(&mut schedule, 0, &[nothing; 10]);
+            prop_assert_eq!(&gaps(&times)[4..], [60; 5]);
+        }
+    }
+
+    #[test]
+    fn a_slowed_link_confirms_as_much_rarer() {
+        let mut schedule = Schedule::start(vec![pace(0, 60)], 1, MonoMs(0));
+        run(&mut schedule, 0, &[Outcome::Ok; 2]);
+        schedule.slow_down(0, 4);
+        let times = run(&mut schedule, 0, &[Outcome::Timeout, Outcome::Timeout, Outcome::NotRun, Outcome::Timeout]);
+        assert!(gaps(&times).iter().all(|gap| *gap >= 50), "{times:?}");
+    }
+
+    #[test]
+    fn a_test_that_costs_is_neither_repeated_nor_woken_before_its_time() {
+        let hour = Duration::from_secs(3_600);
+        let priced = Pace { every: hour, quiet: hour, confirm: hour, splay: 100, ..pace(0, 60) };
+        let mut schedule = Schedule::start(vec![pace(0, 60), priced], 1, MonoMs(0));
+        let mut begun = Vec::new();
+        while schedule.next_due().unwrap() < MonoMs(4 * 3_600_000) {
+            let now = schedule.next_due().unwrap();
+            for (target, at) in schedule.take_due(now, usize::MAX) {
+                begun.extend((target == 1).then_some(at.0 / 1_000));
+                let flaps = at.0 / 1_000 % 700 < 60;
+                schedule.finished(target, at, now, if flaps || target == 1 { Outcome::Timeout } else { Outcome::Ok });
+            }
+        }
+        assert_eq!(gaps(&begun), vec![3_600; begun.len() - 1]);
+    }
+
+    #[test]
+    fn a_new_schedule_keeps_the_distance_of_the_one_before() {
+        let mut schedule = Schedule::start(vec![Pace { splay: 0, ..pace(0, 60) }], 1, MonoMs(100_000));
+        schedule.remember(0, MonoMs(99_000));
+        assert_eq!(schedule.next_due(), Some(MonoMs(111_500)));
+        assert_eq!(schedule.take_due(MonoMs(111_500), 9), [(0, MonoMs(111_500))]);
     }
 
     #[test]
