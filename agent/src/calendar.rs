@@ -1,8 +1,18 @@
-//! Billing cycles: which day one began, in the Gregorian or the Jalali calendar. Pure arithmetic on day numbers.
+//! Calendars and billing cycles: which day a date is, and which day a cycle began, in the Gregorian or the Jalali calendar. Pure arithmetic on day numbers.
 
 use rusta_wire::UnixMs;
+use serde::Deserialize;
 
-use crate::config::Calendar;
+/// The calendar a billing cycle follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calendar {
+    /// The Iranian solar calendar.
+    #[default]
+    Jalali,
+    /// The Gregorian calendar.
+    Gregorian,
+}
 
 /// Plans in Iran turn over at local midnight; Tehran is 3 h 30 min ahead of UTC, without daylight saving since 2022.
 const TEHRAN_OFFSET_S: i64 = 12_600;
@@ -13,6 +23,41 @@ const JALALI_1404: i64 = 20_168;
 /// Returns the local day number since 1970-01-01.
 pub fn local_day(at: UnixMs) -> i64 {
     (at.seconds() + TEHRAN_OFFSET_S).div_euclid(86_400)
+}
+
+/// Reads a date of a calendar, as in `1405-09-01`, and returns its day number.
+///
+/// # Errors
+/// A sentence with the form expected; also for a date of the other calendar.
+pub fn day_of(text: &str, calendar: Calendar) -> Result<i64, String> {
+    let (name, example) = match calendar {
+        Calendar::Jalali => ("Jalali", "1405-09-01"),
+        Calendar::Gregorian => ("Gregorian", "2026-11-22"),
+    };
+    let parts: Option<Vec<i64>> = text.split('-').map(|part| part.parse().ok()).collect();
+    let day = match parts.as_deref() {
+        Some([year, month @ 1..=12, day @ 1..=31]) => first_of_month(*year, *month, calendar).map(|first| first + day - 1),
+        _ => None,
+    };
+    // The 31st of a short month is the first of the next.
+    let is_date = |day: &i64| text.ends_with(&format!("-{:02}", day_of_month(*day, calendar)));
+    day.filter(is_date).ok_or_else(|| format!("`{text}` is no date of the {name} calendar, as in {example}"))
+}
+
+fn first_of_month(year: i64, month: i64, calendar: Calendar) -> Option<i64> {
+    match calendar {
+        Calendar::Jalali if (1400..1500).contains(&year) => {
+            let years: i64 = (1404..year).map(jalali_year_days).sum::<i64>() - (year..1404).map(jalali_year_days).sum::<i64>();
+            Some(JALALI_1404 + years + (month - 1).min(6) * 31 + (month - 7).max(0) * 30)
+        }
+        // Howard Hinnant's `days_from_civil`.
+        Calendar::Gregorian if (2020..2120).contains(&year) => {
+            let year = if month <= 2 { year - 1 } else { year };
+            let of_year = (153 * ((month + 9) % 12) + 2) / 5;
+            Some(year * 365 + year / 4 - year / 100 + year / 400 + of_year - 719_468)
+        }
+        _ => None,
+    }
 }
 
 /// Returns the first day of the cycle `day` is in, when cycles begin on the `begins`-th of a month, or on its last day
@@ -51,12 +96,12 @@ fn gregorian_day_of_month(day: i64) -> i64 {
     of_year - (153 * month + 2) / 5 + 1
 }
 
+/// Leap years come again after 33 years, which have this many days.
+const JALALI_ROUND: i64 = 33 * 365 + 8;
+
 fn jalali_day_of_month(day: i64) -> i64 {
+    let day = JALALI_1404 + (day - JALALI_1404).rem_euclid(JALALI_ROUND);
     let (mut year, mut begins) = (1404, JALALI_1404);
-    while day < begins {
-        year -= 1;
-        begins -= jalali_year_days(year);
-    }
     while day >= begins + jalali_year_days(year) {
         begins += jalali_year_days(year);
         year += 1;
@@ -88,6 +133,33 @@ mod tests {
         assert_eq!(jalali_day_of_month(19_186), 22);
         let leaps: Vec<i64> = (1395..1412).filter(|y| jalali_year_days(*y) == 366).collect();
         assert_eq!(leaps, [1395, 1399, 1403, 1408]);
+    }
+
+    #[test]
+    fn dates_are_read_in_their_own_calendar() {
+        for (text, calendar, day) in [
+            ("1404-01-01", Calendar::Jalali, JALALI_1404),
+            ("1403-01-01", Calendar::Jalali, JALALI_1403),
+            ("1403-12-30", Calendar::Jalali, JALALI_1404 - 1),
+            ("1401-04-22", Calendar::Jalali, 19_186),
+            ("2021-01-24", Calendar::Gregorian, 18_651),
+            ("2024-02-29", Calendar::Gregorian, 19_782),
+        ] {
+            assert_eq!(day_of(text, calendar), Ok(day), "{text}");
+        }
+        for wrong in ["1404-12-30", "1405-07-31", "2026-11-22", "1405-13-01", "1405-09", "1405-9-x", "", "1405-09-01-01"] {
+            assert!(day_of(wrong, Calendar::Jalali).unwrap_err().contains("as in 1405-09-01"), "{wrong}");
+        }
+        assert!(day_of("1405-09-01", Calendar::Gregorian).is_err() && day_of("2026-02-29", Calendar::Gregorian).is_err());
+    }
+
+    #[test]
+    fn no_time_whatever_takes_long_to_be_placed() {
+        for day in [i64::MIN / 4, -1_000_000_000_000, 0, 1_000_000_000_000, i64::MAX / 4] {
+            for calendar in [Calendar::Jalali, Calendar::Gregorian] {
+                assert!(start_of(day, 1, calendar) <= day && end_of(day, 1, calendar) > day);
+            }
+        }
     }
 
     #[test]

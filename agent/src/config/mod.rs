@@ -19,11 +19,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusta_wire::{Network, Rung, limits};
+use serde::{Deserialize, Serialize};
 
+pub use crate::calendar::Calendar;
+use crate::calendar::day_of;
 use crate::interfaces::Device;
 use crate::probe::{Place, Probe};
 use crate::socket::Way;
-pub use text::{Calendar, Sync};
+pub use text::Sync;
 pub use yaml::Mistake;
 use yaml::{Note, Reading, Step};
 
@@ -125,6 +128,17 @@ pub struct Plan {
     pub cycle_day: u8,
     /// The calendar of that day.
     pub calendar: Calendar,
+    /// What the operator says of its use.
+    pub told: Option<Told>,
+}
+
+/// What the operator says was used of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// A local day of the cycle it is about, counted from 1970-01-01.
+    pub day: i64,
+    /// Used in that cycle, by everybody.
+    pub bytes: u64,
 }
 
 /// What is probed.
@@ -429,7 +443,15 @@ fn build_plan(path: &[Step], plan: &text::Plan, check: &mut Check<'_>) -> Plan {
     if plan.bytes.0 == 0 || plan.own_bytes.0 == 0 {
         check.wrong(path.to_vec(), "a plan of no bytes allows no probe");
     }
+    let told = plan.used.as_ref().and_then(|used| match day_of(&used.on, plan.calendar) {
+        Ok(day) => Some(Told { day, bytes: used.bytes.0 }),
+        Err(fault) => {
+            check.wrong(key(&key(path, "used"), "on"), fault);
+            None
+        }
+    });
     Plan {
+        told,
         bytes: plan.bytes.0,
         own_bytes: plan.own_bytes.0.min(plan.bytes.0),
         cycle_day: plan.cycle_day.clamp(1, 31),

@@ -11,6 +11,7 @@ use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::units::{self, Size, Span};
+use crate::calendar::Calendar;
 use crate::probe::ProbeConfig;
 
 /// The whole file; unknown keys are refused by the reader.
@@ -190,17 +191,18 @@ pub struct Plan {
     /// The calendar of that day.
     #[serde(default)]
     pub calendar: Calendar,
+    /// What was used of it before the agent began to count.
+    #[serde(default)]
+    pub used: Option<Used>,
 }
 
-/// The calendar a billing cycle follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Calendar {
-    /// The Iranian solar calendar.
-    #[default]
-    Jalali,
-    /// The Gregorian calendar.
-    Gregorian,
+/// `used:` of a plan: what the operator says was used in the cycle that holds a date.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Used {
+    /// Used by everybody until that day.
+    pub bytes: Size,
+    /// The day, in the plan's calendar; in another cycle the word means nothing.
+    pub on: String,
 }
 
 /// One of `targets:`

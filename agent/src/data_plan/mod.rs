@@ -8,25 +8,38 @@
 //!                                                      stage 4 heartbeat: one report an hour
 //! ```
 //!
+//! The interface's counter is only ever compared with an earlier reading of the same life of the same interface: a first
+//! reading says nothing about the cycle. A cycle is believed from a clock that is synchronised or that the collector told; what
+//! a merely synchronised clock ended is given back when the collector says otherwise.
+//!
 //! Invariant: `own` never passes the agent's share and the agent never pushes `used` past the plan, under any sequence of
 //! power cuts: own bytes are written to disk as a reservation before they are spent, so a cut can only count too much.
 
-pub mod cycle;
-
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
-use rusta_wire::{BootId, UnixMs};
+use rusta_wire::{BootId, Clock, ClockSource, MonoMs};
 use serde::{Deserialize, Serialize};
 
-use crate::config::Plan;
-use crate::files;
+use crate::calendar;
+use crate::config::{Plan, Told};
 
 /// How much own use is written to disk ahead of being spent. A month's share is 120 such writes.
 const RESERVE: u64 = 256 * 1024;
 
 /// What of the agent's share only a heartbeat may spend: an hourly report over a month, reconnects included.
 const HEARTBEAT_SHARE_PCT: u64 = 10;
+
+/// What may be asked of the collector while nobody knows whether the cycle is over: three times a day for a month, within a
+/// twentieth of the share. Without it a router that forgets the time with each power cut would never hear of the next cycle.
+const ASKS_MOST: u64 = 93;
+
+/// What an ask may cost: a connection and a small report.
+const ASK_BYTES: u64 = 8_000;
+
+/// Between two asks of one boot.
+const ASK_AGAIN: Duration = Duration::from_secs(8 * 3_600);
 
 /// What a reconnect and a report may cost on the IP layer.
 pub const REPORT_COST: u64 = 6_000;
@@ -57,23 +70,51 @@ pub struct DataPlan {
     own: u64,
     /// Where in the cycle we are, from 0 to 1; 0 while no clock is known, which is the careful guess.
     progress: f64,
-    /// The local day `progress` is of.
-    day: i64,
+    /// Whether the clock was trusted when last looked at.
+    is_dated: bool,
+    now: MonoMs,
+    /// When the time was asked for in this boot.
+    asked_at: Option<MonoMs>,
     unsaved: bool,
+}
+
+/// A reading of an interface's counter of bytes both ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The counter.
+    pub bytes: u64,
+    /// The kernel's number of the interface: one that went and came back has another.
+    pub index: u32,
 }
 
 /// What survives a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Kept {
-    /// First local day of the cycle; 0 before a clock was known.
+    /// First local day of the cycle; 0 before a clock was trusted.
     cycle: i64,
     /// Bytes the interface moved in the cycle.
     used: u64,
     /// Own bytes, rounded up to what was reserved.
     own_reserved: u64,
-    /// The interface's counter when last read, and in which boot.
+    /// The interface's counter when last read, in which boot, and of which life of the interface; 0: of none.
     counter: u64,
     boot: u64,
+    index: u32,
+    /// How often the time was asked for in the cycle although the plan allowed no report.
+    asked: u64,
+    /// The operator's word that was taken over last.
+    told: Option<Told>,
+    /// The cycle before, until the collector confirms this one.
+    before: Option<Before>,
+}
+
+/// A cycle that a synchronised clock says is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Before {
+    cycle: i64,
+    used: u64,
+    own: u64,
 }
 
 /// A plan's use, for `status` and the agent's samples.
@@ -96,38 +137,66 @@ pub struct Use {
 impl DataPlan {
     /// Begins with what was kept from before.
     pub fn start(plan: Plan, kept: Kept, boot: BootId) -> DataPlan {
-        DataPlan { plan, kept, boot, own: kept.own_reserved, progress: 0.0, day: 0, unsaved: false }
+        let own = kept.own_reserved;
+        DataPlan { plan, kept, boot, own, progress: 0.0, is_dated: false, now: MonoMs(0), asked_at: None, unsaved: false }
     }
 
-    /// Moves on to `now`; a new cycle begins at zero. Call it only with a time that is known.
-    pub fn advance(&mut self, now: UnixMs) {
-        let day = cycle::local_day(now);
-        if day == self.day {
+    /// Looks at the time. A trusted clock begins a new cycle at zero; any other only says how far the known cycle has got.
+    pub fn advance(&mut self, clock: &Clock, now: MonoMs) {
+        (self.now, self.is_dated) = (now, clock.source >= ClockSource::Synchronised);
+        let day = calendar::local_day(clock.unix);
+        let start = self.start_of(day);
+        if self.is_dated && start != self.kept.cycle {
+            self.enter(start, clock.source == ClockSource::Collector);
+        }
+        if start != self.kept.cycle || clock.source < ClockSource::System {
             return;
         }
-        self.day = day;
-        let start = cycle::start_of(day, self.plan.cycle_day, self.plan.calendar);
-        let end = cycle::end_of(day, self.plan.cycle_day, self.plan.calendar);
-        if start > self.kept.cycle {
-            // Use from before any clock was known belongs to this cycle.
-            if self.kept.cycle != 0 {
-                (self.own, self.kept.used, self.kept.own_reserved) = (0, 0, 0);
-            }
-            self.kept.cycle = start;
+        if clock.source == ClockSource::Collector && self.kept.before.take().is_some() {
             self.unsaved = true;
         }
-        let begins_s = self.kept.cycle * 86_400;
-        let length_s = (end - self.kept.cycle).max(1) * 86_400;
-        let gone_s = (day * 86_400 - begins_s).clamp(0, length_s);
-        self.progress = gone_s as f64 / length_s as f64;
+        let end = calendar::end_of(day, self.plan.cycle_day, self.plan.calendar);
+        self.progress = (day - start) as f64 / (end - start).max(1) as f64;
+        if let Some(told) = self.plan.told.filter(|told| self.is_dated && (start..end).contains(&told.day) && self.kept.told != Some(*told))
+        {
+            (self.kept.used, self.kept.told, self.unsaved) = (told.bytes, Some(told), true);
+        }
     }
 
-    /// Takes in the interface's counter of bytes both ways. It starts again when the interface or the router does.
-    pub fn counted(&mut self, counter: u64) {
-        let same_life = self.kept.boot == self.boot.0 && counter >= self.kept.counter;
-        let moved = if same_life { counter - self.kept.counter } else { counter };
+    fn start_of(&self, day: i64) -> i64 {
+        calendar::start_of(day, self.plan.cycle_day, self.plan.calendar)
+    }
+
+    fn enter(&mut self, start: i64, is_confirmed: bool) {
+        let Kept { cycle, used, before, .. } = self.kept;
+        if start > cycle {
+            // Use from before any clock was trusted belongs to this cycle, and so does that of a cycle which began on another
+            // day of the month: the plan was told anew, not used up and renewed.
+            if cycle != 0 && self.start_of(cycle) == cycle {
+                let ended = Before { cycle, used, own: self.own };
+                (self.own, self.kept.used, self.kept.own_reserved, self.kept.asked) = (0, 0, 0, 0);
+                self.kept.before = (!is_confirmed).then(|| before.filter(|before| before.cycle < cycle).unwrap_or(ended));
+            }
+        } else if is_confirmed {
+            // What was used meanwhile was used all the same.
+            if let Some(before) = before.filter(|before| before.cycle == start) {
+                self.kept.used = used.saturating_add(before.used);
+                self.own = self.own.saturating_add(before.own);
+                self.reserve(0);
+            }
+            self.kept.before = None;
+        } else {
+            return;
+        }
+        (self.kept.cycle, self.unsaved) = (start, true);
+    }
+
+    /// Takes in a reading of the interface. Only what it moved since a reading of the same life is known to be of this cycle.
+    pub fn counted(&mut self, Reading { bytes, index }: Reading) {
+        let same_life = self.kept.boot == self.boot.0 && self.kept.index == index && bytes >= self.kept.counter;
+        let moved = if same_life { bytes - self.kept.counter } else { 0 };
         self.kept.used = self.kept.used.saturating_add(moved);
-        (self.kept.counter, self.kept.boot) = (counter, self.boot.0);
+        (self.kept.counter, self.kept.boot, self.kept.index) = (bytes, self.boot.0, index);
     }
 
     /// Counts own bytes that were moved.
@@ -139,7 +208,7 @@ impl DataPlan {
     /// Tells whether something of at most `bytes` may be done, and reserves them.
     pub fn allows(&mut self, spending: Spending, bytes: u64) -> bool {
         let share = match spending {
-            Spending::Heartbeat => self.plan.own_bytes,
+            Spending::Heartbeat => self.plan.own_bytes - self.ask_reserve(),
             _ => self.plan.own_bytes / 100 * (100 - HEARTBEAT_SHARE_PCT),
         };
         let stage_allows = match spending {
@@ -149,10 +218,27 @@ impl DataPlan {
             Spending::Heartbeat => true,
         };
         let fits = self.own.saturating_add(bytes) <= share && self.kept.used.max(self.own).saturating_add(bytes) <= self.plan.bytes;
-        if stage_allows && fits {
+        let allowed = stage_allows && fits || spending == Spending::Heartbeat && self.may_ask(bytes);
+        if allowed {
             self.reserve(bytes);
         }
-        stage_allows && fits
+        allowed
+    }
+
+    fn ask_reserve(&self) -> u64 {
+        (ASKS_MOST * ASK_BYTES).min(self.plan.own_bytes / 20)
+    }
+
+    /// Tells whether a report may go although the plan seems spent: nobody knows whether its cycle is over, and the answer tells.
+    fn may_ask(&mut self, bytes: u64) -> bool {
+        let is_time = self.asked_at.is_none_or(|at| self.now.since(at) >= ASK_AGAIN);
+        let is_left = self.kept.asked < (self.ask_reserve() / ASK_BYTES).max(1);
+        let may = !self.is_dated && is_time && is_left && bytes <= ASK_BYTES;
+        if may {
+            self.kept.asked += 1;
+            (self.asked_at, self.unsaved) = (Some(self.now), true);
+        }
+        may
     }
 
     fn reserve(&mut self, bytes: u64) {
@@ -223,33 +309,50 @@ pub fn load(path: &Path) -> BTreeMap<String, Kept> {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Writes what is to be kept of every link.
+/// Says what is to be kept of every link, for its file.
 ///
 /// # Errors
-/// The disk refused.
-pub fn save(path: &Path, kept: &BTreeMap<String, Kept>) -> std::io::Result<()> {
-    files::replace(path, &serde_json::to_vec(kept)?, 0o600)
+/// It cannot be said in JSON, which its types rule out.
+pub fn encode(kept: &BTreeMap<String, Kept>) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(kept)
 }
 
-/// Reads an interface's counter of bytes both ways; `None` while it is not there.
-pub fn interface_bytes(interface: &str) -> Option<u64> {
-    let read = |name: &str| {
-        let path = format!("/sys/class/net/{interface}/statistics/{name}");
-        std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok()
+/// Reads an interface; `None` while it is not there.
+pub fn read(interface: &str) -> Option<Reading> {
+    let number = |name: &str| {
+        let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/{name}")).ok()?;
+        text.trim().parse::<u64>().ok()
     };
-    Some(read("rx_bytes")?.saturating_add(read("tx_bytes")?))
+    let bytes = number("statistics/rx_bytes")?.saturating_add(number("statistics/tx_bytes")?);
+    Some(Reading { bytes, index: u32::try_from(number("ifindex")?).ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Calendar;
-    use std::time::Duration;
+    use crate::calendar::Calendar;
+    use rusta_wire::UnixMs;
 
     const START: UnixMs = UnixMs(1_795_000_000_000);
 
     fn plan(bytes: u64, own_bytes: u64) -> Plan {
-        Plan { bytes, own_bytes, cycle_day: 1, calendar: Calendar::Jalali }
+        Plan { bytes, own_bytes, cycle_day: 1, calendar: Calendar::Jalali, told: None }
+    }
+
+    fn clock(source: ClockSource, unix: UnixMs) -> Clock {
+        Clock { unix, source, uncertainty_ms: 0 }
+    }
+
+    fn told(unix: UnixMs) -> Clock {
+        clock(ClockSource::Collector, unix)
+    }
+
+    fn days(days: u64) -> Duration {
+        Duration::from_secs(days * 86_400)
+    }
+
+    fn reading(bytes: u64) -> Reading {
+        Reading { bytes, index: 7 }
     }
 
     fn fresh(bytes: u64, own_bytes: u64) -> DataPlan {
@@ -257,15 +360,139 @@ mod tests {
     }
 
     #[test]
-    fn counters_that_start_again_are_counted_from_zero() {
+    fn the_first_reading_of_each_life_counts_nothing() {
         let mut plan = fresh(1_000_000, 100_000);
-        plan.counted(500);
-        plan.counted(700);
-        plan.counted(100);
-        assert_eq!(plan.kept().used, 800);
-        let mut next = DataPlan::start(self::plan(1_000_000, 100_000), plan.kept(), BootId(2));
-        next.counted(150);
-        assert_eq!(next.kept().used, 950);
+        plan.counted(reading(5_000_000));
+        assert_eq!(plan.kept().used, 0, "all that was moved since the router's boot");
+        plan.counted(reading(5_000_700));
+        plan.counted(reading(100));
+        assert_eq!(plan.kept().used, 700, "a counter that was reset or wrapped");
+        plan.counted(reading(150));
+        plan.counted(Reading { bytes: 9_000, index: 8 });
+        plan.counted(Reading { bytes: 9_020, index: 8 });
+        assert_eq!(plan.kept().used, 770, "an interface that went and came back");
+        let again = |boot| DataPlan::start(self::plan(1_000_000, 100_000), plan.kept(), BootId(boot));
+        let mut restarted = again(1);
+        restarted.counted(Reading { bytes: 9_120, index: 8 });
+        assert_eq!(restarted.kept().used, 870, "the same boot: what was moved while the agent was away");
+        let mut rebooted = again(2);
+        rebooted.counted(Reading { bytes: 50_000, index: 8 });
+        rebooted.counted(Reading { bytes: 50_030, index: 8 });
+        assert_eq!(rebooted.kept().used, 800);
+    }
+
+    #[test]
+    fn what_an_earlier_program_kept_is_read_and_its_counter_is_no_baseline() {
+        let old = r#"{"cycle":20780,"used":500,"own_reserved":300,"counter":4000,"boot":1}"#;
+        let mut data = DataPlan::start(plan(1_000_000, 100_000), serde_json::from_str(old).unwrap(), BootId(1));
+        data.counted(reading(9_000));
+        assert_eq!((data.kept().used, data.own), (500, 300));
+    }
+
+    #[test]
+    fn the_operators_word_is_taken_once_in_its_own_cycle() {
+        let today = calendar::local_day(START);
+        let word = |day, bytes| Plan { told: Some(Told { day, bytes }), ..plan(1_000_000, 100_000) };
+        let mut data = DataPlan::start(word(today, 600_000), Kept::default(), BootId(1));
+        data.counted(reading(1));
+        data.counted(reading(101));
+        data.advance(&clock(ClockSource::System, START), MonoMs(0));
+        assert_eq!(data.kept().used, 100, "nobody knows yet which cycle this is");
+        data.advance(&told(START), MonoMs(0));
+        data.counted(reading(201));
+        assert!(data.take_unsaved());
+        data.advance(&told(START), MonoMs(0));
+        assert_eq!(data.kept().used, 600_100);
+        let mut restarted = DataPlan::start(word(today, 600_000), data.kept(), BootId(2));
+        restarted.advance(&told(START), MonoMs(0));
+        assert_eq!(restarted.kept().used, 600_100, "not again after a restart");
+        let mut corrected = DataPlan::start(word(today, 200_000), data.kept(), BootId(2));
+        corrected.advance(&told(START), MonoMs(0));
+        assert_eq!(corrected.kept().used, 200_000, "a changed word is another word");
+        corrected.advance(&told(START + days(40)), MonoMs(0));
+        assert_eq!(corrected.kept().used, 0, "and it is not of the next cycle");
+        let mut late = DataPlan::start(word(today - 62, 600_000), Kept::default(), BootId(1));
+        late.advance(&told(START), MonoMs(0));
+        assert_eq!(late.kept().used, 0);
+    }
+
+    #[test]
+    fn a_wrong_clock_persists_no_cycle_and_the_collector_has_the_last_word() {
+        let in_2036 = UnixMs(2_100_000_000_000);
+        let mut data = fresh(1 << 30, 1_000_000);
+        data.advance(&told(START), MonoMs(0));
+        data.counted(reading(0));
+        data.counted(reading(5_000));
+        data.spent(4_000);
+        let (before, own) = (data.kept(), data.own);
+        for source in [ClockSource::None, ClockSource::Persisted, ClockSource::System] {
+            for wrong in [in_2036, UnixMs(12_000), UnixMs(i64::MAX), UnixMs(i64::MIN)] {
+                data.advance(&clock(source, wrong), MonoMs(0));
+                assert_eq!((data.kept(), data.own), (before, own), "{source} {wrong}");
+            }
+        }
+        // A clock that is synchronised, but with somebody who is wrong himself.
+        data.advance(&clock(ClockSource::Synchronised, in_2036), MonoMs(0));
+        assert_eq!((data.own, data.kept().used), (0, 0));
+        data.spent(70);
+        data.counted(reading(5_100));
+        let mut data = DataPlan::start(plan(1 << 30, 1_000_000), data.kept_at_rest(), BootId(1));
+        data.advance(&clock(ClockSource::Synchronised, START), MonoMs(0));
+        assert_eq!(
+            data.kept().cycle,
+            calendar::start_of(calendar::local_day(in_2036), 1, Calendar::Jalali),
+            "only the collector takes a cycle back"
+        );
+        data.advance(&told(START), MonoMs(0));
+        assert_eq!((data.kept().cycle, data.own, data.kept().used), (before.cycle, own + 70, 5_100));
+        data.advance(&told(START + days(40)), MonoMs(0));
+        assert_eq!((data.own, data.kept().used), (0, 0), "the plan resets again");
+    }
+
+    #[test]
+    fn a_future_cycle_that_an_earlier_program_kept_is_left_when_the_collector_tells_the_time() {
+        let old = r#"{"cycle":24200,"used":500,"own_reserved":300,"counter":4000,"boot":1}"#;
+        let mut data = DataPlan::start(plan(1_000_000, 100_000), serde_json::from_str(old).unwrap(), BootId(1));
+        data.advance(&told(START), MonoMs(0));
+        data.advance(&told(START + days(40)), MonoMs(0));
+        assert_eq!((data.own, data.kept().used), (0, 0));
+    }
+
+    #[test]
+    fn a_plan_told_with_another_day_is_not_renewed_by_that() {
+        let mut data = fresh(1 << 30, 1_000_000);
+        data.advance(&told(START), MonoMs(0));
+        data.spent(5_000);
+        let day = u8::try_from(calendar::local_day(START) - data.kept().cycle).unwrap().max(2);
+        let moved = Plan { cycle_day: day, ..plan(1 << 30, 1_000_000) };
+        let mut data = DataPlan::start(moved, data.kept_at_rest(), BootId(1));
+        data.advance(&told(START), MonoMs(0));
+        assert_eq!(data.own, 5_000);
+    }
+
+    /// The router forgets the time with each power cut, and the plan was spent when it last knew it.
+    #[test]
+    fn a_spent_plan_without_a_date_asks_the_collector_a_bounded_number_of_times() {
+        let mut data = fresh(1 << 30, 30_000_000);
+        data.advance(&told(START), MonoMs(0));
+        data.spent(30_000_000);
+        assert!(!data.allows(Spending::Heartbeat, 3_000), "the date is known: the plan is spent");
+        let (mut asked, mut kept) = (0, data.kept());
+        for boot in 2..300 {
+            let mut data = DataPlan::start(plan(1 << 30, 30_000_000), kept, BootId(boot));
+            data.advance(&clock(ClockSource::System, UnixMs(1_000)), MonoMs(0));
+            assert!(!data.allows(Spending::Heartbeat, ASK_BYTES + 1) && !data.allows(Spending::Report, 1));
+            if data.allows(Spending::Heartbeat, 3_000) {
+                asked += 1;
+                assert!(data.take_unsaved(), "an ask that is forgotten is no bound");
+            }
+            assert!(!data.allows(Spending::Heartbeat, 3_000), "once a boot");
+            kept = data.kept();
+        }
+        assert_eq!(asked, ASKS_MOST);
+        let mut data = DataPlan::start(plan(1 << 30, 30_000_000), kept, BootId(300));
+        data.advance(&told(START + days(40)), MonoMs(0));
+        assert!(data.allows(Spending::Report, 3_000), "the answer was that the next cycle has begun");
     }
 
     #[test]
@@ -273,13 +500,13 @@ mod tests {
         let mut data = fresh(1_000, 1_000_000);
         let mut stages = Vec::new();
         for used in [0, 790, 800, 900, 950, 980] {
-            data.counted(used);
+            data.counted(reading(used));
             stages.push(data.stage());
         }
         assert_eq!(stages, [0, 0, 1, 2, 3, 4]);
         assert!(!data.allows(Spending::Report, 1));
         let mut data = fresh(1_000_000_000, 1_000_000);
-        data.advance(START);
+        data.advance(&told(START), MonoMs(0));
         assert!(data.allows(Spending::Throughput, 10));
         data.spent(900_000);
         assert_eq!(data.stage(), 4);
@@ -302,9 +529,9 @@ mod tests {
     fn a_cycle_ends_and_the_next_begins_at_zero() {
         let mut data = fresh(1 << 30, 1_000_000);
         data.spent(400_000);
-        data.advance(START);
+        data.advance(&told(START), MonoMs(0));
         assert_eq!(data.own, 400_000, "use from before the clock belongs to the first cycle");
-        data.advance(START + Duration::from_secs(40 * 86_400));
+        data.advance(&told(START + days(40)), MonoMs(0));
         assert_eq!((data.own, data.kept().used), (0, 0));
     }
 
@@ -328,14 +555,14 @@ mod tests {
                 let now = START + Duration::from_secs(minute * 60);
                 let clock_known = !(boot % 3 == 2 && minute % 1440 < 300);
                 if clock_known {
-                    data.advance(now);
+                    data.advance(&told(now), MonoMs(minute * 60_000));
                     if cycle != Some(data.kept.cycle) && cycle.is_some() {
                         (truly_own, counter) = (0, counter);
                     }
                     cycle = Some(data.kept.cycle);
                 }
                 counter += random(limits.bytes / 40_000);
-                data.counted(counter);
+                data.counted(reading(counter));
                 let mut spend = |data: &mut DataPlan, spending, bytes: u64, actual: u64, counter: &mut u64| {
                     let before = data.kept.used;
                     if data.allows(spending, bytes) {
