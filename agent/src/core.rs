@@ -13,7 +13,7 @@ use crate::config::{Target, Watch};
 use crate::data_plan::{self, Spending};
 use crate::probe::{Measurement, Prober};
 use crate::sample::{OWN_EVERY, Recorder};
-use crate::schedule::{CONFIRM_EVERY, Pace, Schedule, Standing};
+use crate::schedule::{CLOSEST, Pace, Schedule, Standing};
 use crate::shared::Shared;
 use crate::{health, ladder};
 
@@ -349,8 +349,8 @@ fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
     let splay = hash(format!("{agent}/{}", target.name)) % A_PRIME * apart + hash(agent.to_string()) % apart;
     // A round that moves megabytes or buys something is not repeated to be surer.
     let has_price = matches!(target.probe.kind(), ProbeKind::Throughput | ProbeKind::Ussd);
-    let confirm = if has_price { target.every } else { target.every.min(CONFIRM_EVERY) };
-    Pace { link: target.link, every: target.every, quiet, confirm, splay }
+    let closest = if has_price { target.every } else { target.every.min(CLOSEST) };
+    Pace { link: target.link, every: target.every, quiet, closest, splay }
 }
 
 #[cfg(test)]

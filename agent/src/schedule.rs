@@ -10,7 +10,7 @@
 //! round that could not start in time is skipped, not caught up with.
 //!
 //! Invariant: whatever rounds come to, and whatever wakes a link, two rounds of a target never begin closer than its
-//! [`Pace::confirm`], times the link's slowdown. Doubt that meets no evidence ends after [`CONFIRM_ROUNDS`].
+//! [`Pace::closest`], times the link's slowdown. Doubt that meets no evidence ends after [`CONFIRM_ROUNDS`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -18,7 +18,11 @@ use std::time::Duration;
 use rusta_wire::{MonoMs, Outcome, Verdict};
 
 /// Spacing of rounds while a change is being confirmed, at least: three rounds fit into the 25 s of a class-A site.
-pub const CONFIRM_EVERY: Duration = Duration::from_millis(12_500);
+const CONFIRM_EVERY: Duration = Duration::from_millis(12_500);
+
+/// Rounds of a target never begin closer. A target that happened to run just before its link was woken is looked at again this
+/// much later: a class-A site's failure is found by a look every 5 s, and told after 2 s.
+pub const CLOSEST: Duration = Duration::from_secs(8);
 
 /// Rounds in a row that confirm a change, as the collector's rule has it.
 pub const CONFIRM_ROUNDS: u32 = 3;
@@ -45,8 +49,8 @@ pub struct Pace {
     pub every: Duration,
     /// Time between rounds while its link is quiet; at least `every`. Equal to it for targets that always run.
     pub quiet: Duration,
-    /// Rounds never begin closer: [`CONFIRM_EVERY`], or `every` where that is less or each round has its price.
-    pub confirm: Duration,
+    /// Rounds never begin closer: [`CLOSEST`], or `every` where that is less or each round has its price.
+    pub closest: Duration,
     /// A number of this agent and target that decides the phase.
     pub splay: u64,
 }
@@ -129,7 +133,7 @@ impl Schedule {
     pub fn remember(&mut self, target: usize, begun: MonoMs) {
         let Some(slot) = self.slots.get_mut(target) else { return };
         slot.begun = Some(begun);
-        let due = slot.due.max(begun + slot.pace.confirm);
+        let due = slot.due.max(begun + slot.pace.closest);
         self.wait_until(target, due);
     }
 
@@ -264,7 +268,7 @@ impl Slot {
 
     /// When a round may begin at the soonest.
     fn soonest(&self, slowdown: u32) -> MonoMs {
-        self.begun.map_or(MonoMs(0), |begun| begun + self.pace.confirm * slowdown)
+        self.begun.map_or(MonoMs(0), |begun| begun + self.pace.closest * slowdown)
     }
 
     fn next(&self, at: MonoMs, now: MonoMs, awake: bool, slowdown: u32) -> MonoMs {
@@ -279,10 +283,10 @@ impl Slot {
 
     /// Divides the time until the collector can judge evenly; otherwise the next round is as soon as may be.
     fn confirming(&self, at: MonoMs, slowdown: u32) -> MonoMs {
-        let least = self.pace.confirm * slowdown;
+        let least = CONFIRM_EVERY.min(self.pace.every).max(self.pace.closest) * slowdown;
         let judged = self.failing_since.zip(JUDGED_AFTER.get(self.judged)).map(|(since, after)| (since + *after).since(at));
         let rounds = |left: Duration| u32::try_from(left.as_millis() / least.as_millis().max(1)).unwrap_or(u32::MAX).max(1);
-        at + judged.map_or(least, |left| left / rounds(left))
+        at + judged.map_or(least, |left| (left / rounds(left)).max(least))
     }
 
     /// The first grid point after now; rounds that were missed are not made up for.
@@ -309,7 +313,7 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     fn pace(link: usize, quiet: u64) -> Pace {
-        Pace { link, every: MINUTE, quiet: Duration::from_secs(quiet), confirm: CONFIRM_EVERY, splay: 1_234 }
+        Pace { link, every: MINUTE, quiet: Duration::from_secs(quiet), closest: CLOSEST, splay: 1_234 }
     }
 
     /// Runs one target's rounds with the given outcomes and returns when each was due, in seconds.
@@ -366,7 +370,7 @@ mod tests {
             let mut schedule = Schedule::start(
                 vec![{
                     let every = Duration::from_secs(every);
-                    Pace { every, confirm: every.min(CONFIRM_EVERY), ..pace(0, every.as_secs()) }
+                    Pace { every, closest: every.min(CLOSEST), ..pace(0, every.as_secs()) }
                 }],
                 1,
                 MonoMs(0),
@@ -439,7 +443,7 @@ mod tests {
             |(every, rests, is_priced, splay, link)| {
                 let every = Duration::from_secs(every);
                 let quiet = if rests { every.max(Duration::from_secs(900)) } else { every };
-                Pace { link, every, quiet, confirm: if is_priced { every } else { every.min(CONFIRM_EVERY) }, splay }
+                Pace { link, every, quiet, closest: if is_priced { every } else { every.min(CLOSEST) }, splay }
             },
         )
     }
@@ -489,14 +493,14 @@ mod tests {
             }
             for (pace, begun) in paces.iter().zip(&begun) {
                 for pair in begun.windows(2) {
-                    let least = pace.confirm;
+                    let least = pace.closest;
                     prop_assert!(pair[1].0.since(pair[0].0) >= least, "{pace:?}: {pair:?}");
                     prop_assert!(pair[1].1.since(pair[0].1) + LATE >= least, "{pace:?}: {pair:?}");
                 }
                 for (first, from) in begun.iter().enumerate() {
                     let within = |window: Duration| begun[first..].iter().take_while(|b| b.0.since(from.0) < window).count() as u128;
                     for window in [MINUTE, 60 * MINUTE] {
-                        let most = window.as_millis().div_ceil(pace.confirm.as_millis());
+                        let most = window.as_millis().div_ceil(pace.closest.as_millis());
                         prop_assert!(within(window) <= most, "{pace:?}: {} rounds in {window:?}", within(window));
                     }
                 }
@@ -526,7 +530,7 @@ mod tests {
     #[test]
     fn a_test_that_costs_is_neither_repeated_nor_woken_before_its_time() {
         let hour = Duration::from_secs(3_600);
-        let priced = Pace { every: hour, quiet: hour, confirm: hour, splay: 100, ..pace(0, 60) };
+        let priced = Pace { every: hour, quiet: hour, closest: hour, splay: 100, ..pace(0, 60) };
         let mut schedule = Schedule::start(vec![pace(0, 60), priced], 1, MonoMs(0));
         let mut begun = Vec::new();
         while schedule.next_due().unwrap() < MonoMs(4 * 3_600_000) {
@@ -544,8 +548,8 @@ mod tests {
     fn a_new_schedule_keeps_the_distance_of_the_one_before() {
         let mut schedule = Schedule::start(vec![Pace { splay: 0, ..pace(0, 60) }], 1, MonoMs(100_000));
         schedule.remember(0, MonoMs(99_000));
-        assert_eq!(schedule.next_due(), Some(MonoMs(111_500)));
-        assert_eq!(schedule.take_due(MonoMs(111_500), 9), [(0, MonoMs(111_500))]);
+        assert_eq!(schedule.next_due(), Some(MonoMs(107_000)));
+        assert_eq!(schedule.take_due(MonoMs(107_000), 9), [(0, MonoMs(107_000))]);
     }
 
     #[test]

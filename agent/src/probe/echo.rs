@@ -30,6 +30,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::moment;
 use super::round::random;
 use crate::packet::echo::{Echoed, HEADER_BYTES};
 use crate::socket::{Fault, Way};
@@ -151,8 +152,7 @@ impl Echo {
         } else {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true)
         };
-        // A reply that the kernel does not stamp counts from when it is read.
-        let _ = setsockopt(&socket, sockopt::ReceiveTimestampns, &true);
+        moment::stamp(&socket);
         let shared = Arc::new(Shared {
             socket,
             kind,
@@ -200,9 +200,16 @@ impl Drop for EchoRound {
 }
 
 impl EchoRound {
-    /// Waits for the tick after `moment`. News of packets on their way is kept.
-    pub async fn rest_until(&self, moment: Instant) {
-        sleep_until(self.echo.shared.tick(moment)).await;
+    /// Waits for the tick after `moment` and returns when that was. News of packets on their way is kept.
+    pub async fn rest_until(&self, moment: Instant) -> Instant {
+        let tick = self.echo.shared.tick(moment);
+        sleep_until(tick).await;
+        tick
+    }
+
+    /// Takes in what has arrived but was not read yet.
+    pub fn hear(&self) {
+        self.echo.shared.hear_what_arrived();
     }
 
     /// Sends the next packet, when it is this socket's turn, and returns when that was.
@@ -257,8 +264,7 @@ impl Shared {
 
     /// Returns the first tick that is not before `moment`.
     fn tick(&self, moment: Instant) -> Instant {
-        let ticks = moment.saturating_duration_since(self.opened).as_micros().div_ceil(TICK.as_micros());
-        self.opened + TICK * u32::try_from(ticks).unwrap_or(u32::MAX)
+        tick(self.opened, moment)
     }
 
     /// Reserves a sequence number that no open round to this target uses.
@@ -311,9 +317,7 @@ impl Shared {
         let mut parts = [IoSliceMut::new(&mut ear.packet)];
         let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut ear.said), MsgFlags::MSG_DONTWAIT)?;
         let now = Instant::now();
-        let stamps = message.cmsgs().into_iter().flatten();
-        let stamp = stamps.filter_map(|said| if let ControlMessageOwned::ScmTimestampns(stamp) = said { Some(stamp) } else { None }).next();
-        let arrived_at = stamp.and_then(|stamp| arrival(stamp, (self.wall)(), now));
+        let arrived_at = message.cmsgs().into_iter().flatten().find_map(|said| moment::arrival_of(&said, &*self.wall, now));
         let (length, from) = (message.bytes, message.address.as_ref().and_then(ip_of));
         if let Some(from) = from {
             self.hear(&ear.packet[..length], from, arrived_at, now);
@@ -363,6 +367,13 @@ impl Shared {
     }
 }
 
+/// Returns the first tick since `opened` that is not before `moment`.
+fn tick(opened: Instant, moment: Instant) -> Instant {
+    let over = moment.saturating_duration_since(opened).as_micros() % TICK.as_micros();
+    let rest = (TICK.as_micros() - over) % TICK.as_micros();
+    moment.max(opened) + Duration::from_micros(u64::try_from(rest).unwrap_or(0))
+}
+
 /// Gives a packet its number and the checksum that goes with it. The kernel fills in that of ICMPv6 (RFC 3542 section 3.1).
 fn number(packet: &mut [u8], sequence: u16) {
     packet[6..8].copy_from_slice(&sequence.to_be_bytes());
@@ -371,14 +382,6 @@ fn number(packet: &mut [u8], sequence: u16) {
         let sum = pnet::util::checksum(packet, 1);
         packet[2..4].copy_from_slice(&sum.to_be_bytes());
     }
-}
-
-/// Says when a packet arrived that the kernel stamped by the system clock, which says `wall_us` at `now`. `None`: it would be
-/// in the future, so the clock was set meanwhile.
-fn arrival(stamp: TimeSpec, wall_us: i64, now: Instant) -> Option<Instant> {
-    let stamp_us = Duration::from(stamp).as_micros();
-    let age = u128::try_from(wall_us).ok()?.checked_sub(stamp_us)?;
-    now.checked_sub(Duration::from_micros(u64::try_from(age).ok()?))
 }
 
 fn ip_of(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -470,10 +473,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_from_the_future_is_no_arrival() {
-        let (now, stamp) = (Instant::now(), TimeSpec::from(Duration::from_micros(5_000_250)));
-        assert_eq!(arrival(stamp, 5_000_750, now), Some(now - Duration::from_micros(500)));
-        assert_eq!(arrival(stamp, 5_000_000, now), None);
-        assert_eq!(arrival(stamp, -1, now), None);
+    fn ticks_never_end_however_long_a_socket_is_open() {
+        let opened = Instant::now();
+        for days in [0u64, 1, 795, 796, 5_000] {
+            let moment = opened + Duration::from_secs(days * 86_400) + Duration::from_millis(3);
+            let tick = tick(opened, moment);
+            assert!(tick >= moment && tick - moment < TICK, "{days} days");
+            assert_eq!((tick - opened).as_micros() % TICK.as_micros(), 0);
+        }
+        assert_eq!(tick(opened, opened), opened);
     }
 }

@@ -11,6 +11,7 @@ use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use nix::{libc, setsockopt_impl, sockopt_impl};
 use rusta_wire::Outcome;
 use socket2::{SockRef, Type};
@@ -18,6 +19,7 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
+use super::moment;
 use super::round::{Round, random};
 use crate::packet::echo::{HEADER_BYTES, balanced_request, reply_sequence};
 use crate::socket::Fault;
@@ -84,6 +86,7 @@ impl<'a> Flow<'a> {
             setsockopt(&socket, sockopt::Ipv6RecvErr, &true).and_then(|()| setsockopt(&socket, MtuDiscoverV6, &libc::IPV6_PMTUDISC_PROBE))
         };
         set.map_err(|e| round.way.outcome_of(&e.into()))?;
+        moment::stamp(&socket);
         Ok(Flow { round, socket, carrier, target, sequence: 0 })
     }
 
@@ -141,11 +144,12 @@ impl<'a> Flow<'a> {
         }
         let mut packet = vec![0; 2_048];
         loop {
-            match self.socket.try_recv(&mut packet) {
-                Ok(length) => {
+            let wall = &*self.round.prober.settings.system_us;
+            match self.socket.try_io(Interest::READABLE, || moment::receive(self.socket.as_raw_fd(), &mut packet, wall)) {
+                Ok((length, at)) => {
                     self.round.moved(length + self.ip_header_bytes());
                     if self.is_reply(&packet[..length], sequence) {
-                        return Some(Fate::Arrived { took: sent_at.elapsed() });
+                        return Some(Fate::Arrived { took: self.took(sent_at, at) });
                     }
                 }
                 // The pending error belongs to what the error queue just told.
@@ -153,6 +157,13 @@ impl<'a> Flow<'a> {
                 Err(_) => return None,
             }
         }
+    }
+
+    /// How long something took that happened at a moment, if the kernel knows it.
+    fn took(&self, sent_at: Instant, at: Option<Instant>) -> Duration {
+        let at = at.filter(|at| *at > sent_at).unwrap_or_else(Instant::now);
+        self.round.heard(at);
+        at - sent_at
     }
 
     fn is_reply(&self, packet: &[u8], sequence: u16) -> bool {
@@ -169,21 +180,24 @@ impl<'a> Flow<'a> {
     /// Reads one entry of the error queue: which packet of an echo flow it is about, and what it says.
     fn read_error(&self, sent_at: Instant) -> io::Result<(Option<u16>, Fate)> {
         let mut packet = [0; 128];
-        let mut space = nix::cmsg_space!([u8; 256]);
+        let mut space = nix::cmsg_space!([u8; 256], TimeSpec);
         let mut parts = [IoSliceMut::new(&mut packet)];
         let flags = MsgFlags::MSG_ERRQUEUE | MsgFlags::MSG_DONTWAIT;
         let message = recvmsg::<SockaddrStorage>(self.socket.as_raw_fd(), &mut parts, Some(&mut space), flags)?;
         let length = message.bytes;
+        let (now, wall) = (Instant::now(), &*self.round.prober.settings.system_us);
+        let at = message.cmsgs()?.find_map(|said| moment::arrival_of(&said, wall, now));
+        let took = self.took(sent_at, at);
         let mut fate = Fate::Silence;
         for control in message.cmsgs()? {
             fate = match control {
                 ControlMessageOwned::Ipv4RecvErr(error, router) => {
                     let router = router.map(|r| IpAddr::V4(Ipv4Addr::from(u32::from_be(r.sin_addr.s_addr))));
-                    self.judge(V4, error, router, sent_at)
+                    self.judge(V4, error, router, took)
                 }
                 ControlMessageOwned::Ipv6RecvErr(error, router) => {
                     let router = router.map(|r| IpAddr::V6(Ipv6Addr::from(r.sin6_addr.s6_addr)));
-                    self.judge(V6, error, router, sent_at)
+                    self.judge(V6, error, router, took)
                 }
                 _ => continue,
             };
@@ -196,8 +210,7 @@ impl<'a> Flow<'a> {
         Ok((about, fate))
     }
 
-    fn judge(&self, codes: Codes, error: libc::sock_extended_err, router: Option<IpAddr>, sent_at: Instant) -> Fate {
-        let took = sent_at.elapsed();
+    fn judge(&self, codes: Codes, error: libc::sock_extended_err, router: Option<IpAddr>, took: Duration) -> Fate {
         let router = router.unwrap_or(self.target);
         let is_icmp = matches!(error.ee_origin, libc::SO_EE_ORIGIN_ICMP | libc::SO_EE_ORIGIN_ICMP6);
         if error.ee_errno == libc::EMSGSIZE as u32 {

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::Instant;
 
-use super::round::{Round, Values};
+use super::round::{Lap, Round, Values};
 use super::stream::{Phases, add};
 use super::trust::{Seen, Trust};
 use super::{Host, Measurement, Place};
@@ -165,11 +164,11 @@ impl Http {
         fetch: &mut Fetch,
     ) -> Result<Option<String>, Outcome> {
         let socket_fault = |e: std::io::Error| round.way.outcome_of(&e);
-        let sent_at = Instant::now();
+        let sent = round.lap();
         round.by_deadline(stream.write_all(self.request(url).as_bytes())).await?.map_err(socket_fault)?;
-        let (head, rest) = self.read_head(round, &mut stream, sent_at, fetch).await?;
+        let (head, rest) = self.read_head(round, &mut stream, sent, fetch).await?;
         fetch.status = Some(head.status);
-        let received_at = Instant::now();
+        let received = round.lap();
         let framing = if self.config.method == Method::Head { Framing::Length(0) } else { head.framing };
         let mut body = Body::new(framing, self.config.body_limit as usize);
         body.feed(&rest).map_err(|_| Outcome::Malformed)?;
@@ -184,7 +183,7 @@ impl Http {
                 Err(error) => return Err(socket_fault(error)),
             }
         }
-        add(&mut fetch.phases.transfer, received_at);
+        add(&mut fetch.phases.transfer, round.took(received));
         fetch.body = Some(body.bytes);
         Ok(head.location.filter(|_| matches!(head.status, 301 | 302 | 303 | 307 | 308)))
     }
@@ -194,7 +193,7 @@ impl Http {
         &self,
         round: &Round<'_>,
         stream: &mut (impl AsyncRead + Unpin),
-        sent_at: Instant,
+        sent: Lap,
         fetch: &mut Fetch,
     ) -> Result<(Head, Vec<u8>), Outcome> {
         let mut received = Vec::new();
@@ -206,7 +205,7 @@ impl Http {
                 return Err(Outcome::Malformed);
             }
             if !std::mem::replace(&mut first_byte_noted, true) {
-                add(&mut fetch.phases.first_byte, sent_at);
+                add(&mut fetch.phases.first_byte, round.took(sent));
             }
             received.extend_from_slice(&piece[..count]);
             while let Some(head) = head(&received).map_err(|_| Outcome::Malformed)? {

@@ -76,10 +76,10 @@ fn a_name_is_resolved_over_the_links_own_way() {
             let prober = prober_at(trusted_noon(), vec!["10.91.1.1:53".parse().unwrap()]);
             let target = get("http://portal.example:8080/", ", status: [200, 404]");
             let before = _b.received("x0");
-            let until = Instant::now() + Duration::from_secs(10);
+            let until = std::time::Instant::now() + Duration::from_secs(10);
             let measured = loop {
                 let measured = prober.measure(&target, &by_interface("a0"), Duration::from_secs(2)).await;
-                if measured.outcome == Outcome::Ok || Instant::now() > until {
+                if measured.outcome == Outcome::Ok || std::time::Instant::now() > until {
                     break measured;
                 }
             };

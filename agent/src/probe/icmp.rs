@@ -109,7 +109,12 @@ impl Icmp {
         let spacing = SPACING.min(round.deadline.saturating_duration_since(started) / (2 * u32::from(self.config.count)));
         for index in 0..self.config.count {
             if index > 0 {
-                packets.rest_until(started + spacing * index.into()).await;
+                let moment = packets.rest_until(started + spacing * index.into()).await;
+                round.lose_since(moment);
+            }
+            // A round that stood still ends with what was sent in its time.
+            if round.is_over() {
+                break;
             }
             match round.by_deadline(packets.send()).await? {
                 Ok(sent_at) => tally.packets.push(Fate { sent_at, replied_at: None, is_undeliverable: false }),
@@ -148,18 +153,21 @@ impl Tally {
     /// Takes in news until a moment, or until every packet's fate is known.
     async fn listen_until(&mut self, packets: &mut EchoRound, until: Instant) {
         while !self.packets.iter().all(|p| p.replied_at.is_some() || p.is_undeliverable) {
-            let Ok((place, news)) = tokio::time::timeout_at(until, packets.news()).await else { return };
-            self.take(place, news);
+            let Ok((place, news)) = tokio::time::timeout_at(until, packets.news()).await else { break };
+            self.take(place, news, until);
         }
+        // What came in time may lie unread.
+        packets.hear();
         while let Some((place, news)) = packets.news_at_hand() {
-            self.take(place, news);
+            self.take(place, news, until);
         }
     }
 
-    fn take(&mut self, place: usize, news: News) {
+    fn take(&mut self, place: usize, news: News, until: Instant) {
         let Some(fate) = self.packets.get_mut(place) else { return };
         match news {
             News::Undeliverable => fate.is_undeliverable = true,
+            News::Reply(at) if at > until => {}
             News::Reply(at) if fate.replied_at.is_none() => fate.replied_at = Some(at),
             News::Reply(_) => self.duplicates += 1,
         }

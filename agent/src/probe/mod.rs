@@ -11,6 +11,7 @@
 
 mod echo;
 mod flow;
+mod moment;
 mod process;
 mod rates;
 mod resolve;
@@ -114,6 +115,8 @@ macro_rules! probes {
                 };
                 let measured = timeout_at(round.deadline + GRACE, measured).await;
                 let measured = measured.unwrap_or_else(|_| Measurement::failed(Outcome::Timeout));
+                let is_silence = matches!(measured.outcome, Outcome::Timeout | Outcome::ResolveFailed);
+                let measured = if is_silence && round.has_lost_its_time() { Measurement::failed(Outcome::NotRun) } else { measured };
                 Measurement { bytes: round.bytes(), ..measured }
             }
         }

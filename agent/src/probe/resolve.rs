@@ -167,9 +167,14 @@ impl Round<'_> {
             let settles_at = lookup.settles_at();
             let has_some = lookup.has_some();
             tokio::select! {
+                // What came in time counts, also where this program stood still until after the deadline.
+                biased;
                 () = lookup.more() => {}
                 () = sleep_until(settles_at), if has_some => {}
-                () = sleep_until(self.deadline) => return Err(Outcome::ResolveFailed),
+                () = sleep_until(self.deadline) => {
+                    self.lose_since(self.deadline);
+                    return Err(Outcome::ResolveFailed);
+                }
             }
         }
     }
@@ -192,6 +197,7 @@ impl Round<'_> {
             }
             let until = Instant::now() + patience;
             tokio::select! {
+                biased;
                 (server, answer) = asked.next(), if !asked.is_empty() => match answer {
                     Ok(Answer { addresses, .. }) if !addresses.is_empty() => return Ok(addresses),
                     other => {
@@ -199,7 +205,7 @@ impl Round<'_> {
                         result = result.or(outcome_of(other));
                     }
                 },
-                () = sleep_until(until), if !to_ask.is_empty() => {}
+                () = sleep_until(until), if !to_ask.is_empty() => self.lose_since(until),
                 () = sleep_until(self.deadline) => return result.or(Err(Outcome::Timeout)),
             }
         }
@@ -208,7 +214,7 @@ impl Round<'_> {
     /// Asks one question of one server: over UDP, and over TCP when the answer did not fit or `tcp` says so.
     pub async fn ask(&self, server: SocketAddr, name: &str, record: Record, tcp: bool) -> Result<Asked, Outcome> {
         let query = dns::query(random() as u16, name, record).map_err(|_| Outcome::ResolveFailed)?;
-        let started = Instant::now();
+        let lap = self.lap();
         if !tcp {
             let asked = self.ask_udp(server, &query).await?;
             if !asked.answer.truncated {
@@ -216,7 +222,7 @@ impl Round<'_> {
             }
         }
         let answer = self.ask_tcp(server, &query).await?;
-        Ok(Asked { answer, took: started.elapsed() })
+        Ok(Asked { answer, took: self.took(lap) })
     }
 
     async fn ask_udp(&self, server: SocketAddr, query: &[u8]) -> Result<Asked, Outcome> {

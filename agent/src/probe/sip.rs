@@ -1,11 +1,11 @@
 //! SIP OPTIONS over UDP or TCP: does the exchange of the 137 line answer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::Instant;
 
 use super::round::{Round, Values, random};
 use super::{Measurement, Place};
@@ -82,11 +82,11 @@ impl Sip {
     async fn ask(&self, round: &Round<'_>, values: &mut Values) -> Result<(), Outcome> {
         let Config { address, transport, status: right } = &self.config;
         let server = SocketAddr::new(round.resolve(&address.host).await?.address, address.port_or(5060));
-        let (sent_at, status) = match transport {
+        let (took, status) = match transport {
             Transport::Udp => self.ask_udp(round, server).await?,
             Transport::Tcp => self.ask_tcp(round, server).await?,
         };
-        values.set_time(Metric::RttUsMin, sent_at.elapsed());
+        values.set_time(Metric::RttUsMin, took);
         values.set(Metric::SipStatus, status);
         if right.contains(&status) { Ok(()) } else { Err(Outcome::Unexpected) }
     }
@@ -95,32 +95,33 @@ impl Sip {
         Request { server: &self.config.address.to_string(), local, transport, nonce }.encode()
     }
 
-    async fn ask_udp(&self, round: &Round<'_>, server: SocketAddr) -> Result<(Instant, u16), Outcome> {
+    async fn ask_udp(&self, round: &Round<'_>, server: SocketAddr) -> Result<(Duration, u16), Outcome> {
         let exchange = round.udp(server).await?;
         let nonce = random();
         let sent_at = exchange.send(self.request(exchange.local_address()?, "UDP", nonce).as_bytes()).await?;
         loop {
-            match answer(&exchange.receive().await?.0, nonce) {
-                Answer::Final(status) => return Ok((sent_at, status)),
+            let (message, received_at) = exchange.receive().await?;
+            match answer(&message, nonce) {
+                Answer::Final(status) => return Ok((received_at - sent_at, status)),
                 Answer::NotYet => {}
                 Answer::Malformed => return Err(Outcome::Malformed),
             }
         }
     }
 
-    async fn ask_tcp(&self, round: &Round<'_>, server: SocketAddr) -> Result<(Instant, u16), Outcome> {
+    async fn ask_tcp(&self, round: &Round<'_>, server: SocketAddr) -> Result<(Duration, u16), Outcome> {
         let mut stream = round.connect(server).await?;
         let socket_fault = |e: std::io::Error| round.way.outcome_of(&e);
         let nonce = random();
         let request = self.request(stream.local_address().map_err(socket_fault)?, "TCP", nonce);
-        let sent_at = Instant::now();
+        let sent = round.lap();
         round.by_deadline(stream.write_all(request.as_bytes())).await?.map_err(socket_fault)?;
         let mut received = Vec::new();
         loop {
             // Answers to OPTIONS without a body end with their empty line; a body of one would be read as another message.
             while let Some(end) = received.windows(4).position(|w| w == b"\r\n\r\n") {
                 match answer(&received[..end + 4], nonce) {
-                    Answer::Final(status) => return Ok((sent_at, status)),
+                    Answer::Final(status) => return Ok((round.took(sent), status)),
                     Answer::NotYet => drop(received.drain(..end + 4)),
                     Answer::Malformed => return Err(Outcome::Malformed),
                 }

@@ -5,18 +5,23 @@
 //! A    --answer--(50 ms)+--> sorted, families in turn --> attempt, after 250 ms or a failure the next beside it --> the first
 //! ```
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use rusta_wire::{Metric, Outcome};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, sleep_until};
 
 use super::Prober;
+use super::moment;
 use super::resolve::{Lookup, unresolved};
 use super::round::{Payer, Racing, Round, Values};
 use super::text::Host;
 use crate::metered::Stream;
-use crate::socket::Way;
+use crate::socket::{Fault, Way};
 
 /// Connection Attempt Delay (RFC 8305 section 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -28,7 +33,7 @@ impl Prober {
     /// Whether the name or the connection was at fault, and why.
     pub async fn connect(&self, host: &Host, port: u16, way: &Way, within: Duration, payer: &Payer<'_>) -> Result<Stream, DialFault> {
         let round = Round::new(self, way, within).paid_by(payer);
-        round.race(&mut Lookup::start(&round, host), port).await.map(|(stream, _)| stream)
+        round.race(&mut Lookup::start(&round, host), port).await.map(|(stream, _)| stream.inner)
     }
 }
 
@@ -66,41 +71,88 @@ impl Phases {
     }
 }
 
-/// Adds the time since `started` to a phase.
-pub(super) fn add(phase: &mut Option<Duration>, started: Instant) {
-    add_time(phase, started.elapsed());
+/// Adds the time that something took to a phase.
+pub(super) fn add(phase: &mut Option<Duration>, took: Duration) {
+    *phase = Some(phase.unwrap_or_default() + took);
 }
 
-fn add_time(phase: &mut Option<Duration>, time: Duration) {
-    *phase = Some(phase.unwrap_or_default() + time);
+/// A connection of a round: what is read from it is dated, and nothing is written after the deadline.
+pub(super) struct Dated<'a> {
+    inner: Stream,
+    round: &'a Round<'a>,
+    /// Since when data is waited for.
+    waiting: Option<Instant>,
+}
+
+impl Dated<'_> {
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.inner.local_address()
+    }
+}
+
+impl AsyncRead for Dated<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buf);
+        let now = Instant::now();
+        if polled.is_pending() {
+            self.waiting.get_or_insert(now);
+        } else if let Some(since) = self.waiting.take() {
+            self.round.heard(moment::data_at(&*self.inner.options(), since, now));
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Dated<'_> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.round.is_over() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
 }
 
 impl Round<'_> {
     /// Connects to an address.
-    pub async fn connect(&self, peer: SocketAddr) -> Result<Stream, Outcome> {
+    pub async fn connect(&self, peer: SocketAddr) -> Result<Dated<'_>, Outcome> {
+        self.may_begin()?;
         let meter = self.meter_for(peer.ip())?;
-        self.by_deadline(self.way.connect_tcp(peer, meter)).await?.map_err(|fault| self.outcome_of(fault))
+        let began = Instant::now();
+        let connected = async {
+            let inner = self.way.connect_tcp(peer, meter).await?;
+            self.heard(moment::connected_at(&*inner.options(), began, Instant::now()));
+            Result::<_, Fault>::Ok(Dated { inner, round: self, waiting: None })
+        };
+        self.by_deadline(connected).await?.map_err(|fault| self.outcome_of(fault))
     }
 
     /// Resolves and connects, and notes how long each took: of the addresses tried, that of the one that answered first.
-    pub async fn dial(&self, host: &Host, port: u16, phases: &mut Phases) -> Result<Stream, Outcome> {
+    pub async fn dial(&self, host: &Host, port: u16, phases: &mut Phases) -> Result<Dated<'_>, Outcome> {
         let mut lookup = Lookup::start(self, host);
         let dialled = self.race(&mut lookup, port).await;
         if let Some(took) = lookup.took() {
-            add_time(&mut phases.resolve, took);
+            add(&mut phases.resolve, took);
         }
         let (stream, took) = dialled.map_err(|fault| match fault {
             DialFault::Name(outcome) => unresolved(outcome),
             DialFault::Peer(outcome) => outcome,
         })?;
-        add_time(&mut phases.connect, took);
+        add(&mut phases.connect, took);
         Ok(stream)
     }
 
-    async fn race(&self, lookup: &mut Lookup<'_>, port: u16) -> Result<(Stream, Duration), DialFault> {
+    async fn race(&self, lookup: &mut Lookup<'_>, port: u16) -> Result<(Dated<'_>, Duration), DialFault> {
         let attempt = async |peer: SocketAddr| {
-            let began = Instant::now();
-            self.connect(peer).await.map(|stream| (stream, began.elapsed()))
+            let lap = self.lap();
+            self.connect(peer).await.map(|stream| (stream, self.took(lap)))
         };
         let mut attempts = Racing::new();
         let mut next_at = Instant::now();
@@ -118,6 +170,8 @@ impl Round<'_> {
             // The resolution delay holds the first attempt, the attempt delay each later one.
             let wake = next_at.max(lookup.settles_at());
             tokio::select! {
+                // What came in time counts, also where this program stood still until after the deadline.
+                biased;
                 attempt = attempts.next(), if !attempts.is_empty() => match attempt {
                     Ok(connected) => return Ok(connected),
                     Err(outcome) => {
@@ -128,6 +182,7 @@ impl Round<'_> {
                 () = lookup.more() => {}
                 () = sleep_until(wake), if lookup.has_some() => {}
                 () = sleep_until(self.deadline) => {
+                    self.lose_since(self.deadline);
                     let was_tried = failure.is_some() || !attempts.is_empty();
                     return Err(if was_tried { DialFault::Peer(Outcome::Timeout) } else { DialFault::Name(Outcome::Timeout) });
                 }

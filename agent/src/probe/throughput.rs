@@ -126,6 +126,11 @@ impl Throughput {
             *moved += run.bytes;
             values.set_some(Metric::UploadBps, run.bps());
         }
+        if round.has_lost_its_time() {
+            // The line waited for this program, so its rate is not known.
+            values.0.clear();
+            return Err(Outcome::NotRun);
+        }
         if values.0.is_empty() { Err(Outcome::Timeout) } else { Ok(()) }
     }
 

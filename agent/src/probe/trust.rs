@@ -19,16 +19,14 @@ use rusta_wire::Outcome;
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, Error};
-use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::WallTime;
 use super::round::Round;
-use super::stream::{Phases, add};
+use super::stream::{Dated, Phases, add};
 use super::text::Host;
 use crate::crypto::provider;
-use crate::metered::Stream;
 use crate::packet::certificate::Certificate;
 use crate::verify::{Judge, Verdict, Verifier, chosen_authorities, public_authorities, trusting};
 
@@ -120,25 +118,25 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, Outcome> {
 
 impl Round<'_> {
     /// Runs a TLS handshake over `stream`; `seen` learns about the certificate also when the handshake fails.
-    pub async fn handshake(
+    pub async fn handshake<'a>(
         &self,
-        stream: Stream,
+        stream: Dated<'a>,
         trust: &Trust,
         name: &Host,
         phases: &mut Phases,
         seen: &mut Seen,
-    ) -> Result<TlsStream<Stream>, Outcome> {
+    ) -> Result<TlsStream<Dated<'a>>, Outcome> {
         let wall = (self.prober.settings.wall)();
         let witness = Witness { wall, seen: Mutex::default() };
         let verifier = Arc::new(Verifier { usual: trust.verifier.clone(), judge: witness });
         let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
         let builder = builder.map_err(|_| Outcome::SystemError)?.dangerous().with_custom_certificate_verifier(verifier.clone());
         let connector = TlsConnector::from(Arc::new(builder.with_no_client_auth()));
-        let started = Instant::now();
+        let lap = self.lap();
         let shaken = self.by_deadline(connector.connect(server_name(name)?, stream)).await;
         *seen = verifier.judge.seen.lock().map(|s| *s).unwrap_or_default();
         let shaken = shaken?;
-        add(&mut phases.tls, started);
+        add(&mut phases.tls, self.took(lap));
         shaken.map_err(|error| if seen.is_clock_fault { Outcome::ClockFault } else { self.tls_outcome(&error) })
     }
 

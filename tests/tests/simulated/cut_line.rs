@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusta_agent::config::{self, Sync};
-use rusta_agent::schedule::{Pace, Schedule};
+use rusta_agent::schedule::{CLOSEST, Pace, Schedule};
 use rusta_agent::spool::{Spool, Ticket};
 use rusta_agent::uplink::{FRESH_MS, REQUEST_BYTES};
 use rusta_collector::config::Thresholds;
@@ -106,7 +106,7 @@ impl Agent {
     fn new(watch_s: u64, leaves_after: u64, folder: &std::path::Path, random: &mut Random) -> Agent {
         let pace = |(_, _, every): (&str, Rung, u64)| {
             let every = Duration::from_secs(every);
-            Pace { link: 0, every, quiet: every, splay: random.next() >> 1 }
+            Pace { link: 0, every, quiet: every, closest: every.min(CLOSEST), splay: random.next() >> 1 }
         };
         let paces = targets(watch_s).map(pace).into();
         let settings = config::Spool { dir: folder.to_owned(), max_bytes: 1 << 20, sync: Sync::Never, writes_per_day: u64::MAX };
@@ -132,7 +132,7 @@ impl Agent {
 
     /// Does what is due and returns the batches that arrive.
     fn step(&mut self, now: u64, cut: u64) -> Vec<Batch> {
-        for (target, at) in self.schedule.take_due(MonoMs(now)) {
+        for (target, at) in self.schedule.take_due(MonoMs(now), usize::MAX) {
             let ok = now < cut;
             self.rounds.insert((now + if ok { 0 } else { TIMEOUT_MS }, target, at.0, ok));
         }
