@@ -38,6 +38,9 @@ const ASKS_MOST: u64 = 93;
 /// What an ask may cost: a connection and a small report.
 const ASK_BYTES: u64 = 8_000;
 
+/// An ask is a connection, a report and its answer; within this they are one.
+const ASK_TAKES: Duration = Duration::from_secs(120);
+
 /// Between two asks of one boot.
 const ASK_AGAIN: Duration = Duration::from_secs(8 * 3_600);
 
@@ -231,9 +234,14 @@ impl DataPlan {
 
     /// Tells whether a report may go although the plan seems spent: nobody knows whether its cycle is over, and the answer tells.
     fn may_ask(&mut self, bytes: u64) -> bool {
-        let is_time = self.asked_at.is_none_or(|at| self.now.since(at) >= ASK_AGAIN);
-        let is_left = self.kept.asked < (self.ask_reserve() / ASK_BYTES).max(1);
-        let may = !self.is_dated && is_time && is_left && bytes <= ASK_BYTES;
+        if self.is_dated || bytes > ASK_BYTES {
+            return false;
+        }
+        let since = self.asked_at.map(|at| self.now.since(at));
+        if since.is_some_and(|since| since < ASK_TAKES) {
+            return true;
+        }
+        let may = since.is_none_or(|since| since >= ASK_AGAIN) && self.kept.asked < (self.ask_reserve() / ASK_BYTES).max(1);
         if may {
             self.kept.asked += 1;
             (self.asked_at, self.unsaved) = (Some(self.now), true);
@@ -486,7 +494,10 @@ mod tests {
                 asked += 1;
                 assert!(data.take_unsaved(), "an ask that is forgotten is no bound");
             }
-            assert!(!data.allows(Spending::Heartbeat, 3_000), "once a boot");
+            let spent = data.kept().asked;
+            assert_eq!(data.allows(Spending::Heartbeat, 3_000), spent > kept.asked, "its answer belongs to it");
+            data.advance(&clock(ClockSource::System, UnixMs(1_000)), MonoMs(3_600_000));
+            assert!(!data.allows(Spending::Heartbeat, 3_000) && data.kept().asked == spent, "once a boot");
             kept = data.kept();
         }
         assert_eq!(asked, ASKS_MOST);

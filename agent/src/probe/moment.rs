@@ -133,11 +133,15 @@ mod tests {
     fn a_datagram_is_as_old_as_its_stamp() {
         let (socket, peer) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
         stamp(&socket);
-        peer.send_to(b"hello", socket.local_addr().unwrap()).unwrap();
-        let sent = Instant::now();
-        std::thread::sleep(STALL);
-        let (length, at) = receive(socket.as_raw_fd(), &mut [0; 16], &wall_us).unwrap();
-        assert_eq!(length, 5);
-        assert!(at.unwrap() <= sent + LATE, "{:?}", at.unwrap() - sent);
+        // The kernel begins to stamp some moments after it was asked to for the first time.
+        let is_stamped = |_: &i32| {
+            peer.send_to(b"hello", socket.local_addr().unwrap()).unwrap();
+            let sent = Instant::now();
+            std::thread::sleep(STALL);
+            let (length, at) = receive(socket.as_raw_fd(), &mut [0; 16], &wall_us).unwrap();
+            assert_eq!(length, 5);
+            at.is_some_and(|at| at <= sent + LATE)
+        };
+        assert!((0..20).any(|turn| is_stamped(&turn)));
     }
 }

@@ -18,6 +18,9 @@ use crate::socket::{Way, owner_of};
 /// The sign of life of a plan that has room for nothing else goes once in this time.
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(3600);
 
+/// A sign of life is a connection, a report and its answer; within this they are one.
+const HEARTBEAT_TAKES: Duration = Duration::from_secs(60);
+
 /// A plan of which this fraction is used up carries heartbeats only (`plan_stage`).
 const HEARTBEAT_STAGE: u8 = 4;
 
@@ -47,7 +50,8 @@ impl Accounts {
         // Asked of a copy: what may be done is not yet done, so nothing is reserved.
         let mut plan = plan.clone();
         let last = self.heartbeats.borrow().get(&name_of(shared, line)).copied();
-        let is_due = last.is_none_or(|last| shared.clock.now().since(last) >= HEARTBEAT_EVERY);
+        let since = last.map(|last| shared.clock.now().since(last));
+        let is_due = since.is_none_or(|since| since >= HEARTBEAT_EVERY || since < HEARTBEAT_TAKES);
         if plan.stage() < HEARTBEAT_STAGE && plan.allows(Spending::Report, bytes) {
             Room::Reports
         } else if is_due && plan.allows(Spending::Heartbeat, bytes) {
