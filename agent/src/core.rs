@@ -288,6 +288,7 @@ impl Core {
             if link == 0 {
                 values.push((Metric::SpoolBytes, i64::try_from(depth.bytes).unwrap_or(i64::MAX)));
                 values.push((Metric::SpoolFrames, i64::try_from(depth.frames).unwrap_or(i64::MAX)));
+                values.extend(i64::try_from(depth.refused).ok().filter(|n| *n > 0).map(|n| (Metric::BatchesRefused, n)));
                 values.extend(health::cpu_ms().map(|ms| (Metric::AgentCpuMs, ms)));
                 values.extend(health::rss_kib().map(|kib| (Metric::AgentRssKib, kib)));
             }

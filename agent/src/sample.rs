@@ -18,7 +18,7 @@ const PARTS_PER_TARGET: usize = 512;
 const SAMPLES_FULL: usize = limits::SAMPLES_PER_BATCH / 8;
 
 /// What the agent says about itself on each link.
-pub const OWN_METRICS: [Metric; 9] = [
+pub const OWN_METRICS: [Metric; 10] = [
     Metric::BrokenRung,
     Metric::PlanUsedKib,
     Metric::PlanOwnKib,
@@ -28,6 +28,7 @@ pub const OWN_METRICS: [Metric; 9] = [
     Metric::SpoolFrames,
     Metric::AgentCpuMs,
     Metric::AgentRssKib,
+    Metric::BatchesRefused,
 ];
 
 /// How often the agent speaks about itself: slow figures, a few bytes each.

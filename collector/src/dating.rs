@@ -329,7 +329,7 @@ fn proofs(contact: &Contact<'_>) -> Vec<(Grade, Proof)> {
             let error_ms = u32::try_from(AGREES_MS).unwrap_or(u32::MAX);
             proofs.push((Grade::Agreed, Proof { error_ms, ..clock_proof(head) }));
         }
-        ClockSource::System | ClockSource::Persisted | ClockSource::None => {}
+        ClockSource::System | ClockSource::Persisted | ClockSource::None | ClockSource::Unknown(_) => {}
     }
     proofs
 }

@@ -21,6 +21,7 @@
 //! times, through a coder that learns, in about half the bytes.
 
 use prost::Message;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 
 use crate::coded::coded_enum;
 pub use crate::columns::TIME_STEP_MS;
@@ -139,6 +140,10 @@ struct HeadMessage {
     table: u64,
 }
 
+/// Fields that hold columns, in either coding.
+const FIRST_COLUMN: u32 = 20;
+const LAST_COLUMN: u32 = 23;
+
 #[derive(Clone, PartialEq, Message)]
 struct ColumnsMessage {
     #[prost(uint32, repeated, tag = "20")]
@@ -177,11 +182,7 @@ impl Batch {
     /// A sample of a series the table lacks, with another number of values than its series has metrics, or counts over
     /// [`limits`].
     pub fn encode(&self, table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
-        let mut sink = PlainSink::default();
-        self.write_columns(table, &mut sink)?;
-        let values = sink.values();
-        let outcomes = sink.outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
-        Ok(self.with_columns(&ColumnsMessage { outcomes, absent: sink.absent.pairs, values, columns: None }))
+        Ok(self.with_columns(&self.plain_columns(table)?))
     }
 
     /// Returns the batch's bytes in the dense coding, about half as many: for the way to a collector that said it reads
@@ -190,9 +191,38 @@ impl Batch {
     /// # Errors
     /// As [`Batch::encode`].
     pub fn encode_dense(&self, table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
+        Ok(self.with_columns(&self.dense_columns(table)?))
+    }
+
+    /// Returns `payload`, which this batch was read from, with its columns in the plain coding. What this version does not
+    /// know of the batch stays in it.
+    ///
+    /// # Errors
+    /// As [`Batch::encode`], or a payload that is no message.
+    pub fn plain_again(&self, payload: &[u8], table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
+        with_other_columns(payload, &self.plain_columns(table)?)
+    }
+
+    /// Returns `payload`, which this batch was read from, with its columns in the dense coding; see [`Batch::plain_again`].
+    ///
+    /// # Errors
+    /// As [`Batch::plain_again`].
+    pub fn dense_again(&self, payload: &[u8], table: &SeriesTable) -> Result<Vec<u8>, DecodeError> {
+        with_other_columns(payload, &self.dense_columns(table)?)
+    }
+
+    fn plain_columns(&self, table: &SeriesTable) -> Result<ColumnsMessage, DecodeError> {
+        let mut sink = PlainSink::default();
+        self.write_columns(table, &mut sink)?;
+        let values = sink.values();
+        let outcomes = sink.outcomes.pairs.iter().map(|v| u32::try_from(*v).unwrap_or(u32::MAX)).collect();
+        Ok(ColumnsMessage { outcomes, absent: sink.absent.pairs, values, columns: None })
+    }
+
+    fn dense_columns(&self, table: &SeriesTable) -> Result<ColumnsMessage, DecodeError> {
         let mut sink = DenseSink::default();
         self.write_columns(table, &mut sink)?;
-        Ok(self.with_columns(&ColumnsMessage { columns: Some(sink.finish()), ..ColumnsMessage::default() }))
+        Ok(ColumnsMessage { columns: Some(sink.finish()), ..ColumnsMessage::default() })
     }
 
     fn write_columns(&self, table: &SeriesTable, sink: &mut dyn Sink) -> Result<(), DecodeError> {
@@ -308,7 +338,7 @@ impl Batch<Samples> {
             from: head.from,
             until: head.until,
             clock: head.clock,
-            reason: Reason::from_code(message.reason).ok_or_else(|| fault("reason", "unknown"))?,
+            reason: Reason::from_wire(message.reason).ok_or_else(|| fault("reason", "not a code"))?,
             summary_s: message.summary_s,
             thinned: message.thinned,
             dropped: message.dropped,
@@ -344,6 +374,26 @@ impl From<Batch<Samples>> for Batch {
     }
 }
 
+/// Puts columns in place of those in `payload`: the fields before them, the columns, and whatever later versions put behind.
+fn with_other_columns(payload: &[u8], columns: &ColumnsMessage) -> Result<Vec<u8>, DecodeError> {
+    let (mut before, mut behind) = (Vec::new(), Vec::new());
+    let mut rest = payload;
+    while !rest.is_empty() {
+        let field = rest;
+        let (tag, kind) = decode_key(&mut rest)?;
+        skip_field(kind, tag, &mut rest, DecodeContext::default())?;
+        let field = &field[..field.len() - rest.len()];
+        match tag {
+            ..FIRST_COLUMN => before.extend_from_slice(field),
+            FIRST_COLUMN..=LAST_COLUMN => {}
+            _ => behind.extend_from_slice(field),
+        }
+    }
+    before.extend(columns.encode_to_vec());
+    before.extend(behind);
+    Ok(before)
+}
+
 fn bounded(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     if bytes.len() > limits::FRAME_PAYLOAD_BYTES {
         return Err(fault("values", "more bytes than a frame may hold"));
@@ -360,7 +410,7 @@ fn read_head(message: &HeadMessage) -> Result<Head, DecodeError> {
         until: MonoMs(message.from_ms.checked_add(message.span_ms).ok_or_else(|| fault("span_ms", "past the end of time"))?),
         clock: Clock {
             unix: UnixMs(clock.unix_ms),
-            source: ClockSource::from_code(clock.source).ok_or_else(|| fault("clock.source", "unknown"))?,
+            source: ClockSource::from_wire(clock.source).ok_or_else(|| fault("clock.source", "not a code"))?,
             uncertainty_ms: clock.uncertainty_ms,
         },
         summary_s: message.summary_s,
@@ -383,7 +433,7 @@ fn read_samples(message: &ColumnsMessage, from: MonoMs, table: &SeriesTable) -> 
         masks.clear();
         for n in 1..=*count {
             let (outcome, absent) = columns.state(series, masks.last().copied().unwrap_or(0))?;
-            let outcome = u32::try_from(outcome).ok().and_then(Outcome::from_code).ok_or_else(|| fault("outcomes", "unknown outcome"))?;
+            let outcome = u32::try_from(outcome).ok().and_then(Outcome::from_wire).ok_or_else(|| fault("outcomes", "not a code"))?;
             masks.push(absent);
             samples.rounds.push((index, from, outcome));
             samples.ends.push(place + n * series.metrics.len());

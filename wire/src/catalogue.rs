@@ -2,7 +2,8 @@
 //!
 //! Values are integers. A metric's [`Precision`] is what the wire keeps: the encoder rounds to it, and it is chosen so
 //! that rounding stays below the measurement's own error. A metric with a `base` is coded as its difference to the base
-//! in the same sample, because the two move together.
+//! in the same sample, because the two move together. The metrics with a base are those of the first version: a reader that
+//! does not know a metric must still know which differences its column holds.
 
 use crate::precision::Precision;
 
@@ -37,23 +38,51 @@ pub struct MetricInfo {
     pub standard: &'static str,
 }
 
+/// What is known of a metric of a later version: that its differences are taken to its own value before, and that a code read
+/// and written again is the same code.
+const UNKNOWN: MetricInfo = MetricInfo {
+    name: "unknown",
+    unit: "-",
+    kind: MetricKind::Gauge,
+    precision: Precision::Step(1),
+    base: None,
+    meaning: "A metric of a later version.",
+    standard: "-",
+};
+
 macro_rules! catalogue {
     ($($variant:ident $code:literal $name:literal $unit:literal $kind:ident $precision:ident($step:literal) $base:expr, $meaning:literal, $standard:literal;)+) => {
         /// A metric; the number is its wire code.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(u16)]
-        pub enum Metric { $(#[doc = $meaning] $variant = $code,)+ }
+        pub enum Metric {
+            $(#[doc = $meaning] $variant,)+
+            /// A metric of a later version. Its values are the wire's codes, to be passed on unchanged.
+            Unknown(u16),
+        }
 
         impl Metric {
-            /// Lists the whole catalogue in wire order.
+            /// Lists the whole catalogue of this version in wire order.
             pub const ALL: &'static [Metric] = &[$(Metric::$variant,)+];
 
             /// Returns the number that stands for this on the wire. It never changes meaning.
-            pub const fn code(self) -> u16 { self as u16 }
+            pub const fn code(self) -> u16 {
+                match self { $(Metric::$variant => $code,)+ Metric::Unknown(code) => code }
+            }
+
+            /// Tells whether this version knows the metric.
+            pub const fn is_known(self) -> bool { !matches!(self, Metric::Unknown(_)) }
 
             /// Reads a wire number; `None` for one this version does not know.
             pub const fn from_code(code: u32) -> Option<Self> {
                 match code { $($code => Some(Metric::$variant),)+ _ => None }
+            }
+
+            /// Reads a wire number, one of a later version too; `None` for what no version uses.
+            pub const fn from_wire(code: u32) -> Option<Self> {
+                match Self::from_code(code) {
+                    None if code <= u16::MAX as u32 => Some(Metric::Unknown(code as u16)),
+                    known => known,
+                }
             }
 
             /// Returns the catalogue row.
@@ -63,6 +92,7 @@ macro_rules! catalogue {
                         name: $name, unit: $unit, kind: MetricKind::$kind, precision: Precision::$precision($step), base: $base,
                         meaning: $meaning, standard: $standard,
                     },)+
+                    Metric::Unknown(_) => &UNKNOWN,
                 }
             }
         }
@@ -166,6 +196,7 @@ catalogue! {
     BrokenRung 146 "broken_rung" "code" Gauge Step(1) None, "Lowest broken rung of the link; absent when all hold.", "-";
     AgentCpuMs 147 "agent_cpu_ms" "ms" Counter Step(1) None, "Processor time the agent used.", "-";
     AgentRssKib 148 "agent_rss_kib" "KiB" Gauge Step(1) None, "Resident memory of the agent.", "-";
+    BatchesRefused 149 "batches_refused" "count" Counter Step(1) None, "Batches a collector refused for good since the agent started; absent while there are none.", "-";
     Rounds 150 "rounds" "count" Gauge Step(1) None, "Rounds a summary sample stands for.", "-";
     RoundsFailed 151 "rounds_failed" "count" Gauge Step(1) None, "Of those, failed ones.", "-";
 }
@@ -185,6 +216,13 @@ mod tests {
             let (Precision::Step(step) | Precision::Significant(step)) = metric.info().precision;
             assert!(step >= 1, "{} has no step", metric.name());
         }
+    }
+
+    /// An older reader follows a column only if it knows what the differences are taken to.
+    #[test]
+    fn no_metric_behind_the_first_version_has_a_base() {
+        let with_base: Vec<u16> = Metric::ALL.iter().filter(|m| m.info().base.is_some()).map(|m| m.code()).collect();
+        assert_eq!(with_base, [2, 11, 12, 13]);
     }
 
     #[test]

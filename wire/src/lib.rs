@@ -25,7 +25,7 @@ pub mod sample;
 pub mod table;
 pub mod time;
 
-pub use answer::{Answer, Hold};
+pub use answer::{Answer, BatchFault, FaultReason, Hold, upload_mark};
 pub use batch::{Batch, Clock, ClockSource, Reason};
 pub use catalogue::{Metric, MetricInfo, MetricKind, Unit};
 pub use frame::{Frame, FrameError, FrameKind};

@@ -69,6 +69,7 @@ impl Rung {
             Rung::International => "INT",
             Rung::Naming => "NAM",
             Rung::Service => "SVC",
+            Rung::Unknown(_) => "UNK",
         }
     }
 
@@ -167,7 +168,7 @@ impl Outcome {
     pub const fn verdict(self) -> Verdict {
         match self {
             Outcome::Ok => Verdict::Success,
-            Outcome::NotPermitted | Outcome::NotRun | Outcome::SystemError => Verdict::NoEvidence,
+            Outcome::NotPermitted | Outcome::NotRun | Outcome::SystemError | Outcome::Unknown(_) => Verdict::NoEvidence,
             _ => Verdict::Failure,
         }
     }

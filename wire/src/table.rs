@@ -28,6 +28,11 @@ pub struct Series {
 }
 
 impl Series {
+    /// Tells whether this version knows what the series is about. Nothing may be concluded from one that it does not.
+    pub const fn is_known(&self) -> bool {
+        self.network.is_known() && self.rung.is_known() && self.probe.is_known()
+    }
+
     /// Reads one metric of a sample of this series; `None` if the series lacks it or the round had no reply.
     pub fn value<'a>(&self, sample: impl Into<SampleRef<'a>>, metric: Metric) -> Option<i64> {
         let place = self.metrics.iter().position(|m| *m == metric)?;
@@ -91,8 +96,7 @@ impl SeriesTable {
     /// Reads a table.
     ///
     /// # Errors
-    /// Anything that is not a table within [`limits`], or that uses a network, rung, probe or metric this version
-    /// does not know.
+    /// Anything that is not a table within [`limits`]. A network, rung, probe or metric of a later version is kept by its code.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         if bytes.len() > limits::FRAME_PAYLOAD_BYTES {
             return Err(fault("series", "more bytes than a frame may hold"));
@@ -105,7 +109,8 @@ impl SeriesTable {
         Ok(SeriesTable { series })
     }
 
-    /// Returns the content hash of the encoded table.
+    /// Returns the content hash of the table as this version encodes it. One that came from elsewhere, perhaps with fields of a
+    /// later version, is named by the bytes it came in: [`TableId::of`].
     pub fn id(&self) -> TableId {
         TableId::of(&self.encode())
     }
@@ -137,15 +142,15 @@ fn read_series(message: SeriesMessage) -> Result<Series, DecodeError> {
     let metrics = message
         .metrics
         .iter()
-        .map(|code| Metric::from_code(*code).ok_or_else(|| fault("series.metrics", "unknown metric")))
+        .map(|code| Metric::from_wire(*code).ok_or_else(|| fault("series.metrics", "not a code")))
         .collect::<Result<_, _>>()?;
     Ok(Series {
         link: message.link,
-        network: Network::from_code(message.network).ok_or_else(|| fault("series.network", "unknown"))?,
+        network: Network::from_wire(message.network).ok_or_else(|| fault("series.network", "not a code"))?,
         target: message.target,
         towards: message.towards,
-        rung: Rung::from_code(message.rung).ok_or_else(|| fault("series.rung", "unknown"))?,
-        probe: ProbeKind::from_code(message.probe).ok_or_else(|| fault("series.probe", "unknown"))?,
+        rung: Rung::from_wire(message.rung).ok_or_else(|| fault("series.rung", "not a code"))?,
+        probe: ProbeKind::from_wire(message.probe).ok_or_else(|| fault("series.probe", "not a code"))?,
         interval_s: message.interval_s,
         metrics,
     })

@@ -154,6 +154,7 @@ fn network_name(network: Network, language: Language) -> &'static str {
         (Language::Fa, Network::Apn) => "شبکه APN روستایی",
         (Language::Fa, Network::Nin) => "شبکه ملی اطلاعات",
         (Language::Fa, Network::Internet) => "اینترنت بین‌الملل",
+        (Language::Fa, Network::Unknown(_)) => "ناشناخته",
     }
 }
 
@@ -173,6 +174,7 @@ fn rung_name(rung: Rung, language: Language) -> &'static str {
         Rung::International => ("اینترنت بین‌الملل", "international internet"),
         Rung::Naming => ("نام دامنه و گواهی", "names and certificates"),
         Rung::Service => ("خدمت", "service"),
+        Rung::Unknown(_) => ("ناشناخته", "unknown"),
     };
     if language == Language::Fa { fa } else { en }
 }
@@ -192,6 +194,7 @@ fn outcome_name(outcome: Outcome, language: Language) -> &'static str {
         Outcome::NotPermitted => ("اجازه نیست", "not permitted"),
         Outcome::NotRun => ("اجرا نشد", "not run"),
         Outcome::SystemError => ("خطای سیستم", "system error"),
+        Outcome::Unknown(_) => ("ناشناخته", "unknown"),
     };
     if language == Language::Fa { fa } else { en }
 }

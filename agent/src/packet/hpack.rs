@@ -1,4 +1,4 @@
-//! HPACK (RFC 7541) as the uplink needs it: writes its own few fields, reads `:status` and `retry-after`.
+//! HPACK (RFC 7541) as the uplink needs it: writes its own few fields, reads `:status`, `retry-after` and `content-type`.
 //!
 //! ```text
 //! 1 iiiiiii            field of the tables, by place: 1 to 61 static, from 62 on ours, youngest first
@@ -157,6 +157,33 @@ pub struct Fields {
     pub status: Option<u16>,
     /// `retry-after` in seconds; `None` too for one that is a date.
     pub retry_after_s: Option<u64>,
+    /// `content-type`, if one was said.
+    pub kind: Option<Kind>,
+}
+
+/// What a `content-type` says a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `application/x-protobuf`
+    Protobuf,
+    /// Anything else.
+    Other,
+}
+
+/// `application/x-protobuf` in Huffman code (RFC 7541, Appendix B).
+const PROTOBUF: [u8; 16] = [0x1d, 0x75, 0xd0, 0x62, 0x0d, 0x26, 0x3d, 0x4c, 0x79, 0x5a, 0xbb, 0x0e, 0x93, 0xc7, 0x6c, 0xbf];
+
+/// Names that are read, plain and in Huffman code.
+const CONTENT_TYPE: (&[u8], &[u8]) = (b"content-type", &[0x21, 0xea, 0x49, 0x6a, 0x4a, 0xc9, 0xf5, 0x59, 0x7f]);
+const RETRY_AFTER: (&[u8], &[u8]) = (b"retry-after", &[0xb0, 0xa9, 0xb3, 0xd2, 0xc3, 0x95, 0x25, 0xb3]);
+
+fn is_name((is_huffman, text): (bool, &[u8]), (plain, huffman): (&[u8], &[u8])) -> bool {
+    text == if is_huffman { huffman } else { plain }
+}
+
+fn kind((is_huffman, text): (bool, &[u8])) -> Kind {
+    let is_protobuf = if is_huffman { text == PROTOBUF } else { text.eq_ignore_ascii_case(b"application/x-protobuf") };
+    if is_protobuf { Kind::Protobuf } else { Kind::Other }
 }
 
 /// Reads a header block.
@@ -178,8 +205,7 @@ pub fn read(block: &[u8]) -> Result<Fields, Malformed> {
         } else {
             let prefix = if first & 0x40 != 0 { 6 } else { 4 };
             let name = match take_integer(&mut rest, prefix)? {
-                0 if take_text(&mut rest)? == (false, b"retry-after".as_slice()) => Field::RetryAfter,
-                0 => Field::Other,
+                0 => named(take_text(&mut rest)?),
                 place => known(place)?,
             };
             (name, Some(take_text(&mut rest)?))
@@ -188,6 +214,7 @@ pub fn read(block: &[u8]) -> Result<Fields, Malformed> {
             (Field::Status(status), None) => fields.status = Some(status),
             (Field::Status(_), Some(value)) => fields.status = Some(u16::try_from(digits(value).ok_or(Malformed)?).map_err(|_| Malformed)?),
             (Field::RetryAfter, Some(value)) => fields.retry_after_s = digits(value),
+            (Field::ContentType, Some(value)) => fields.kind = Some(kind(value)),
             _ => {}
         }
     }
@@ -198,13 +225,23 @@ enum Field {
     /// With the value it has in the static table.
     Status(u16),
     RetryAfter,
+    ContentType,
     Other,
+}
+
+fn named(name: (bool, &[u8])) -> Field {
+    match name {
+        name if is_name(name, RETRY_AFTER) => Field::RetryAfter,
+        name if is_name(name, CONTENT_TYPE) => Field::ContentType,
+        _ => Field::Other,
+    }
 }
 
 fn known(place: u32) -> Result<Field, Malformed> {
     const STATUS: [u16; 7] = [200, 204, 206, 304, 400, 404, 500];
     match place {
         8..=14 => Ok(Field::Status(STATUS[place as usize - 8])),
+        31 => Ok(Field::ContentType),
         53 => Ok(Field::RetryAfter),
         1..=61 => Ok(Field::Other),
         _ => Err(Malformed),
@@ -304,11 +341,23 @@ mod tests {
     #[test]
     fn retry_after_is_read_by_either_name_and_a_date_is_none() {
         let by_place = [0x88, 0x0f, 0x26, 0x02, b'3', b'0'];
-        assert_eq!(read(&by_place).unwrap(), Fields { status: Some(200), retry_after_s: Some(30) });
+        assert_eq!(read(&by_place).unwrap(), Fields { status: Some(200), retry_after_s: Some(30), kind: None });
         let by_name = [&[0x88, 0x00, 11][..], b"retry-after", &[2], b"31"].concat();
         assert_eq!(read(&by_name).unwrap().retry_after_s, Some(31));
         let date = [&[0x88, 0x0f, 0x26, 29][..], b"Fri, 31 Dec 1999 23:59:59 GMT"].concat();
-        assert_eq!(read(&date).unwrap(), Fields { status: Some(200), retry_after_s: None });
+        assert_eq!(read(&date).unwrap(), Fields { status: Some(200), ..Fields::default() });
+    }
+
+    #[test]
+    fn what_a_body_is_is_read_however_it_is_said() {
+        let by_place = |value: &[u8]| [&[0x88, 0x0f, 16, value.len() as u8][..], value].concat();
+        assert_eq!(read(&by_place(b"application/x-protobuf")).unwrap().kind, Some(Kind::Protobuf));
+        assert_eq!(read(&by_place(b"text/html")).unwrap().kind, Some(Kind::Other));
+        let huffman = [&[0x88, 0x0f, 16, 0x80 | PROTOBUF.len() as u8][..], &PROTOBUF].concat();
+        assert_eq!(read(&huffman).unwrap().kind, Some(Kind::Protobuf));
+        let by_name = [&[0x88, 0x00, 0x80 | CONTENT_TYPE.1.len() as u8][..], CONTENT_TYPE.1, &[1, b'x']].concat();
+        assert_eq!(read(&by_name).unwrap().kind, Some(Kind::Other));
+        assert_eq!(read(&[0x88]).unwrap().kind, None);
     }
 
     #[test]

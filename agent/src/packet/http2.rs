@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::Malformed;
 use super::hpack::{self, Encoder, Name, Whole};
+pub use super::hpack::Kind;
 
 /// Longest frame payload, as both sides have it while neither says otherwise (SETTINGS_MAX_FRAME_SIZE).
 const FRAME_BYTES: usize = 16_384;
@@ -71,6 +72,8 @@ impl Status {
     pub const FORBIDDEN: Status = Status(403);
     /// 409
     pub const CONFLICT: Status = Status(409);
+    /// 413
+    pub const TOO_LARGE: Status = Status(413);
     /// 429
     pub const TOO_MANY_REQUESTS: Status = Status(429);
     /// 503
@@ -79,11 +82,6 @@ impl Status {
     /// Tells whether the fault is ours.
     pub fn is_client_error(self) -> bool {
         (400..500).contains(&self.0)
-    }
-
-    /// Tells whether the fault is the server's.
-    pub fn is_server_error(self) -> bool {
-        (500..600).contains(&self.0)
     }
 }
 
@@ -113,6 +111,8 @@ pub struct Response {
     pub body: Vec<u8>,
     /// `retry-after`, unless it is a date.
     pub retry_after: Option<Duration>,
+    /// What the body is said to be, if anything is said.
+    pub kind: Option<Kind>,
 }
 
 /// Why a connection is of no more use.
@@ -259,7 +259,7 @@ impl Client {
         self.is_leaving |= !exchange.unsent.is_empty();
         let fields = exchange.head.unwrap_or_default();
         let status = Status(fields.status.unwrap_or_default());
-        Some(Response { status, body: exchange.body, retry_after: fields.retry_after_s.map(Duration::from_secs) })
+        Some(Response { status, body: exchange.body, retry_after: fields.retry_after_s.map(Duration::from_secs), kind: fields.kind })
     }
 
     /// Takes in what came.

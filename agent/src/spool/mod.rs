@@ -25,7 +25,7 @@ mod room;
 mod tests;
 mod thin;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -137,6 +137,8 @@ pub struct Spool {
     tables: Vec<StoredTable>,
     /// Oldest first.
     entries: Vec<Entry>,
+    /// Batches that are not picked, because the uplink laid them aside.
+    aside: BTreeSet<Ticket>,
     memory: BTreeMap<u32, Vec<u8>>,
     memory_next: u32,
     depth: Depth,
@@ -182,6 +184,7 @@ impl Spool {
             entries: Vec::new(),
             memory: BTreeMap::new(),
             memory_next: 0,
+            aside: BTreeSet::new(),
             depth: Depth::default(),
             last_sync: now,
             wear_day: now,
@@ -287,10 +290,15 @@ impl Spool {
         self.pick(&self.entries, bytes, most)
     }
 
+    /// Lays these aside, and no others: they wait, and are not picked.
+    pub fn lay_aside(&mut self, tickets: BTreeSet<Ticket>) {
+        self.aside = tickets;
+    }
+
     fn pick(&self, entries: &[Entry], bytes: u64, most: usize) -> Vec<Ticket> {
         let mut left = bytes;
         let mut picked = Vec::new();
-        for entry in entries.iter().take(most) {
+        for entry in entries.iter().filter(|entry| self.aside.is_empty() || !self.aside.contains(&self.ticket(entry))).take(most) {
             let length = u64::from(entry.place.length);
             if !picked.is_empty() && length > left {
                 break;

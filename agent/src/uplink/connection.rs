@@ -66,6 +66,9 @@ pub enum LinkError {
     /// The connection broke.
     #[error("no answer: {0}")]
     Broken(io::Error),
+    /// Something answered that is no collector: a captive portal, a proxy, another program.
+    #[error("no collector answered: {0}")]
+    NoCollector(String),
     /// Nothing came back in time: the line may be cut, and another way of the same line would be too.
     #[error("the line is silent")]
     Silent,

@@ -1,21 +1,24 @@
 //! The uplink: gets what is spooled to a collector, freshest first, and brings back time, pace and assignments.
 //!
 //! ```text
-//! spool --freshest, then oldest at the collector's pace--> POST /v1/batches --200--> acknowledge
-//!                                                              |409: send tables   |429, 503: wait   |4xx: refuse
+//! spool --freshest, then oldest at the collector's pace--> POST /v1/batches --verdict--> stored: acknowledge
+//!            tables: send them   later: wait   a fault for good: refuse that batch   doubt: lay aside   no answer: another way
 //! ```
 //!
 //! One request is in flight at a time, on one kept connection. A way that does not work is left for the next: every
 //! allowed link with every URL, cheapest first ([`route`]), and full-jitter backoff only after all of them failed. Nothing is
-//! freed before a 200.
+//! freed but by an answer of a collector (`verdict.rs`), and a batch that is turned away again and again waits aside (`aside.rs`).
 
 mod account;
+mod answer;
+mod aside;
 pub mod connection;
 mod errands;
 pub mod pace;
 pub mod route;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -23,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusta_wire::{Answer, Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits};
+use rusta_wire::{Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits, upload_mark};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -32,13 +35,14 @@ use crate::config::Collector;
 use crate::crypto::random_u64;
 use crate::data_plan::REPORT_COST;
 use crate::identity::Identity;
-use crate::packet::http2::{Fault, Response, Status};
+use crate::packet::http2::{Fault, Response};
 use crate::probe::{Host, Prober};
 use crate::shared::Shared;
 use crate::socket::Way;
 use crate::spool::Ticket;
 use crate::tls;
 use account::Accounts;
+use aside::Aside;
 use connection::{Connection, LinkError};
 use pace::{Backoff, Pace};
 use route::{Candidate, Chooser, Id, Room};
@@ -50,11 +54,8 @@ pub const FRESH_MS: u64 = 180_000;
 /// Most bytes of batches in one request: on a 2G link at 5 KB/s this takes 13 s, under half of what an answer may take.
 pub const REQUEST_BYTES: u64 = 64 * 1024;
 
-/// Wait after the collector refused our identity: only a person can mend that.
-const UNWELCOME: Duration = Duration::from_secs(300);
-
-/// Wait after a refusal that names no time.
-const BUSY: Duration = Duration::from_secs(30);
+/// Most batches in one request: their tables come along.
+const MOST_BATCHES: usize = limits::FRAMES_PER_UPLOAD / 2;
 
 /// After a link came back, reports are spread over this.
 const LINK_BACK_SPREAD_MS: u64 = 2_000;
@@ -125,8 +126,9 @@ pub struct Uplink {
     dense: bool,
     /// Tables to send in front of the next request.
     tables_owed: BTreeSet<TableId>,
-    /// Set after a refusal of several batches: find the one that is wrong.
-    one_by_one: bool,
+    /// Most batches in the next request: halved while requests are turned away, to find the one that is in the way.
+    most: usize,
+    aside: Aside,
     renewal_checked: Option<MonoMs>,
 }
 
@@ -163,7 +165,8 @@ impl Uplink {
             backoff: Backoff::default(),
             dense: false,
             tables_owed: BTreeSet::new(),
-            one_by_one: false,
+            most: MOST_BATCHES,
+            aside: Aside::default(),
             renewal_checked: None,
         })
     }
@@ -225,9 +228,15 @@ impl Uplink {
 
     /// Picks what to send: fresh batches alone, so that nothing is in front of them; then the backlog.
     fn choose(&mut self, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
-        let most = if self.one_by_one { 1 } else { limits::FRAMES_PER_UPLOAD / 2 };
+        let others = self.choose_without(self.aside.waiting(now), now);
+        others.or_else(|| self.choose_without(self.aside.to_blame(now), now))
+    }
+
+    fn choose_without(&mut self, aside: BTreeSet<Ticket>, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
+        let most = self.most;
         let allowed = self.pace.backlog_allowed(now).min(REQUEST_BYTES);
-        let spool = self.shared.spool.borrow();
+        let mut spool = self.shared.spool.borrow_mut();
+        spool.lay_aside(aside);
         let since = MonoMs(now.0.saturating_sub(FRESH_MS));
         let fresh = spool.freshest(since, REQUEST_BYTES, most);
         if !fresh.is_empty() {
@@ -264,12 +273,12 @@ impl Uplink {
         let sent = self.shared.clock.now();
         self.introduce(sent);
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let mark = upload_mark(&body);
         let response = self.request("/v1/batches", Some(("application/octet-stream", body))).await?;
         if backlog {
             self.pace.sent_backlog(length);
         }
-        self.take_answer(tickets, &response, sent);
-        if response.status == Status::OK {
+        if self.take_answer(tickets, &response, mark, sent)? {
             self.fetch_assignment(&response).await?;
             self.renew_if_due().await?;
         }
@@ -316,84 +325,12 @@ impl Uplink {
         head.is_some_and(|head| head.id.agent == self.identity.agent)
     }
 
-    fn take_answer(&mut self, tickets: &[Ticket], response: &Response, sent: MonoMs) {
-        let now = self.shared.clock.now();
-        if !response.status.is_server_error() || response.status == Status::SERVICE_UNAVAILABLE {
-            self.backoff.succeeded();
-        }
-        let answer = Answer::decode(&response.body).ok();
-        if let Some(answer) = &answer {
-            self.shared.clock.learn(answer.server_time, sent, now);
-        }
-        let reason = answer.as_ref().map(|a| a.reason.clone()).filter(|r| !r.is_empty()).unwrap_or_else(|| response.status.to_string());
-        match response.status {
-            Status::OK => {
-                if let Some(answer) = &answer {
-                    self.pace.answered(answer, now);
-                    self.dense |= answer.reads_dense;
-                }
-                self.stored(tickets, now);
-            }
-            Status::CONFLICT if self.owe_tables(answer.as_ref()) => {}
-            Status::TOO_MANY_REQUESTS | Status::SERVICE_UNAVAILABLE | Status::CONFLICT => {
-                self.note(Some(reason));
-                let told = response.retry_after.or(answer.map(|a| Duration::from_millis(u64::from(a.retry_after_ms))));
-                self.pace.wait(now, told.filter(|t| !t.is_zero()).unwrap_or(BUSY));
-            }
-            Status::UNAUTHORIZED | Status::FORBIDDEN => {
-                tracing::error!(reason, "the collector does not take this agent; samples wait in the spool");
-                self.note(Some(reason));
-                self.pace.wait(now, UNWELCOME);
-            }
-            status if status.is_client_error() => self.refused(tickets, &reason),
-            _ => {
-                self.note(Some(reason));
-                let wait = self.backoff.failed(random_u64());
-                self.pace.wait(now, wait.max(Duration::from_secs(1)));
-            }
-        }
-    }
-
-    fn stored(&mut self, tickets: &[Ticket], now: MonoMs) {
-        self.shared.spool.borrow_mut().acknowledge(tickets);
-        self.tables_owed.clear();
-        (self.one_by_one, self.introduced) = (false, true);
-        {
-            let mut contact = self.shared.contact.borrow_mut();
-            contact.acknowledged_at = Some(now);
-            contact.acknowledged += u64::try_from(tickets.len()).unwrap_or(0);
-        }
-        self.note(None);
-        self.tell(Event::Acknowledged { connected: self.connected });
-        self.shared.acknowledged.notify_waiters();
-    }
-
-    /// Notes the tables the collector misses. `false` if it says so again after they were sent.
-    fn owe_tables(&mut self, answer: Option<&Answer>) -> bool {
-        let missing = answer.map(|a| a.missing_tables.clone()).unwrap_or_default();
-        let news = missing.iter().any(|table| !self.tables_owed.contains(table));
-        self.tables_owed.extend(missing);
-        news
-    }
-
-    /// A request the collector will never take: find the batch at fault by sending them alone, and let that one go.
-    fn refused(&mut self, tickets: &[Ticket], reason: &str) {
-        self.note(Some(reason.to_string()));
-        if tickets.len() > 1 {
-            self.one_by_one = true;
-            return;
-        }
-        tracing::error!(reason, "the collector refused a batch for good; it is lost");
-        self.shared.spool.borrow_mut().refuse(tickets);
-    }
-
     async fn request(&mut self, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Response, LinkError> {
         let Some(connection) = &mut self.connection else { return Err(Fault::UsedUp.into()) };
         let result = connection.request(path, body).await;
         connection.tell();
-        match &result {
-            Ok(_) => self.chooser.answered(),
-            Err(_) => self.connection = None,
+        if result.is_err() {
+            self.connection = None;
         }
         result
     }
@@ -592,7 +529,8 @@ async fn ended(connection: &mut Option<Connection>) {
 /// Says a batch's frame again in the dense coding; `None` for what cannot be read, which then goes as it is.
 fn densely(frame: &[u8], table: &[u8]) -> Option<Vec<u8>> {
     let payload_of = |bytes| Some(Frame::read(bytes).ok()?.0.payload);
-    let table = SeriesTable::decode(&payload_of(table)?).ok()?;
-    let batch = Batch::decode(&payload_of(frame)?, &table).ok()?;
-    Some(Frame::new(FrameKind::Batch, batch.encode_dense(&table).ok()?).ok()?.to_bytes())
+    let (payload, encoded) = (payload_of(frame)?, payload_of(table)?);
+    let table = SeriesTable::decode(&encoded).ok()?;
+    let (batch, _) = Batch::decode_named(&payload, &table, TableId::of(&encoded)).ok()?;
+    Some(Frame::new(FrameKind::Batch, batch.dense_again(&payload, &table).ok()?).ok()?.to_bytes())
 }

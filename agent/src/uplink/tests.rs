@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response as Reply};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rusta_wire::{AgentId, BatchId, FrameKind, Hold, Reason, SeriesTable, UnixMs};
+use rusta_wire::{AgentId, BatchId, FaultReason, FrameKind, Hold, Reason, SeriesTable, UnixMs};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -84,8 +84,17 @@ struct Script {
     tables: RefCell<BTreeSet<TableId>>,
     /// For each batch, whether it came in the dense coding.
     dense: RefCell<Vec<bool>>,
-    /// Sequence numbers it refuses for good.
-    poison: RefCell<Vec<u64>>,
+    /// Sequence numbers it does not take, and why.
+    poison: RefCell<Vec<(u64, FaultReason)>>,
+    /// Sequence numbers an older collector cannot read: it says 400 and does not say of which batch it speaks.
+    unread: RefCell<Vec<u64>>,
+    /// What stands in front of it says, and with which type, as long as there is any.
+    pages: RefCell<VecDeque<(u16, &'static str, Vec<u8>)>>,
+    /// Most bytes that pass what stands in front of it; 0: all do.
+    passes: std::cell::Cell<usize>,
+    /// It is of before the answers named their upload.
+    is_old: std::cell::Cell<bool>,
+    requests: std::cell::Cell<u32>,
 }
 
 async fn collector(authority: &Authority, script: Rc<Script>, from_year: i32, to_year: i32) -> SocketAddr {
@@ -129,11 +138,20 @@ async fn reply(request: Request<Incoming>, script: Rc<Script>) -> Result<Reply<F
     let header = |name| Some(request.headers().get(name)?.to_str().unwrap().to_string());
     let boot = header("rusta-boot").zip(header("rusta-uptime-ms").map(|ms| ms.parse().unwrap()));
     let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    if path == "/v1/batches" {
+        script.requests.set(script.requests.get() + 1);
+        let page = script.pages.borrow_mut().pop_front();
+        let too_large = (1..body.len()).contains(&script.passes.get()).then(|| (413, "text/html", b"<h1>413</h1>".to_vec()));
+        if let Some((status, kind, page)) = page.or(too_large) {
+            return Ok(Reply::builder().status(status).header("content-type", kind).body(Full::new(page.into())).unwrap());
+        }
+    }
     let (status, bytes) = match path.as_str() {
         "/v1/batches" => {
             script.boots.borrow_mut().push(boot);
             let (status, answer) = take_upload(&body, &script);
-            (status, answer.encode())
+            let upload = (!script.is_old.get()).then(|| upload_mark(&body));
+            (status, Answer { server_time: UnixMs(1_900_000_000_000), upload, ..answer }.encode())
         }
         "/v1/assignment" => (200, script.assignment.borrow().clone().unwrap_or_default().into_bytes()),
         _ => (404, Vec::new()),
@@ -145,7 +163,7 @@ fn take_upload(body: &[u8], script: &Script) -> (u16, Answer) {
     if let Some((status, answer)) = script.replies.borrow_mut().pop_front() {
         return (status, answer);
     }
-    let mut sequences = Vec::new();
+    let (mut sequences, mut boot) = (Vec::new(), None);
     let mut missing = Vec::new();
     for frame in Frame::read_all(body).map(Result::unwrap) {
         match frame.kind {
@@ -158,6 +176,7 @@ fn take_upload(body: &[u8], script: &Script) -> (u16, Answer) {
                     script.dense.borrow_mut().push(is_dense);
                 }
                 sequences.push(head.id.sequence.0);
+                boot = Some(head.id.boot);
                 if !script.tables.borrow().contains(&head.table) {
                     missing.push(head.table);
                 }
@@ -168,8 +187,15 @@ fn take_upload(body: &[u8], script: &Script) -> (u16, Answer) {
     if !missing.is_empty() {
         return (409, Answer { missing_tables: missing, ..Answer::default() });
     }
-    if sequences.iter().any(|s| script.poison.borrow().contains(s)) {
-        return (422, Answer { reason: "poison".into(), ..Answer::default() });
+    if sequences.iter().any(|s| script.unread.borrow().contains(s)) {
+        return (400, Answer { reason: "frame 0: field outcomes: unknown outcome".into(), ..Answer::default() });
+    }
+    let poison = script.poison.borrow();
+    let faults: Vec<_> = poison.iter().filter(|(s, _)| sequences.contains(s)).collect();
+    if !faults.is_empty() {
+        let boot = boot.expect("a batch has a boot");
+        let named = |(s, reason): &&(u64, FaultReason)| BatchFault { boot, sequence: rusta_wire::Sequence(*s), reason: *reason };
+        return (422, Answer { reason: "poison".into(), faults: faults.iter().map(named).collect(), ..Answer::default() });
     }
     script.uploads.borrow_mut().push(sequences);
     (200, script.settled.borrow().clone())
@@ -393,7 +419,7 @@ fn a_batch_that_will_never_be_taken_does_not_stop_the_others() {
     run(async {
         let (authority, script) = (Authority::new(), Rc::new(Script::default()));
         *script.settled.borrow_mut() = paced(1 << 20);
-        script.poison.borrow_mut().push(1);
+        script.poison.borrow_mut().push((1, FaultReason::Overlap));
         let address = collector(&authority, script.clone(), 2020, 2090).await;
         let agent = start(&[address], &authority, 6);
         until(|| agent.shared.spool.borrow().is_empty()).await;
@@ -402,6 +428,74 @@ fn a_batch_that_will_never_be_taken_does_not_stop_the_others() {
         assert_eq!(all, [0, 2, 3, 4, 5]);
         assert_eq!(agent.shared.spool.borrow().depth().refused, 1);
     });
+}
+
+/// Pages of a captive portal and of proxies freed 26 of 48 samples, and 400, 404, 408, 413, 421, 426 and 451 dropped them.
+#[test]
+fn whatever_stands_in_front_of_the_collector_frees_and_costs_nothing() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let page = b"<html><body>Please log in</body></html>".to_vec();
+        let statuses = [200, 204, 302, 400, 401, 403, 404, 408, 409, 413, 421, 422, 426, 429, 451, 500, 502, 503, 504];
+        script.pages.borrow_mut().extend(statuses.map(|status| (status, "text/html", page.clone())));
+        script.pages.borrow_mut().push_back((200, "application/x-protobuf", Vec::new()));
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let mut agent = start(&[address], &authority, 9);
+        while !script.pages.borrow().is_empty() {
+            if let Ok(Event::Unreachable) = agent.events.try_recv() {
+                agent.shared.last_call.notify_one();
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!((agent.shared.spool.borrow().depth().frames, agent.shared.spool.borrow().depth().refused), (9, 0));
+        agent.shared.last_call.notify_one();
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        let mut all = script.uploads.borrow().concat();
+        all.sort_unstable();
+        assert_eq!(all, (0..9).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn what_passes_no_proxy_in_one_piece_passes_in_smaller_ones() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        script.passes.set(300);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 40);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        let mut all = script.uploads.borrow().concat();
+        all.sort_unstable();
+        assert_eq!((all, agent.shared.spool.borrow().depth().refused), ((0..40).collect::<Vec<_>>(), 0));
+    });
+}
+
+/// A collector was downgraded and cannot read two batches, or a newer one says it cannot yet: they wait, and stop nobody.
+#[test]
+fn batches_a_collector_cannot_read_wait_and_do_not_stop_the_others() {
+    for is_old in [true, false] {
+        run(async move {
+            let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+            *script.settled.borrow_mut() = paced(1 << 20);
+            script.is_old.set(is_old);
+            if is_old {
+                script.unread.borrow_mut().extend([2, 7]);
+            } else {
+                script.poison.borrow_mut().extend([(2, FaultReason::Unreadable), (7, FaultReason::Unknown(999))]);
+            }
+            let address = collector(&authority, script.clone(), 2020, 2090).await;
+            let agent = start(&[address], &authority, 20);
+            until(|| agent.shared.spool.borrow().depth().frames == 2).await;
+            let mut all = script.uploads.borrow().concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..20).filter(|n| ![2, 7].contains(n)).collect::<Vec<_>>());
+            spool_one(&agent.shared);
+            until(|| script.uploads.borrow().concat().contains(&20)).await;
+            assert_eq!((agent.shared.spool.borrow().depth().frames, agent.shared.spool.borrow().depth().refused), (2, 0));
+        });
+    }
 }
 
 #[test]

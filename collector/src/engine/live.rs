@@ -308,7 +308,7 @@ impl Engine {
         let fact = match record.batch.reason {
             Reason::PowerLoss => Fact::LastGasp,
             Reason::Shutdown => Fact::Stopped,
-            Reason::Interval | Reason::StateChange => return,
+            Reason::Interval | Reason::StateChange | Reason::Unknown(_) => return,
         };
         for link in self.inventory.links_of(record.site) {
             self.links[link.index()].machine.learn(until, fact, &self.thresholds);

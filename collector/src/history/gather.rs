@@ -224,7 +224,7 @@ fn digests(sightings: &[Sighting], day: (UnixMs, UnixMs)) -> Digests {
     let digest = |within: &dyn Fn(UnixMs) -> bool| {
         edges.iter().filter(|sighted| within(sighted.at)).fold(FNV_OFFSET, |hash, sighted| {
             let (watch, outcome) = (sighted.watch, sighted.sample.outcome);
-            let parts = [sighted.at.0 as u64, watch.source.0, u64::from(outcome.code()), watch.series.rung as u64];
+            let parts = [sighted.at.0 as u64, watch.source.0, u64::from(outcome.code()), u64::from(watch.series.rung.code())];
             parts.iter().fold(hash, |hash, part| (hash ^ part).wrapping_mul(FNV_PRIME))
         })
     };

@@ -144,7 +144,7 @@ pub(super) fn last_words(sightings: &[Sighting]) -> Vec<Said> {
         match sighting.batch.reason {
             Reason::PowerLoss => Some(Said { at, power_loss: true }),
             Reason::Shutdown => Some(Said { at, power_loss: false }),
-            Reason::Interval | Reason::StateChange => None,
+            Reason::Interval | Reason::StateChange | Reason::Unknown(_) => None,
         }
     };
     let mut words: Vec<Said> = sightings.iter().filter(|sighting| !sighting.vantage).filter_map(said).collect();

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use rusta_wire::{AgentId, UnixMs};
+use rusta_wire::{AgentId, BatchFault, BatchId, FaultReason, UnixMs};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::clock;
@@ -88,16 +88,23 @@ pub struct Parts {
 
 type Reply = Response<Full<Bytes>>;
 
-/// A refusal: status, the counter's label, a reason for the other end.
+/// A refusal: status, the counter's label, a reason for the other end, and the batches at fault, if it is for them.
 struct Refusal {
     status: StatusCode,
     label: &'static str,
     reason: String,
+    faults: Vec<BatchFault>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, label: &'static str, reason: impl Into<String>) -> Self {
-        Refusal { status, label, reason: reason.into() }
+        Refusal { status, label, reason: reason.into(), faults: Vec::new() }
+    }
+
+    /// Says which batch it is for: nothing else makes an agent give one up.
+    fn about(mut self, batch: BatchId, reason: FaultReason) -> Self {
+        self.faults.push(BatchFault { boot: batch.boot, sequence: batch.sequence, reason });
+        self
     }
 }
 

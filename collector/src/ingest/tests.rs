@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus_client::registry::Registry;
 use rcgen::{CertificateParams, KeyPair};
 use rusta_wire::limits::UPLOAD_BYTES;
-use rusta_wire::{AgentId, Answer, Frame, FrameKind};
+use rusta_wire::{AgentId, Answer, FaultReason, Frame, FrameKind, TableId, upload_mark};
 use rustls::RootCertStore;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -374,6 +374,81 @@ async fn malformed_and_oversized_bodies_are_refused_and_the_connection_closed() 
     assert_eq!(stand.stored(), 0);
     assert_eq!(stand.counted("rusta_requests_refused_total{reason=\"malformed\"}"), 5);
     assert_eq!(stand.counted("rusta_requests_refused_total{reason=\"too_large\"}"), 1);
+}
+
+/// Only an answer that names the upload and the batch makes an agent let a batch go.
+#[tokio::test]
+async fn a_refusal_names_the_upload_and_the_batches_it_is_for() {
+    let stand = Stand::start().await;
+    let device = stand.device("S1").await;
+    let mut line = stand.line(&device).await;
+    let first = frames(device.agent, [0], true);
+    let (_, stored) = line.upload(first.clone()).await.unwrap();
+    assert_eq!(stored.upload, Some(upload_mark(&first)));
+    // A batch that covers two numbers, one of which is stored with other content.
+    let wide = rusta_wire::Batch { covers: 2, ..batch(device.agent.0, 5, 0, 1) };
+    let overlap = Frame::new(FrameKind::Batch, wide.encode(&table()).unwrap()).unwrap().to_bytes();
+    let (status, answer) = line.upload(overlap.clone()).await.unwrap();
+    assert_eq!((status, answer.upload), (StatusCode::UNPROCESSABLE_ENTITY, Some(upload_mark(&overlap))), "{}", answer.reason);
+    let named: Vec<_> = answer.faults.iter().map(|f| (f.boot.0, f.sequence.0, f.reason)).collect();
+    assert_eq!(named, [(5, 0, FaultReason::Overlap)]);
+    // Two whose columns this version cannot read, beside one that it can: those two are named, and nothing is stored.
+    let unread = |n| {
+        let mut payload = batch(device.agent.0, 5, n, 1).encode(&table()).unwrap();
+        payload.extend([0xb2, 0x01, 0x01, 0x05]);
+        Frame::new(FrameKind::Batch, payload).unwrap().to_bytes()
+    };
+    let mixed = [unread(7), frames(device.agent, [8], false), unread(9)].concat();
+    let (status, answer) = stand.line(&device).await.upload(mixed).await.unwrap();
+    let named: Vec<_> = answer.faults.iter().map(|f| (f.sequence.0, f.reason)).collect();
+    assert_eq!((status, named), (StatusCode::UNPROCESSABLE_ENTITY, vec![(7, FaultReason::Unreadable), (9, FaultReason::Unreadable)]));
+    assert_eq!(stand.stored(), 1);
+    // A body that lost its end on the way is refused by what arrived, which is not what was sent.
+    let (_, answer) = stand.line(&device).await.upload(&first[..first.len() / 2]).await.unwrap();
+    assert!(answer.upload.is_some() && answer.upload != Some(upload_mark(&first)) && answer.faults.is_empty());
+}
+
+/// A newer agent's networks, rungs, probes, outcomes, metrics, clock, reason and fields: stored as sent, derived from as far as known.
+#[tokio::test]
+async fn codes_and_fields_of_a_later_version_are_stored_as_sent_in_either_coding() {
+    use rusta_wire::{ClockSource, Metric, Network, Outcome, ProbeKind, Reason, Rung};
+    let stand = Stand::start().await;
+    let device = stand.device("S1").await;
+    let mut later = table();
+    let mut new = later.series[0].clone();
+    (new.network, new.rung, new.probe) = (Network::Unknown(900), Rung::Unknown(77), ProbeKind::Unknown(61));
+    new.metrics.push(Metric::Unknown(5_000));
+    new.target = "later".into();
+    later.series.push(new);
+    // A field of the table, and one of the batch, that this version does not know.
+    let encoded_table = [later.encode(), vec![0xf8, 0x3e, 0x01]].concat();
+    let mut sent = batch(device.agent.0, 5, 0, 3);
+    sent.table = TableId::of(&encoded_table);
+    (sent.reason, sent.clock.source) = (Reason::Unknown(9), ClockSource::Unknown(8));
+    let series = rusta_wire::SeriesIndex(u16::try_from(later.series.len() - 1).unwrap());
+    let mut values = vec![None; later.series[usize::from(series.0)].metrics.len()];
+    *values.last_mut().unwrap() = Some(-7);
+    sent.samples.push(rusta_wire::Sample { series, at: sent.until, outcome: Outcome::Ok, values });
+    sent.samples[0].outcome = Outcome::Unknown(50);
+    let extra = [0xf8, 0x3e, 0x2a];
+    let plain = [sent.encode(&later).unwrap(), extra.to_vec()].concat();
+    let mut line = stand.line(&device).await;
+    let mut body = Frame::new(FrameKind::Table, encoded_table).unwrap().to_bytes();
+    body.extend(Frame::new(FrameKind::Batch, plain.clone()).unwrap().to_bytes());
+    let (status, answer) = line.upload(body).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{}", answer.reason);
+    sent.id.sequence = rusta_wire::Sequence(1);
+    let dense = [sent.encode_dense(&later).unwrap(), extra.to_vec()].concat();
+    let (status, answer) = line.upload(Frame::new(FrameKind::Batch, dense).unwrap().to_bytes()).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{}", answer.reason);
+    let kept = stand.log.read_from(Position(0), 9).unwrap();
+    assert_eq!(Frame::read(&kept[0].frame).unwrap().0.payload, plain);
+    assert_eq!(Frame::read(&kept[1].frame).unwrap().0.payload, [sent.encode(&later).unwrap(), extra.to_vec()].concat());
+    for stored in kept {
+        let known = stored.batch().unwrap();
+        assert_eq!(known.samples.len(), sent.samples.len() - 2, "what is derived knows nothing of the codes of tomorrow");
+        assert!(known.samples.iter().all(|s| s.outcome.is_known() && s.series != series));
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, StatusCode};
 use rusta_wire::limits::{FRAMES_PER_UPLOAD, UPLOAD_BYTES};
-use rusta_wire::{AgentId, Answer, Batch, BootId, Frame, FrameKind, Hold, TableId, UnixMs};
+use rusta_wire::{AgentId, Answer, Batch, BatchId, BootId, FaultReason, Frame, FrameKind, Hold, TableId, UnixMs, upload_mark};
 
 use super::admission::come_back;
 use super::{Refusal, Reply, Session, Speaker, reply};
@@ -48,7 +48,9 @@ impl From<Refusal> for Rejected {
 impl From<LogError> for Rejected {
     fn from(error: LogError) -> Self {
         match error {
-            LogError::Overlap(_) => Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).into(),
+            LogError::Overlap(batch) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).about(batch, FaultReason::Overlap).into()
+            }
             LogError::Busy => Rejected::Busy,
             LogError::Unavailable(_) | LogError::Unreadable(_) | LogError::Damaged(_) => Rejected::Broken(error.to_string()),
         }
@@ -68,12 +70,14 @@ pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: U
     let started = Instant::now();
     let speaker = match session.speaker(now) {
         Ok(speaker) => speaker,
-        Err(refusal) => return refused(session, None, &refusal),
+        Err(refusal) => return refused(session, None, refusal, None),
     };
+    // What the answer speaks of, once it is known.
+    let mut upload = None;
     let Some(_under_way) = session.shared.admission.enter() else {
-        return rejected(session, &speaker, Rejected::Busy, now);
+        return rejected(session, &speaker, Rejected::Busy, upload, now);
     };
-    match store(session, &speaker, request, now).await {
+    match store(session, &speaker, request, &mut upload, now).await {
         Ok(done) => {
             session.shared.counters.acknowledged(done.appended, done.bytes, started.elapsed().as_secs_f64());
             let can_keep = session.shared.state.trouble().is_none();
@@ -82,28 +86,35 @@ pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: U
                 backlog_bytes: pace.backlog_bytes,
                 hold: pace.hold,
                 reads_dense: done.plain,
-                ..base_answer(session, Some(&speaker))
+                ..base_answer(session, Some(&speaker), upload)
             };
             let mut reply = protobuf(StatusCode::OK, &answer);
             // Said with every report, it would cost the agent 19 bytes; a refusal may be read by somebody else.
             reply.headers_mut().remove(hyper::header::CONTENT_TYPE);
             reply
         }
-        Err(why) => rejected(session, &speaker, why, now),
+        Err(why) => rejected(session, &speaker, why, upload, now),
     }
 }
 
-async fn store(session: &Session, speaker: &Speaker, request: Request<Incoming>, now: UnixMs) -> Result<Done, Rejected> {
+async fn store(
+    session: &Session,
+    speaker: &Speaker,
+    request: Request<Incoming>,
+    upload: &mut Option<u32>,
+    now: UnixMs,
+) -> Result<Done, Rejected> {
     if let Some(reason) = session.shared.log.trouble() {
         return Err(Rejected::Broken(reason.to_string()));
     }
     let live = live_offset(request.headers(), now);
     learn_version(session, speaker, request.headers());
     let body = session.body(request, UPLOAD_BYTES).await?;
+    *upload = Some(upload_mark(&body));
     let (batches, plain) = read(session, speaker, &body, live, now).await?;
     let backlog = batches.len() > 1 || batches.iter().any(|batch| is_backlog(batch, live, now));
-    let upload = Upload { site_code: speaker.site_code.clone(), received_at: now, batches };
-    let appended = session.shared.log.append(upload).await?;
+    let batches = Upload { site_code: speaker.site_code.clone(), received_at: now, batches };
+    let appended = session.shared.log.append(batches).await?;
     Ok(Done { appended, bytes: body.len(), backlog, plain })
 }
 
@@ -119,6 +130,7 @@ fn learn_version(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
 async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, now: UnixMs) -> Result<(Vec<log::Incoming>, bool), Rejected> {
     let mut tables: HashMap<TableId, Arc<Names>> = HashMap::new();
     let mut missing = Vec::new();
+    let mut unreadable: Option<Refusal> = None;
     let (mut batches, mut plain) = (Vec::new(), false);
     let mut place = 0;
     for (number, frame) in Frame::read_all(body).enumerate() {
@@ -137,7 +149,7 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
             FrameKind::Batch => {
                 let head = Batch::head(&frame.payload).map_err(|error| malformed(number, &error))?;
                 if head.id.agent != speaker.agent {
-                    return Err(stolen(session, speaker, head.id.agent, now).into());
+                    return Err(stolen(session, speaker, head.id, now).into());
                 }
                 let Some(names) = find_names(session, speaker.agent, head.table, &mut tables).await? else {
                     missing.push(head.table);
@@ -145,14 +157,26 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
                 };
                 // Decoded whole, so that whatever the log holds can be read.
                 let decoded = Batch::decode_named(&frame.payload, &names.table, names.id);
-                let (batch, is_dense) = decoded.map_err(|error| malformed(number, &error))?;
+                let (batch, is_dense) = match decoded {
+                    Ok(decoded) => decoded,
+                    Err(error) => {
+                        // Perhaps it is of a later version: it waits for an upgrade, and all of its kind are named at once.
+                        let refusal = unreadable.take().unwrap_or_else(|| unprocessable("unreadable", number, &error));
+                        unreadable = Some(refusal.about(head.id, FaultReason::Unreadable));
+                        continue;
+                    }
+                };
                 plain |= !is_dense;
-                let bytes = if is_dense { at_rest(&batch, &names).map_err(|error| malformed(number, &error))? } else { bytes };
+                let kept = if is_dense { at_rest(&batch, &frame.payload, &names) } else { Ok(bytes) };
+                let bytes = kept.map_err(|error| malformed(number, &error))?;
                 let live_offset_ms = live.filter(|(boot, _)| *boot == head.id.boot).map(|(_, offset)| offset);
                 batches.push(log::Incoming { head, live_offset_ms, frame: bytes, names });
             }
             FrameKind::Mark => return Err(malformed(number, &"a spool's mark is never sent")),
         }
+    }
+    if let Some(refusal) = unreadable {
+        return Err(refusal.into());
     }
     if missing.is_empty() {
         return Ok((batches, plain));
@@ -166,9 +190,14 @@ fn malformed(frame: usize, fault: &dyn Display) -> Rejected {
     Refusal::new(StatusCode::BAD_REQUEST, "malformed", format!("frame {frame}: {fault}")).into()
 }
 
-/// Frames a batch as its agent's spool has it: the dense coding is for the way only.
-fn at_rest(batch: &Batch, names: &Names) -> Result<Bytes, String> {
-    let payload = batch.encode(&names.table).map_err(|error| error.to_string())?;
+fn unprocessable(label: &'static str, frame: usize, fault: &dyn Display) -> Refusal {
+    Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, label, format!("frame {frame}: {fault}"))
+}
+
+/// Frames a batch as its agent's spool has it: the dense coding is for the way only. What a later version put into the payload
+/// stays in it.
+fn at_rest(batch: &Batch, payload: &[u8], names: &Names) -> Result<Bytes, String> {
+    let payload = batch.plain_again(payload, &names.table).map_err(|error| error.to_string())?;
     let frame = Frame::new(FrameKind::Batch, payload).map_err(|error| error.to_string())?;
     Ok(Bytes::from(frame.to_bytes()))
 }
@@ -191,45 +220,47 @@ async fn find_names(
 }
 
 /// Records that an agent sent what another one measured.
-fn stolen(session: &Session, speaker: &Speaker, claimed: AgentId, now: UnixMs) -> Refusal {
+fn stolen(session: &Session, speaker: &Speaker, claimed: BatchId, now: UnixMs) -> Refusal {
     let identity = session.shared.identity.clone();
-    let (agent, detail) = (speaker.agent, format!("claimed to be {claimed}"));
+    let (agent, detail) = (speaker.agent, format!("claimed to be {}", claimed.agent));
     tokio::task::spawn_blocking(move || {
         if let Err(error) = identity.record_misuse(agent, "agent.batch.refused", &detail, now) {
             tracing::error!(%error, %agent, detail, "a refused batch could not be recorded in the audit log");
         }
     });
     Refusal::new(StatusCode::FORBIDDEN, "other_agent", "the batch names another agent than the certificate")
+        .about(claimed, FaultReason::OtherAgent)
 }
 
-fn rejected(session: &Session, speaker: &Speaker, why: Rejected, now: UnixMs) -> Reply {
+fn rejected(session: &Session, speaker: &Speaker, why: Rejected, upload: Option<u32>, now: UnixMs) -> Reply {
     let later = |status, broken, reason: String| {
         session.shared.counters.refused(if broken { "cannot_store" } else { "busy" });
         let retry_after_ms = come_back(speaker.agent, broken, now);
-        protobuf(status, &Answer { retry_after_ms, hold: Hold::All, reason, ..base_answer(session, Some(speaker)) })
+        protobuf(status, &Answer { retry_after_ms, hold: Hold::All, reason, ..base_answer(session, Some(speaker), upload) })
     };
     match why {
-        Rejected::Refused(refusal) => refused(session, Some(speaker), &refusal),
+        Rejected::Refused(refusal) => refused(session, Some(speaker), refusal, upload),
         Rejected::MissingTables(missing_tables) => {
             session.shared.counters.refused("missing_table");
-            protobuf(StatusCode::CONFLICT, &Answer { missing_tables, ..base_answer(session, Some(speaker)) })
+            protobuf(StatusCode::CONFLICT, &Answer { missing_tables, ..base_answer(session, Some(speaker), upload) })
         }
         Rejected::Busy => later(StatusCode::TOO_MANY_REQUESTS, false, "too many uploads are under way".into()),
         Rejected::Broken(reason) => later(StatusCode::SERVICE_UNAVAILABLE, true, reason),
     }
 }
 
-fn refused(session: &Session, speaker: Option<&Speaker>, refusal: &Refusal) -> Reply {
-    session.count(refusal);
+fn refused(session: &Session, speaker: Option<&Speaker>, refusal: Refusal, upload: Option<u32>) -> Reply {
+    session.count(&refusal);
     tracing::debug!(reason = refusal.label, detail = refusal.reason, "upload refused");
-    protobuf(refusal.status, &Answer { reason: refusal.reason.clone(), ..base_answer(session, speaker) })
+    protobuf(refusal.status, &Answer { reason: refusal.reason, faults: refusal.faults, ..base_answer(session, speaker, upload) })
 }
 
-fn base_answer(session: &Session, speaker: Option<&Speaker>) -> Answer {
+fn base_answer(session: &Session, speaker: Option<&Speaker>, upload: Option<u32>) -> Answer {
     Answer {
         // Read again: the answer is written after the fsync, and the agent sets its clock by it.
         server_time: clock::now(),
         assignment_version: speaker.map_or(0, |speaker| session.shared.assignments.version(&speaker.site_code)),
+        upload,
         ..Answer::default()
     }
 }

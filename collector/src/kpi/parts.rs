@@ -71,7 +71,7 @@ fn cause(subject: Subject<'_>) -> Option<String> {
 /// Names who has to mend a cause: the power company, the site, the operator, the governorate.
 pub fn responsible(cause: Option<Rung>, operator: &str) -> String {
     let name = match cause {
-        None => UNATTRIBUTED,
+        None | Some(Rung::Unknown(_)) => UNATTRIBUTED,
         Some(Rung::Power) => "power_company",
         Some(Rung::Device | Rung::Modem | Rung::Sim) => "site",
         Some(Rung::Radio | Rung::Bearer | Rung::Gateway) if !operator.is_empty() => operator,

@@ -28,8 +28,8 @@ pub struct Names {
 impl Names {
     fn read(encoded: &[u8], digest: [u8; 32]) -> Result<Self, DecodeError> {
         let table = Arc::new(SeriesTable::decode(encoded)?);
-        // Named by the canonical bytes: that is the id `Batch::decode` compares with.
-        Ok(Names { id: table.id(), digest, encoded: encoded.to_vec(), table })
+        // Named by the bytes it came in, as its agent names it: written again, fields of a later version would be missing.
+        Ok(Names { id: TableId::of(encoded), digest, encoded: encoded.to_vec(), table })
     }
 }
 

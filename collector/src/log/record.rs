@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusta_wire::batch::Head;
-use rusta_wire::{AgentId, Batch, DecodeError, Frame, Samples, SeriesTable, TableId, UnixMs};
+use rusta_wire::{AgentId, Batch, DecodeError, Frame, SampleRef, Samples, Series, SeriesTable, TableId, UnixMs};
 
 /// A record's place in the total order of records as received, from 1; 0 stands before all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -46,12 +46,20 @@ impl Stored {
         Ok(self.flat_batch()?.into())
     }
 
-    /// Decodes the samples, their values in one piece.
+    /// Decodes the samples, their values in one piece. Samples this version does not understand, because their series or
+    /// their outcome has a code of a later one, are left out: the frame keeps them for the version that does.
     ///
     /// # Errors
     /// As [`Stored::batch`].
     pub fn flat_batch(&self) -> Result<Batch<Samples>, DecodeError> {
         let (frame, _) = Frame::read(&self.frame).map_err(|error| DecodeError::Protobuf(error.to_string()))?;
-        Ok(Batch::decode_flat(&frame.payload, &self.table, self.table_id)?.0)
+        let batch = Batch::decode_flat(&frame.payload, &self.table, self.table_id)?.0;
+        let is_known = |sample: &SampleRef<'_>| {
+            sample.outcome.is_known() && self.table.series.get(usize::from(sample.series.0)).is_some_and(Series::is_known)
+        };
+        if batch.samples.iter().all(|sample| is_known(&sample)) {
+            return Ok(batch);
+        }
+        Ok(batch.with_samples(batch.samples.iter().filter(is_known).collect()))
     }
 }

@@ -27,6 +27,17 @@ impl<T: Named> Named for &T {
 }
 
 macro_rules! named {
+    // An enum of the contract: a later version may have codes this one does not know.
+    (open $kind:ident { $($variant:ident => $fa:literal, $en:literal;)+ }) => {
+        impl Named for $kind {
+            fn names(self) -> (&'static str, &'static str) {
+                match self {
+                    $($kind::$variant => ($fa, $en),)+
+                    $kind::Unknown(_) => ("ناشناخته", "unknown"),
+                }
+            }
+        }
+    };
     ($kind:ident { $($variant:ident => $fa:literal, $en:literal;)+ }) => {
         impl Named for $kind {
             fn names(self) -> (&'static str, &'static str) {
@@ -49,14 +60,14 @@ pub fn operator_names(id: &str) -> (&str, &str) {
     }
 }
 
-named!(Network {
+named!(open Network {
     Gov => "شبکه دولت", "government network";
     Apn => "APN روستایی", "rural APN";
     Nin => "شبکه ملی اطلاعات", "national information network";
     Internet => "اینترنت بین‌الملل", "international internet";
 });
 
-named!(Rung {
+named!(open Rung {
     Collector => "گردآورنده", "collector";
     Power => "برق", "power";
     Device => "مسیریاب", "router";
@@ -73,7 +84,7 @@ named!(Rung {
     Service => "خدمت یا مرکز تبادل", "service or exchange";
 });
 
-named!(ProbeKind {
+named!(open ProbeKind {
     Icmp => "پینگ", "ICMP echo";
     Tcp => "اتصال TCP", "TCP connect";
     Dns => "پرسش DNS", "DNS query";
@@ -91,7 +102,7 @@ named!(ProbeKind {
     Agent => "عامل پایش", "agent";
 });
 
-named!(Outcome {
+named!(open Outcome {
     Ok => "پاسخ داد", "answered";
     Timeout => "بی‌پاسخ", "no answer";
     Refused => "نپذیرفت", "refused";
@@ -107,7 +118,7 @@ named!(Outcome {
     SystemError => "خطای سیستم", "system error";
 });
 
-named!(ClockSource {
+named!(open ClockSource {
     None => "بدون ساعت", "no clock";
     Persisted => "زمان ذخیره‌شده", "persisted time";
     System => "ساعت سیستم", "system clock";

@@ -89,7 +89,9 @@ impl Tally {
         }
         for (link, view) in inventory.links.iter().zip(&snapshot.links) {
             let region = inventory.site(link.site).region;
-            by_region[region.index()].network_mut(link.network).add(view.state);
+            if let Some(counts) = by_region[region.index()].network_mut(link.network) {
+                counts.add(view.state);
+            }
         }
         let whole = roll_up(inventory, &mut by_region);
         Tally { by_region, whole }
@@ -109,15 +111,18 @@ impl Counts {
             Network::Apn => self.apn,
             Network::Nin => self.nin,
             Network::Internet => self.internet,
+            // No inventory has one.
+            Network::Unknown(_) => LinkCounts::default(),
         }
     }
 
-    fn network_mut(&mut self, network: Network) -> &mut LinkCounts {
+    fn network_mut(&mut self, network: Network) -> Option<&mut LinkCounts> {
         match network {
-            Network::Gov => &mut self.gov,
-            Network::Apn => &mut self.apn,
-            Network::Nin => &mut self.nin,
-            Network::Internet => &mut self.internet,
+            Network::Gov => Some(&mut self.gov),
+            Network::Apn => Some(&mut self.apn),
+            Network::Nin => Some(&mut self.nin),
+            Network::Internet => Some(&mut self.internet),
+            Network::Unknown(_) => None,
         }
     }
 
@@ -137,7 +142,7 @@ impl Counts {
         s.set_aside += c.set_aside;
         for network in Network::ALL {
             let c = child.network(*network);
-            let l = self.network_mut(*network);
+            let Some(l) = self.network_mut(*network) else { continue };
             l.total += c.total;
             l.working += c.working;
             l.down += c.down;

@@ -99,5 +99,7 @@ pub fn answer() -> Answer {
         hold: Hold::Backlog,
         reason: "جدول لازم است".into(),
         reads_dense: false,
+        upload: None,
+        faults: Vec::new(),
     }
 }
