@@ -520,9 +520,11 @@ impl Spool {
 
     fn batch_of(&self, entry: &Entry) -> Option<(Batch, SeriesTable)> {
         let table = self.read_table(self.tables.get(usize::from(entry.table))?.id)?;
-        let table = SeriesTable::decode(&Frame::read(&table).ok()?.0.payload).ok()?;
+        let encoded = Frame::read(&table).ok()?.0.payload;
+        let table = SeriesTable::decode(&encoded).ok()?;
         let bytes = self.frame_bytes(entry.place).ok()?;
-        let batch = Batch::decode(&Frame::read(&bytes).ok()?.0.payload, &table).ok()?;
+        // Named by its bytes: a table of a later version, written again, would be called otherwise.
+        let (batch, _) = Batch::decode_named(&Frame::read(&bytes).ok()?.0.payload, &table, TableId::of(&encoded)).ok()?;
         Some((batch, table))
     }
 }
