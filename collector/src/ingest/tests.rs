@@ -404,7 +404,7 @@ async fn a_refusal_names_the_upload_and_the_batches_it_is_for() {
     assert_eq!((status, named), (StatusCode::UNPROCESSABLE_ENTITY, vec![(7, FaultReason::Unreadable), (9, FaultReason::Unreadable)]));
     assert_eq!(stand.stored(), 1);
     // A body that lost its end on the way is refused by what arrived, which is not what was sent.
-    let (_, answer) = stand.line(&device).await.upload(&first[..first.len() / 2]).await.unwrap();
+    let (_, answer) = stand.line(&device).await.upload(first[..first.len() / 2].to_vec()).await.unwrap();
     assert!(answer.upload.is_some() && answer.upload != Some(upload_mark(&first)) && answer.faults.is_empty());
 }
 
