@@ -9,8 +9,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use rusta_wire::{
-    Answer, Batch, BatchFault, ClockSource, FaultReason, Frame, FrameKind, Metric, MetricKind, Network, Outcome, Precision, ProbeKind, Reason,
-    Rung, Series, SeriesTable, TableId, Verdict, limits, upload_mark,
+    Answer, Batch, BatchFault, ClockSource, FaultReason, Frame, FrameKind, Metric, MetricKind, Network, Outcome, Precision, ProbeKind,
+    Reason, Rung, Series, SeriesTable, TableId, Verdict, limits, upload_mark,
 };
 
 /// Compares a file with what the programs say, or writes it when asked to.
@@ -101,7 +101,13 @@ fn hex(bytes: &[u8]) -> String {
 fn meaning(batch: &Batch) -> String {
     let values = |values: &[Option<i64>]| values.iter().map(|v| v.map_or("null".into(), |v| v.to_string())).collect::<Vec<_>>().join(", ");
     let sample = |s: &rusta_wire::Sample| {
-        format!("{{\"series\": {}, \"at_ms\": {}, \"outcome\": {}, \"values\": [{}]}}", s.series.0, s.at.0, s.outcome.code(), values(&s.values))
+        format!(
+            "{{\"series\": {}, \"at_ms\": {}, \"outcome\": {}, \"values\": [{}]}}",
+            s.series.0,
+            s.at.0,
+            s.outcome.code(),
+            values(&s.values)
+        )
     };
     let samples: Vec<_> = batch.samples.iter().map(sample).collect();
     format!(
@@ -182,7 +188,12 @@ fn the_neutral_vectors_mean_what_the_programs_read() {
         batch("later, dense", "later", &[later_batch.encode_dense(&later_table).unwrap(), extra.to_vec()].concat(), &later_batch),
     ];
     let tables = [("first", &table, table.encode()), ("later", &later_table, later_encoded)].map(|(name, table, encoded)| {
-        format!("    {{\"name\": \"{name}\", \"id\": \"{}\", \"hex\": \"{}\",\n     \"series\": [\n      {}]}}", TableId::of(&encoded), hex(&encoded), table_meaning(table))
+        format!(
+            "    {{\"name\": \"{name}\", \"id\": \"{}\", \"hex\": \"{}\",\n     \"series\": [\n      {}]}}",
+            TableId::of(&encoded),
+            hex(&encoded),
+            table_meaning(table)
+        )
     });
     let body = Frame::new(FrameKind::Table, table.encode()).unwrap().to_bytes();
     let fault = BatchFault { boot: full.id.boot, sequence: full.id.sequence, reason: FaultReason::Overlap };

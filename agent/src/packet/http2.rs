@@ -12,8 +12,8 @@
 use std::time::Duration;
 
 use super::Malformed;
-use super::hpack::{self, Encoder, Name, Whole};
 pub use super::hpack::Kind;
+use super::hpack::{self, Encoder, Name, Whole};
 
 /// Longest frame payload, as both sides have it while neither says otherwise (SETTINGS_MAX_FRAME_SIZE).
 const FRAME_BYTES: usize = 16_384;

@@ -60,7 +60,9 @@ impl Aside {
 
     /// Forgets batches that are done.
     pub fn forget(&mut self, tickets: &[Ticket]) {
-        tickets.iter().for_each(|ticket| drop(self.waits.remove(ticket)));
+        for ticket in tickets {
+            self.waits.remove(ticket);
+        }
     }
 
     /// Lists who lets others go first.

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response as Reply};
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rusta_wire::{AgentId, BatchId, FaultReason, FrameKind, Hold, Reason, SeriesTable, UnixMs};
+use rusta_wire::{AgentId, Answer, BatchFault, BatchId, FaultReason, FrameKind, Hold, Reason, SeriesTable, UnixMs};
 use rustls::ServerConfig;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};

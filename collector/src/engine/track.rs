@@ -106,7 +106,8 @@ impl Shown {
     fn view(&self) -> Option<TargetView> {
         let last = self.last.as_ref().filter(|_| !self.retired)?;
         let series = self.table.series.get(usize::from(self.series.0))?;
-        let values = series.metrics.iter().zip(&last.values).filter_map(|(metric, value)| metric.is_known().then_some((*metric, (*value)?)));
+        let values =
+            series.metrics.iter().zip(&last.values).filter_map(|(metric, value)| metric.is_known().then_some((*metric, (*value)?)));
         Some(TargetView {
             name: series.target.clone(),
             rung: series.rung,

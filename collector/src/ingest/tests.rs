@@ -422,7 +422,7 @@ async fn codes_and_fields_of_a_later_version_are_stored_as_sent_in_either_coding
     later.series.push(new);
     // A field of the table, and one of the batch, that this version does not know.
     let encoded_table = [later.encode(), vec![0xf8, 0x3e, 0x01]].concat();
-    let mut sent = batch(device.agent.0, 5, 0, 3);
+    let mut sent = batch(device.agent.0, 5, 0, 1);
     sent.table = TableId::of(&encoded_table);
     (sent.reason, sent.clock.source) = (Reason::Unknown(9), ClockSource::Unknown(8));
     let series = rusta_wire::SeriesIndex(u16::try_from(later.series.len() - 1).unwrap());

@@ -72,7 +72,18 @@ impl Front {
         let ca = self.stage.ca();
         run_ok(
             Command::new("openssl")
-                .args(["req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=front", "-keyout"])
+                .args([
+                    "req",
+                    "-new",
+                    "-nodes",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:prime256v1",
+                    "-subj",
+                    "/CN=front",
+                    "-keyout",
+                ])
                 .arg(&key)
                 .arg("-out")
                 .arg(&csr),
@@ -141,8 +152,13 @@ fn no_answer_of_another_server_costs_or_frees_a_batch() {
     let ports: Vec<u16> = statuses.iter().map(|_| free_port()).collect();
     let mut servers = String::new();
     for (status, port) in statuses.iter().zip(&ports) {
-        let page = if *status == 302 { "https://portal.example/".to_string() } else { "<html><body>Please log in</body></html>".to_string() };
-        writeln!(servers, "server {{ listen 127.0.0.1:{port} ssl http2; default_type text/html; location / {{ return {status} \"{page}\"; }} }}").unwrap();
+        let page =
+            if *status == 302 { "https://portal.example/".to_string() } else { "<html><body>Please log in</body></html>".to_string() };
+        writeln!(
+            servers,
+            "server {{ listen 127.0.0.1:{port} ssl http2; default_type text/html; location / {{ return {status} \"{page}\"; }} }}"
+        )
+        .unwrap();
     }
     let mut nginx = front.nginx(&servers);
     ports.iter().for_each(|port| is_there("nginx", *port, &mut nginx));
