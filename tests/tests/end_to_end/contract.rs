@@ -53,7 +53,7 @@ fn a_program_made_from_the_text_alone_reads_a_spool_and_is_stored_by_the_collect
     text += &target("answers", "core", listener.local_addr().unwrap().port());
     text += &target("refuses", "pop", free_port());
     text += "  - { name: router, link: gov0, rung: device, every: 1s, host: {} }\n";
-    stage.configure_agent("one", &[url.clone()], "1s", &text);
+    stage.configure_agent("one", std::slice::from_ref(&url), "1s", &text);
     let mut agent = stage.run_agent(None, "one");
     std::thread::sleep(Duration::from_secs(5));
     assert!(agent.ended().is_none(), "the agent ended: {}", agent.output());
