@@ -110,7 +110,7 @@ fn numbers_go_on_within_a_boot_even_when_nothing_waits() {
 /// The fault this keeps out: a wiped spool began at 0 again, and the collector took what was new for what it had.
 #[test]
 fn a_number_is_never_used_twice_in_a_boot_whatever_became_of_the_journal() {
-    let mut used = std::collections::BTreeSet::new();
+    let mut used = BTreeSet::new();
     let dir = tempfile::tempdir().unwrap();
     let open_at = |now: u64| Spool::open(settings(dir.path(), 512 * 1024), BOOT, MonoMs(now)).unwrap();
     for (life, now) in [0u64, 70_000, 140_000, 210_000, 280_000].into_iter().enumerate() {
