@@ -107,6 +107,10 @@ fn on_this_thread(story: impl Future<Output = Result<(), Failure>> + 'static) ->
 }
 
 fn check(args: &ConfigArg) -> Result<(), Failure> {
-    let watch = Config::load(&args.config)?.watch();
+    let config = Config::load(&args.config)?;
+    let watch = config.watch();
+    for remark in &config.remarks {
+        say(&format!("{}:{remark} (the link is gone until it appears)\n", args.config.display()))?;
+    }
     say(&format!("{}: {} links, {} targets, no mistakes\n", args.config.display(), watch.links.len(), watch.targets.len()))
 }

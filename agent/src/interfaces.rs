@@ -120,7 +120,11 @@ pub fn find(device: &Device) -> Option<Interface> {
             let l3_device = netifd::l3_device(name, &list)?;
             list.iter().find(|i| i.name == l3_device).cloned()
         }
-        Device::Path(place) => list.iter().find(|i| i.is_at(place)).cloned(),
+        Device::Path(place) => {
+            // udev writes down what it knows of an interface after the kernel has told of it.
+            let is_named_since = |i: &&Interface| i.id_path.is_none() && udev_property(i.index, "ID_PATH").as_ref() == Some(place);
+            list.iter().find(|i| i.is_at(place)).or_else(|| list.iter().find(is_named_since)).cloned()
+        }
     }
 }
 

@@ -143,9 +143,14 @@ impl Stage {
     pub fn run_agent_in_new_boot(&self, inside: Option<&Namespace>, site: &str) -> Running {
         let uuid = std::fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap();
         let boot = self.write(&format!("{site}/boot_id"), &uuid);
+        self.run_agent_among(inside, site, &format!("mount --bind {} /proc/sys/kernel/random/boot_id", boot.display()))
+    }
+
+    /// Starts the agent of `site` after the shell lines `mounts`, whose mounts nobody else sees.
+    pub fn run_agent_among(&self, inside: Option<&Namespace>, site: &str, mounts: &str) -> Running {
         let mut command = self.in_namespace(inside, Path::new("unshare"));
-        command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg("mount --bind \"$1\" /proc/sys/kernel/random/boot_id && shift && exec \"$@\"").arg("sh").arg(boot);
+        command.args(["--mount", "--propagation", "private", "sh", "-ec"]);
+        command.arg(format!("{mounts}\nexec \"$@\"")).arg("sh");
         command.arg(&self.programs.agent).arg("run").arg("--config").arg(self.path(&format!("{site}/agent.yaml")));
         Running::start(site, command, &self.folder)
     }

@@ -51,6 +51,8 @@ pub struct Config {
     pub resolvers: Vec<SocketAddr>,
     /// The file's own links and targets, as typed: an assignment is laid over them.
     pub local: text::Assigned,
+    /// What is no mistake but may be meant otherwise: an interface or address that this machine does not have at present.
+    pub remarks: Vec<Mistake>,
 }
 
 /// Where reports go.
@@ -218,9 +220,15 @@ impl Config {
     /// Everything that is wrong with it, in the order of the text.
     pub fn parse(text: &str, machine: &Machine) -> Result<Config, Vec<Mistake>> {
         let Reading { value, mut notes, skipped } = yaml::read::<text::File>(text).map_err(|mistake| vec![mistake])?;
-        let config = value.map(|file| build(file, &mut Check { notes: &mut notes, skipped: &skipped }, machine));
+        let mut absent = Vec::new();
+        let links = value.iter().flat_map(|file| &file.links);
+        let places = Check { notes: &mut absent, skipped: &skipped }.items("links", links.clone().count());
+        for (path, link) in places.into_iter().zip(links) {
+            check_presence(&path, link, machine, &mut Check { notes: &mut absent, skipped: &skipped });
+        }
+        let config = value.map(|file| build(file, &mut Check { notes: &mut notes, skipped: &skipped }));
         match config {
-            Some(config) if notes.is_empty() => Ok(config),
+            Some(config) if notes.is_empty() => Ok(Config { remarks: yaml::place(text, &absent), ..config }),
             _ => Err(yaml::place(text, &notes)),
         }
     }
@@ -294,11 +302,8 @@ fn key(path: &[Step], key: &str) -> yaml::Path {
     path.iter().cloned().chain([Step::Key(key.to_string())]).collect()
 }
 
-fn build(file: text::File, check: &mut Check<'_>, machine: &Machine) -> Config {
+fn build(file: text::File, check: &mut Check<'_>) -> Config {
     let local = text::Assigned { links: file.links, targets: file.targets };
-    for (path, link) in check.items("links", local.links.len()).into_iter().zip(&local.links) {
-        check_presence(&path, link, machine, check);
-    }
     watch(&local, check);
     let report = Report { every: file.report.every.0, links: file.report.links };
     check_report(&report, &local, check);
@@ -317,6 +322,7 @@ fn build(file: text::File, check: &mut Check<'_>, machine: &Machine) -> Config {
         status_socket: file.status_socket,
         resolvers: file.resolvers.into_iter().map(|r| r.0).collect(),
         local,
+        remarks: Vec::new(),
     }
 }
 
@@ -377,17 +383,17 @@ fn check_report(report: &Report, local: &text::Assigned, check: &mut Check<'_>) 
     }
 }
 
+/// A link whose interface is not there is a link that is gone, as it may be at any time: the agent starts, and says so.
 fn check_presence(path: &[Step], link: &text::Link, machine: &Machine, check: &mut Check<'_>) {
     if link.hotplug {
         return;
     }
     if let Some(interface) = link.interface.as_ref().filter(|i| !machine.interfaces.contains(*i)) {
         let known: Vec<&str> = machine.interfaces.iter().map(String::as_str).collect();
-        let text = format!("{} If it appears later, add `hotplug: true`", yaml::unknown("interface", interface, &known));
-        check.wrong(key(path, "interface"), text);
+        check.wrong(key(path, "interface"), yaml::unknown("interface", interface, &known));
     }
     if let Some(source) = link.source.filter(|s| !machine.addresses.contains(s)) {
-        check.wrong(key(path, "source"), format!("this machine has no address {source}; if it appears later, add `hotplug: true`"));
+        check.wrong(key(path, "source"), format!("this machine has no address {source}"));
     }
 }
 

@@ -68,7 +68,6 @@ targets:
     let expect = [
         "2:18: report.every: `60` is no duration",
         "4:28: links[0].network: `apm` is none of gov, apn",
-        "5:43: links[1].interface: unknown interface `eth7`; did you mean `eth0`?",
         "6:13: links[2].name: a second link named `gov`",
         "8:50: targets[0].icmp.adress: unknown key `adress`; did you mean `address`?",
         "9:", // the unknown link is not told, because a link was left out
@@ -81,6 +80,29 @@ targets:
         assert!(found.iter().any(|f| f.starts_with(start)), "{start} is not in {found:#?}");
     }
     assert!(!found.iter().any(|f| f.starts_with("9:") || f.contains("missing")), "{found:#?}");
+}
+
+/// A modem that was unplugged while the router started kept the agent from ever running.
+#[test]
+fn an_interface_that_is_not_there_is_remarked_and_no_mistake() {
+    let text = "links:\n  - { name: a, network: gov, interface: eth7 }\n  - { name: b, network: apn, source: 10.9.9.9 }\n  \
+                - { name: c, network: apn, interface: usb0, hotplug: true }\n";
+    let remarks: Vec<String> = Config::parse(text, &machine()).unwrap().remarks.iter().map(ToString::to_string).collect();
+    assert_eq!(remarks.len(), 2, "{remarks:?}");
+    assert!(remarks[0].starts_with("2:41: links[0].interface: unknown interface `eth7`; did you mean `eth0`?"), "{remarks:?}");
+    assert!(remarks[1].starts_with("3:38: links[1].source: this machine has no address 10.9.9.9"), "{remarks:?}");
+}
+
+#[test]
+fn a_link_is_tied_to_one_device_and_asks_its_own_resolvers() {
+    let text = "links:\n  - { name: a, network: apn, netifd: wwan, resolvers: [10.74.2.1, \"[fd00::53]:5353\"] }\n  \
+                - { name: b, network: apn, path: pci-0000:00:14.0-usb-0:1.2:1.4 }\n";
+    let watch = Config::parse(text, &machine()).unwrap().watch();
+    assert_eq!(watch.links[0].way.interface, Some(Device::Netifd("wwan".into())));
+    assert_eq!(watch.links[0].way.resolvers, ["10.74.2.1:53", "[fd00::53]:5353"].map(|a| a.parse().unwrap()));
+    assert_eq!(watch.links[1].way.interface, Some(Device::Path("pci-0000:00:14.0-usb-0:1.2:1.4".into())));
+    let twice = mistakes("links:\n  - { name: a, network: apn, interface: eth0, netifd: wan }\n");
+    assert!(twice[0].contains("links[0].netifd: a link is tied to one device: `interface` or `netifd`"), "{twice:?}");
 }
 
 #[test]

@@ -163,7 +163,7 @@ pub struct Link {
     /// Name servers of this link; empty: the file's for all links, or those the system learnt for its interface.
     #[serde(default)]
     pub resolvers: Vec<Resolver>,
-    /// The interface or address may come and go, as a USB modem does; its absence is no mistake of this file.
+    /// The interface or address comes and goes, as a USB modem does: `check` does not remark its absence.
     #[serde(default)]
     pub hotplug: bool,
     /// Traffic costs money: probe little while all is quiet.

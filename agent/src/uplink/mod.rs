@@ -346,7 +346,7 @@ impl Uplink {
             let elsewhere = self.chooser.first(&ways).filter(|other| other.room < way.room);
             match (way.room, elsewhere) {
                 // Its plan is spent, and another way's is not.
-                (_, Some(_)) => self.chooser.left(way.id),
+                (_, Some(_)) => self.chooser.left(way),
                 (Room::Nothing, None) => return Ok(false),
                 (room, None) if connection.is_open().await => {
                     self.accounts.reserve(&self.shared, way.line, room, body + body / 10 + ANSWER_COST);
@@ -423,7 +423,7 @@ impl Uplink {
             _ if self.shared.reconnect.get() => {}
             Ok(connection) => {
                 if let Some(route) = self.route {
-                    self.chooser.left(route.id);
+                    self.chooser.left(route);
                 }
                 self.take_over(way, began, connection);
             }

@@ -87,7 +87,8 @@ struct Standing {
 /// Chooses ways. What it remembers is of one set of links.
 #[derive(Debug, Default)]
 pub struct Chooser {
-    standings: BTreeMap<Id, Standing>,
+    /// By line and URL: the routing table's way rests with the link's whose interface it leaves by.
+    standings: BTreeMap<(Option<usize>, usize), Standing>,
     /// Ways that failed since the last answer.
     failed: BTreeSet<Id>,
     /// Lines that were silent since something last came of them.
@@ -103,12 +104,12 @@ impl Chooser {
 
     /// Returns a way better than the one in use that may be tried beside it.
     pub fn better(&self, ways: &[Candidate], in_use: Id, now: MonoMs) -> Option<Candidate> {
-        self.better_ways(ways, in_use).filter(|way| self.rests_until(way.id) <= now).min_by_key(|way| way.cost).copied()
+        self.better_ways(ways, in_use).filter(|way| self.rests_until(way) <= now).min_by_key(|way| way.cost).copied()
     }
 
     /// Returns when such a way will have rested.
     pub fn better_at(&self, ways: &[Candidate], in_use: Id) -> Option<MonoMs> {
-        self.better_ways(ways, in_use).map(|way| self.rests_until(way.id)).min()
+        self.better_ways(ways, in_use).map(|way| self.rests_until(way)).min()
     }
 
     fn better_ways<'a>(&self, ways: &'a [Candidate], in_use: Id) -> impl Iterator<Item = &'a Candidate> {
@@ -116,14 +117,14 @@ impl Chooser {
         ways.iter().filter(move |way| way.room == Room::Reports && (room != Room::Reports || way.cost < cost))
     }
 
-    fn rests_until(&self, id: Id) -> MonoMs {
-        self.standings.get(&id).map_or(MonoMs(0), |standing| standing.rests_until)
+    fn rests_until(&self, way: &Candidate) -> MonoMs {
+        self.standings.get(&(way.line, way.id.url)).map_or(MonoMs(0), |standing| standing.rests_until)
     }
 
     /// Notes that the collector's side of a handshake came by this way.
     pub fn opened(&mut self, way: Candidate, now: MonoMs) {
         self.silent.remove(&way.line);
-        let standing = self.standings.entry(way.id).or_default();
+        let standing = self.standings.entry((way.line, way.id.url)).or_default();
         (standing.failures, standing.opened) = (0, Some(now));
     }
 
@@ -133,8 +134,8 @@ impl Chooser {
     }
 
     /// Notes that a way is left although it works.
-    pub fn left(&mut self, id: Id) {
-        if let Some(standing) = self.standings.get_mut(&id) {
+    pub fn left(&mut self, way: Candidate) {
+        if let Some(standing) = self.standings.get_mut(&(way.line, way.id.url)) {
             standing.opened = None;
         }
     }
@@ -147,7 +148,7 @@ impl Chooser {
         if in_use {
             self.failed.insert(way.id);
         }
-        let standing = self.standings.entry(way.id).or_default();
+        let standing = self.standings.entry((way.line, way.id.url)).or_default();
         standing.failures = standing.failures.saturating_add(1);
         if let Some(opened) = standing.opened.take() {
             standing.breaks = if now.since(opened) >= STEADY { 1 } else { standing.breaks.saturating_add(1) };

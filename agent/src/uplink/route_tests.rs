@@ -58,6 +58,16 @@ fn a_reset_of_seconds_costs_seconds_and_a_line_that_keeps_breaking_minutes() {
     assert_eq!(chooser.better_at(&ways, ways[1].id), Some(now + STEADY + REST_FIRST), "a steady line is believed again");
 }
 
+#[test]
+fn the_routing_tables_way_rests_with_the_line_it_leaves_by() {
+    let table = Candidate { id: Id { link: None, url: 0 }, ..way(0, 0, Cost::Unmetered) };
+    let ways = [way(0, 0, Cost::Unmetered), way(1, 0, Cost::LastResort), table];
+    let mut chooser = Chooser::default();
+    chooser.failed(ways[0], true, false, MonoMs(0), 0);
+    assert_eq!(chooser.better(&ways, ways[1].id, MonoMs(4_999)), None);
+    assert_eq!(chooser.better(&ways, ways[1].id, MonoMs(5_000)), Some(ways[0]));
+}
+
 /// What a random world does to one line.
 #[derive(Debug, Clone, Copy)]
 struct Line {
@@ -126,7 +136,7 @@ proptest! {
             let usable = |line: &Line| line.works && !line.spent;
             let find = |id: Id| *ways.iter().find(|way| way.id == id).unwrap();
             if let Some(id) = in_use.filter(|id| line_of(*id).spent) {
-                chooser.left(id);
+                chooser.left(find(id));
                 in_use = None;
             }
             match in_use {
@@ -141,7 +151,7 @@ proptest! {
                     prop_assert!(now - costly_since <= most, "{} ms on {:?} in {world:?}", now - costly_since, line_of(id));
                     if let Some(better) = chooser.better(&ways, id, MonoMs(now)) {
                         if usable(&line_of(better.id)) {
-                            chooser.left(id);
+                            chooser.left(find(id));
                             chooser.opened(better, MonoMs(now));
                             in_use = Some(better.id);
                         } else {

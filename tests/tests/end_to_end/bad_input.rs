@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use rusta_tests::programs::{Said, free_port, run, run_ok};
+use rusta_tests::programs::{Said, eventually, free_port, run, run_ok};
 use rusta_tests::stage::{Stage, Village};
 
 const VILLAGES: [Village; 1] = [Village { site: "one", links: &[("gov0", "gov", "primary", "fibre")] }];
@@ -54,15 +55,25 @@ targets:
     assert_eq!(files_under(&stage.path("")), before);
 }
 
+/// A modem that was unplugged while the router started kept the agent from ever running.
 #[test]
-fn an_interface_that_does_not_exist_is_a_mistake() {
+fn an_interface_that_is_not_there_is_remarked_with_its_place_and_keeps_nothing_from_running() {
     let stage = stage();
     let links = "links:\n  - { name: gov0, network: gov, interface: nosuch0 }\ntargets:\n  \
-                 - { name: gateway, link: gov0, rung: gateway, every: 60s, icmp: { address: 127.0.0.1 } }";
+                 - { name: gateway, link: gov0, rung: gateway, every: 1s, timeout: 1s, icmp: { address: 127.0.0.1 } }";
     let config = stage.configure_agent("one", &["https://127.0.0.1:8443".into()], "60s", links);
-    let said = run(stage.agent().arg("run").arg("--config").arg(&config));
-    assert_refused(&said, &["agent.yaml:6:", "nosuch0"]);
-    assert!(!stage.path("one/spool").exists());
+    let said = run_ok(stage.agent().arg("check").arg("--config").arg(&config));
+    assert!(said.contains("agent.yaml:6:") && said.contains("nosuch0") && said.contains("no mistakes"), "{said}");
+    let offline = std::fs::read_to_string(&config).unwrap().replace("collector: {", "# {");
+    std::fs::write(&config, offline).unwrap();
+    let _agent = stage.run_agent(None, "one");
+    let outcome = || {
+        let mut ask = stage.agent();
+        ask.args(["status", "--json", "--socket"]).arg(stage.path("one/agent.sock"));
+        let status: serde_json::Value = serde_json::from_str(&run(&mut ask).stdout).ok()?;
+        status["links"][0]["targets"][0]["outcome"].as_str().map(String::from)
+    };
+    eventually(Duration::from_secs(30), "the link is gone", || (outcome()? == "link_gone").then_some(()));
 }
 
 #[test]

@@ -120,6 +120,34 @@ fn after_a_reset_reports_go_by_the_sim_and_come_back_to_the_free_line() {
     println!("silent {:.1} s, on the SIM {:.1} s after the free line answered", silent.as_secs_f64(), mended.elapsed().as_secs_f64());
 }
 
+/// A line that is cut far away tells neither end. Attempts by it must not hold up what the SIM carries meanwhile.
+#[test]
+fn while_the_free_line_is_silent_the_sim_carries_every_report() {
+    if !possible() {
+        return;
+    }
+    let two = TwoWays::start(&[GOV, SIM], "gov0");
+    eventually(Duration::from_secs(60), "reports by the free line", || (two.reports_by(0)? == "gov0").then_some(()));
+    two.core.lose_all("gov");
+    let cut = Instant::now();
+    let before = two.acknowledged();
+    eventually(Duration::from_secs(60), "reports by the SIM", || (two.reports_by(before)? == "apn0").then_some(()));
+    let silent = cut.elapsed();
+    // Meanwhile the free line is tried in vain, each time for twenty seconds.
+    let mut longest = 0;
+    for _ in 0..200 {
+        longest = longest.max(two.status().unwrap()["report"]["acknowledged_s_ago"].as_u64().unwrap());
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert!(longest < 10, "reports every 2 s waited for {longest} s");
+    two.core.lose_all_no_more("gov");
+    let mended = Instant::now();
+    let before = two.acknowledged();
+    eventually(RETURN_WITHIN, "reports by the free line again", || (two.reports_by(before)? == "gov0").then_some(()));
+    let returned = mended.elapsed().as_secs_f64();
+    println!("silent {:.1} s, longest wait on the SIM {longest} s, back {returned:.1} s after the free line answered", silent.as_secs_f64());
+}
+
 /// A spent SIM that was first in the list kept the free line beside it silent for ten minutes.
 #[test]
 fn a_spent_sim_first_in_the_list_does_not_silence_the_free_line() {
@@ -158,6 +186,4 @@ fn every_byte_of_the_routing_tables_route_is_charged_to_the_link_it_leaves_by() 
     let (counted, charged) = (counted(&two.village), two.own_bytes("apn0"));
     println!("{charged} bytes charged of {counted} that passed");
     assert!(charged >= counted * 95 / 100 && charged <= counted * 115 / 100 + 1_000, "{charged} of {counted} bytes");
-    // A handshake that fails is paid for as well: the core drops what the village says after its first packets.
-    drop(two.agent);
 }
