@@ -257,7 +257,7 @@ impl Uplink {
         if body.is_empty() {
             return Ok(());
         }
-        if !self.connect(u64::try_from(body.len()).unwrap_or(u64::MAX)).await? {
+        if !self.connect(u64::try_from(body.len()).unwrap_or(u64::MAX), backlog).await? {
             // Every plan is nearly used up: what is spooled waits for the hourly sign of life, or for the next cycle.
             self.pace.wait(self.shared.clock.now(), NO_ROOM);
             return Ok(());
@@ -336,11 +336,15 @@ impl Uplink {
     }
 
     /// Sees to it that a connection is open by a way whose plan has room for `body` bytes. `false`: there is no room at present.
-    async fn connect(&mut self, body: u64) -> Result<bool, LinkError> {
+    /// A sign of life carries no `backlog`.
+    async fn connect(&mut self, body: u64, backlog: bool) -> Result<bool, LinkError> {
         if self.shared.reconnect.take() {
             (self.connection, self.route, self.chooser, self.trying) = (None, None, Chooser::default(), JoinSet::new());
         }
-        let ways = self.ways(body);
+        let mut ways = self.ways(body);
+        for way in ways.iter_mut().filter(|way| backlog && way.room == Room::Heartbeat) {
+            way.room = Room::Nothing;
+        }
         let in_use = self.route.and_then(|route| ways.iter().find(|way| way.id == route.id).copied());
         if let (Some(way), Some(connection)) = (in_use, &mut self.connection) {
             let elsewhere = self.chooser.first(&ways).filter(|other| other.room < way.room);
@@ -419,8 +423,11 @@ impl Uplink {
     /// Takes in how the attempt by a better way ended: its handshake proves that it works.
     fn tried(&mut self, tried: Option<(Candidate, MonoMs, Result<Connection, LinkError>)>) {
         let Some((way, began, opened)) = tried else { return };
+        let is_better = self.connection.is_none() || self.route.is_none_or(|route| way.cost < route.cost);
         match opened {
             _ if self.shared.reconnect.get() => {}
+            // Meanwhile reports went on by one as good.
+            Ok(_) if !is_better => {}
             Ok(connection) => {
                 if let Some(route) = self.route {
                     self.chooser.left(route);

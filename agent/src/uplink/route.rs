@@ -113,8 +113,9 @@ impl Chooser {
     }
 
     fn better_ways<'a>(&self, ways: &'a [Candidate], in_use: Id) -> impl Iterator<Item = &'a Candidate> {
-        let (room, cost) = ways.iter().find(|way| way.id == in_use).map_or((Room::Nothing, Cost::LastResort), |way| (way.room, way.cost));
-        ways.iter().filter(move |way| way.room == Room::Reports && (room != Room::Reports || way.cost < cost))
+        // One whose plan is spent is left at the next report, not tried beside.
+        let cost = ways.iter().find(|way| way.id == in_use && way.room == Room::Reports).map(|way| way.cost);
+        ways.iter().filter(move |way| way.room == Room::Reports && Some(way.cost) < cost)
     }
 
     fn rests_until(&self, way: &Candidate) -> MonoMs {

@@ -399,6 +399,45 @@ fn a_held_backlog_waits_and_fresh_data_does_not() {
     });
 }
 
+/// What a spent plan keeps for its signs of life must last to the end of the cycle.
+#[test]
+fn a_sign_of_life_carries_what_is_fresh_and_no_backlog() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let plan = "links: [{ name: gov, network: gov, plan: { bytes: 3GiB, own_bytes: 1MB } }]\ntargets: []\n";
+        let (agent, uplink) = prepare(&[address], &authority, 20, plan);
+        agent.shared.spent(Some(0), 905_000);
+        assert_eq!(agent.shared.plans.borrow()[0].as_ref().unwrap().stage(), 4);
+        tokio::task::spawn_local(uplink.run());
+        until(|| !script.uploads.borrow().is_empty()).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!((script.uploads.borrow().clone(), agent.shared.spool.borrow().depth().frames), (vec![vec![17, 18, 19]], 17));
+    });
+}
+
+/// A plan that was spent while it was in use is left for a way that has room, and nothing goes by it any more.
+#[test]
+fn a_plan_spent_in_use_is_left_at_once_for_one_with_room() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let links = "links:\n  - { name: a, network: gov, interface: lo, plan: { bytes: 3GiB, own_bytes: 1MB } }\n  \
+                     - { name: b, network: gov, source: 127.0.0.1, metered: true }\ntargets: []\n";
+        let (agent, uplink) = prepare(&[address], &authority, 0, links);
+        tokio::task::spawn_local(uplink.run());
+        spool_one(&agent.shared);
+        until(|| script.uploads.borrow().len() == 1).await;
+        assert_eq!(agent.shared.contact.borrow().link.as_deref(), Some("a"), "a plan is cheaper than a metered link");
+        agent.shared.spent(Some(0), 2_000_000);
+        spool_one(&agent.shared);
+        until(|| script.uploads.borrow().len() == 2).await;
+        assert_eq!((agent.shared.contact.borrow().link.as_deref(), script.connections.get()), (Some("b"), 2));
+    });
+}
+
 #[test]
 fn nothing_is_freed_by_anything_but_a_200() {
     run(async {
