@@ -145,7 +145,10 @@ fn while_the_free_line_is_silent_the_sim_carries_every_report() {
     let before = two.acknowledged();
     eventually(RETURN_WITHIN, "reports by the free line again", || (two.reports_by(before)? == "gov0").then_some(()));
     let returned = mended.elapsed().as_secs_f64();
-    println!("silent {:.1} s, longest wait on the SIM {longest} s, back {returned:.1} s after the free line answered", silent.as_secs_f64());
+    println!(
+        "silent {:.1} s, longest wait on the SIM {longest} s, back {returned:.1} s after the free line answered",
+        silent.as_secs_f64()
+    );
 }
 
 /// A spent SIM that was first in the list kept the free line beside it silent for ten minutes.
