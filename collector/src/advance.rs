@@ -13,6 +13,7 @@
 //! was told.
 
 pub(crate) mod boots;
+mod disown;
 mod memory;
 mod replay;
 
@@ -28,10 +29,10 @@ use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::config::Thresholds;
-use crate::dating::{Contact, Dated, Dating};
+use crate::dating::{Contact, Dating, Reach};
 use crate::day::Day;
 use crate::engine::{BootTime, Engine, Event, LEAD_IN_MS, LOOK_AHEAD_MS, Record, Snapshot, Told};
-use crate::inventory::Versions;
+use crate::inventory::{Inventory, Versions};
 use crate::log::{Log, LogError, Position, Stored};
 use crate::store::{Store, StoreError};
 
@@ -106,6 +107,7 @@ pub struct Advance {
     store: Store,
     inventories: watch::Receiver<Arc<Versions>>,
     engine: Engine,
+    thresholds: Thresholds,
     dating: Dating,
     cursor: Position,
     unkept: Unkept,
@@ -114,6 +116,8 @@ pub struct Advance {
     marked_at: UnixMs,
     published_at: UnixMs,
     snapshots: watch::Sender<Arc<Snapshot>>,
+    /// Whether everything kept was read again.
+    is_open: bool,
 }
 
 impl Advance {
@@ -128,17 +132,17 @@ impl Advance {
         let position = kept.replay_from.map_or(Position(0), |(_, position)| position);
         let first = log.read_from(position, 1)?.first().map(|first| first.received_at);
         let start = kept.replay_from.map(|(at, _)| at).or(first).unwrap_or(now);
-        let mut engine = Engine::new(versions.at(now), thresholds, start);
-        set_agents(&store, &mut engine)?;
-        engine.resume(&kept.told);
+        let engine = restored(&store, versions.at(now), &thresholds, start, kept.told.iter())?;
+        let mut engine = engine;
         let snapshots = watch::channel(engine.snapshot()).0;
         let (agents_seen, boots) = store.read(|tx| Ok::<_, AdvanceError>((memory::agents_mark(tx)?, boots::load(tx)?)))?;
         let mut advance = Advance {
+            dating: Dating::load(boots).reaching(Reach::of_days(log.retention_days())),
             log,
             store,
             inventories,
             engine,
-            dating: Dating::load(boots),
+            thresholds,
             cursor: position,
             unkept: Unkept::default(),
             agents_seen,
@@ -146,13 +150,18 @@ impl Advance {
             marked_at: kept.replay_from.map_or(UnixMs(0), |(at, _)| at),
             published_at: UnixMs(0),
             snapshots,
+            is_open: false,
         };
-        advance.replay(&kept)?;
-        while advance.read()? > 0 {}
+        // Whatever was disowned while nobody served is taken out first.
+        if !advance.disown(now)? {
+            advance.replay(&kept)?;
+            while advance.read()? > 0 {}
+        }
         let events = advance.engine.listen_from(now);
         advance.take(&events);
         let differences = advance.engine.tell_differences();
         advance.take(&differences);
+        advance.is_open = true;
         advance.publish(now);
         Ok(advance)
     }
@@ -265,6 +274,7 @@ impl Advance {
             let mark = self.store.read(memory::agents_mark)?;
             if mark != self.agents_seen {
                 set_agents(&self.store, &mut self.engine)?;
+                self.disown(now)?;
                 self.agents_seen = mark;
             }
         }
@@ -285,8 +295,10 @@ impl Advance {
         let Some(boot) = self.dating.boot(stored.agent(), stored.head.id.boot) else { return };
         let Some(proof) = boot.proofs.values().next() else { return };
         let time = BootTime { at: UnixMs(proof.offset_ms), error_ms: proof.error_ms };
-        let from = Day::of(UnixMs(time.date(boot.first).0 - LOOK_AHEAD_MS));
-        let until = Day::of(UnixMs(time.date(boot.last).0 + LEAD_IN_MS)).min(Day::of(stored.received_at).next());
+        // A boot's extent is its agent's word: only days of which raw data can be there are gone through.
+        let (today, kept) = (Day::of(stored.received_at), i32::try_from(self.log.retention_days()).unwrap_or(i32::MAX));
+        let from = Day::of(UnixMs(time.date(boot.first).0.saturating_sub(LOOK_AHEAD_MS))).max(Day(today.0.saturating_sub(kept)));
+        let until = Day::of(UnixMs(time.date(boot.last).0.saturating_add(LEAD_IN_MS))).min(today.next());
         let days = (from.0..=until.0).map(|day| (Day(day), boot.site_code.to_string()));
         self.unkept.days.extend(days);
     }
@@ -337,10 +349,7 @@ fn record_of(engine: &Engine, dating: &mut Dating, stored: &Stored) -> (bool, Op
     let (head, received_at) = (&stored.head, stored.received_at);
     let contact = Contact { head, site_code: &stored.site_code, received_at, live_offset_ms: stored.live_offset_ms };
     let dates_more = dating.observe(&contact);
-    let boot = match dating.date(head, received_at) {
-        Dated::At { offset_ms, error_ms } => Some(BootTime { at: UnixMs(offset_ms), error_ms }),
-        Dated::Unknown { .. } => None,
-    };
+    let boot = dating.offset(head, received_at).map(|(offset_ms, error_ms)| BootTime { at: UnixMs(offset_ms), error_ms });
     match stored.batch() {
         Ok(batch) => {
             let table = Arc::clone(&stored.table);
@@ -351,6 +360,20 @@ fn record_of(engine: &Engine, dating: &mut Dating, stored: &Stored) -> (bool, Op
             (dates_more, None)
         }
     }
+}
+
+/// Makes an engine that goes on from what people were told.
+fn restored<'a>(
+    store: &Store,
+    inventory: Arc<Inventory>,
+    thresholds: &Thresholds,
+    from: UnixMs,
+    told: impl Iterator<Item = &'a Told>,
+) -> Result<Engine, AdvanceError> {
+    let mut engine = Engine::new(inventory, thresholds.clone(), from);
+    set_agents(store, &mut engine)?;
+    engine.resume(&told.cloned().collect::<Vec<_>>());
+    Ok(engine)
 }
 
 /// Tells the engine who is enrolled.

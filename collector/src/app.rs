@@ -28,7 +28,7 @@ use crate::ingest::{self, Admission, Ingest};
 use crate::inventory::Versions;
 use crate::log::{self, Keeping, Log};
 use crate::notify;
-use crate::port::{self, Limits, Port};
+use crate::port::{self, Limits, Port, StrangerLimits};
 use crate::process::{self, StopSignals};
 use crate::report;
 use crate::sink;
@@ -47,6 +47,9 @@ const AGENT_IDLE: Duration = Duration::from_secs(2 * 3_600);
 
 /// How long a visitor's connection may be quiet.
 const VISITOR_IDLE: Duration = Duration::from_secs(120);
+
+/// Connections to the agents' port without a certificate: devices that enrol, which takes a second, and those who never will.
+const STRANGERS: StrangerLimits = StrangerLimits { connections: 1_024, of_an_address: 128, lifetime: Duration::from_secs(30) };
 
 /// Runs the collector until it is told to stop.
 ///
@@ -129,8 +132,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (server_configs, server_config) = watch::channel(server_config);
     let agents = agents_port(&config, &telemetry, server_config).await?;
     let agents_at = agents.listener.local_addr()?;
-    let counters = ingest::Counters::default();
-    telemetry.register(|registry| counters.register(registry));
+    let (counters, hits) = (ingest::Counters::default(), ingest::Hits::default());
+    telemetry.register(|registry| {
+        counters.register(registry);
+        hits.register(registry);
+    });
+    let keeping_hits = tokio::spawn(hits.clone().keep_always(store.clone()));
     let ingest = Ingest::new(ingest::Parts {
         log: log.clone(),
         state: store.clone(),
@@ -139,8 +146,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         admission: Admission::new(config.agents.backlog_bytes_per_minute),
         counters,
         patience: config.agents.patience,
+        hits: hits.clone(),
     });
     let agents = tokio::spawn(agents.serve(agents_stop, move |peer| ingest.session(peer)));
+    let state = store.clone();
     let follower = tokio::spawn(Follower { store, identity, config: config.clone(), inventories, server_configs }.run());
     tracing::info!(agents = %agents_at, people = %people_at, data = %config.data_dir.display(), "serving");
 
@@ -148,6 +157,10 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("draining");
     follower.abort();
     drain("agents' port", &stop_agents, agents).await;
+    keeping_hits.abort();
+    if let Err(error) = hits.keep(&state) {
+        tracing::warn!(%error, "what agents had too much of since the last time is not kept");
+    }
     drain("engine", &stop_advance, advance).await;
     drain("history", &stop_history, history).await;
     drain("reports", &stop_reports, reports).await;
@@ -176,7 +189,7 @@ async fn people_port(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     Ok(Port {
         listener: TcpListener::bind(listen).await.with_context(|| format!("the port for people, {listen}, cannot be opened"))?,
         tls: config.http.tls.as_ref().map(people_tls).transpose()?,
-        limits: Limits { connections: VISITORS, patience: Duration::from_secs(20), idle: VISITOR_IDLE, drain: DRAIN },
+        limits: Limits { connections: VISITORS, patience: Duration::from_secs(20), idle: VISITOR_IDLE, drain: DRAIN, strangers: None },
         dates: true,
         counters,
     })
@@ -194,7 +207,13 @@ async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receive
     Ok(Port {
         listener: TcpListener::bind(listen).await.with_context(|| format!("the port for agents, {listen}, cannot be opened"))?,
         tls: Some(tls),
-        limits: Limits { connections: config.agents.connections, patience: config.agents.patience, idle: AGENT_IDLE, drain: DRAIN },
+        limits: Limits {
+            connections: config.agents.connections,
+            patience: config.agents.patience,
+            idle: AGENT_IDLE,
+            drain: DRAIN,
+            strangers: Some(STRANGERS),
+        },
         dates: false,
         counters,
     })

@@ -15,6 +15,10 @@
 //! So it was over when the boot began that was alive when it was first heard of; and a clock persisted in an earlier boot
 //! says that it began after that one's last word.
 //!
+//! What a batch says is only believed within bounds: nothing was observed longer before its receipt than raw data is kept,
+//! nothing later than it by more than the clock's stated error, and no stated error of more than an hour is a statement. What
+//! lies outside is unknown, so no day, slot or span that a stranger chose is ever counted through.
+//!
 //! Whoever learnt the time from the collector says so in the batch itself; such a batch is dated by its own word and by
 //! nothing else, so its time does not depend on what arrived before or after it. Other batches are dated by the nearest
 //! proof of their boot; the crystal between the two adds to the error.
@@ -113,6 +117,26 @@ pub struct Dating {
     boots: HashMap<(AgentId, BootId), Boot>,
     by_site: HashMap<Arc<str>, Vec<(AgentId, BootId)>>,
     changed: HashSet<(AgentId, BootId)>,
+    reach: Reach,
+}
+
+/// How long before its receipt something can have been observed, in milliseconds: as long as raw data is kept. What is older
+/// has no raw neighbours, so no day of it could be built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach(i64);
+
+impl Reach {
+    /// Reaches back as many days as the log keeps.
+    pub fn of_days(days: u32) -> Reach {
+        Reach(i64::from(days).saturating_mul(signed(MonoMs(STRETCH_MS))))
+    }
+}
+
+impl Default for Reach {
+    /// Reaches back as long as a log keeps by default.
+    fn default() -> Self {
+        Reach::of_days(crate::config::RETENTION_DAYS)
+    }
 }
 
 /// What a batch says about time, and when it was received.
@@ -140,6 +164,15 @@ const WAY_MS: u32 = 30_000;
 /// How well an unsynchronised clock must agree with ours, at the moment of receipt, to count as a proof.
 const AGREES_MS: i64 = 120_000;
 
+/// A clock that may be wrong by more than this tells nothing: two months of a crystal's drift are nine minutes.
+const MOST_ERROR_MS: u32 = 3_600_000;
+
+/// What the nearest proof leaves open beside its error: a clock that merely agreed with ours.
+const AHEAD_MS: i64 = AGREES_MS + OUR_ERROR_MS;
+
+/// Newest stretches of a boot whose proofs are kept: what is older than the raw data is dated for nobody.
+const PROOFS: usize = 64;
+
 /// One proof is kept for each of these stretches of a boot.
 const STRETCH_MS: u64 = 86_400_000;
 
@@ -155,6 +188,12 @@ impl Dating {
             dating.boots.insert((boot.agent, boot.boot), boot);
         }
         dating
+    }
+
+    /// Sets how far back something can have been observed.
+    pub fn reaching(mut self, reach: Reach) -> Self {
+        self.reach = reach;
+        self
     }
 
     /// Learns from a batch. `true` if batches of the boot that came before may be dated otherwise from now on.
@@ -186,24 +225,35 @@ impl Dating {
         boot.heard_at = boot.heard_at.map(|heard| heard.min(contact.received_at));
         boot.least_offset_ms = boot.least_offset_ms.max(persisted(head));
         let own = own_word(head, contact.received_at).is_some();
+        let reach = self.reach;
         let leant_before = boot.leans_on_proofs;
         boot.leans_on_proofs |= !own;
-        let learnt = proofs(contact).into_iter().fold(false, |learnt, (grade, proof)| boot.learn(grade, proof) || learnt);
+        let credible = proofs(contact).into_iter().filter(|(_, proof)| reach.allows(proof, contact.received_at));
+        let learnt = credible.fold(false, |learnt, (grade, proof)| boot.learn(grade, proof) || learnt);
         if learnt || saved != boot.extent() || leant_before != boot.leans_on_proofs {
             self.changed.insert(key);
         }
         learnt && leant_before
     }
 
-    /// Says when the samples of a batch were observed.
+    /// Says when the samples of a batch were observed, and within which bounds if nobody can say.
     pub fn date(&self, head: &Head, received_at: UnixMs) -> Dated {
-        if let Some(own) = own_word(head, received_at) {
-            return Dated::At { offset_ms: own.offset_ms, error_ms: own.error_ms };
+        match (self.offset(head, received_at), self.boots.get(&(head.id.agent, head.id.boot))) {
+            (Some((offset_ms, error_ms)), _) => Dated::At { offset_ms, error_ms },
+            (None, Some(boot)) => self.bound(boot, head),
+            (None, None) => Dated::Unknown { not_before: None, not_after: received_at },
         }
-        match self.boots.get(&(head.id.agent, head.id.boot)) {
-            Some(boot) => boot.date(head).unwrap_or_else(|| self.bound(boot, head)),
-            None => Dated::Unknown { not_before: None, not_after: received_at },
-        }
+    }
+
+    /// Returns the Unix time of the monotonic zero of a batch's boot and the bound of its error, both in milliseconds; `None` if
+    /// nobody can say, or if what is said cannot be.
+    pub fn offset(&self, head: &Head, received_at: UnixMs) -> Option<(i64, u32)> {
+        let own = own_word(head, received_at).map(|own| (own.offset_ms, own.error_ms));
+        let found = own.or_else(|| self.boots.get(&(head.id.agent, head.id.boot))?.offset_between(head.from, head.until));
+        found.filter(|(offset_ms, error_ms)| {
+            let proof = |at| Proof { at, offset_ms: *offset_ms, error_ms: *error_ms };
+            self.reach.allows(&proof(head.from), received_at) && self.reach.allows(&proof(head.until), received_at)
+        })
     }
 
     /// Bounds what nobody can date: by itself, and by the boots of its agent that were dated.
@@ -221,6 +271,16 @@ impl Dating {
             not_before: least.map(|least| UnixMs(least.saturating_add(signed(head.from)))),
             not_after: UnixMs(most.saturating_add(signed(head.until))),
         }
+    }
+
+    /// Forgets every boot of an agent, and returns which they were.
+    pub fn forget(&mut self, agent: AgentId) -> Vec<BootId> {
+        let mut boots: Vec<BootId> = self.boots.keys().filter(|(of, _)| *of == agent).map(|(_, boot)| *boot).collect();
+        boots.sort_unstable();
+        self.boots.retain(|(of, _), _| *of != agent);
+        self.by_site.values_mut().for_each(|keys| keys.retain(|(of, _)| *of != agent));
+        self.changed.retain(|(of, _)| *of != agent);
+        boots
     }
 
     /// Lists the stretches of boots in which a site's agents can have observed something between two times.
@@ -268,15 +328,10 @@ impl Boot {
             Some(known) if rank(known) <= rank(&proof) => false,
             _ => {
                 self.proofs.insert(stretch, proof);
-                true
+                let oldest = if self.proofs.len() > PROOFS { self.proofs.pop_first() } else { None };
+                oldest.is_none_or(|(oldest, _)| oldest != stretch)
             }
         }
-    }
-
-    /// Dates a batch by the nearest proof.
-    fn date(&self, head: &Head) -> Option<Dated> {
-        let (offset_ms, error_ms) = self.offset_between(head.from, head.until)?;
-        Some(Dated::At { offset_ms, error_ms })
     }
 
     fn offset_between(&self, from: MonoMs, until: MonoMs) -> Option<(i64, u32)> {
@@ -304,6 +359,17 @@ impl Boot {
         let range = BootRange { boot: self.boot, from: first, until: mono(until, hour), received_from };
         let overlaps = range.from.0 <= self.last.0.saturating_add(SAVE_MS) && self.first < range.until;
         overlaps.then_some(range)
+    }
+}
+
+impl Reach {
+    /// Tells whether something that a proof dates can have been received at a time.
+    fn allows(self, proof: &Proof, received_at: UnixMs) -> bool {
+        let observed = i128::from(proof.offset_ms) + i128::from(proof.at.0);
+        let (received, error) = (i128::from(received_at.0), i128::from(proof.error_ms));
+        proof.error_ms <= MOST_ERROR_MS
+            && observed >= received - i128::from(self.0) - error
+            && observed <= received + error + i128::from(AHEAD_MS)
     }
 }
 

@@ -6,12 +6,12 @@
 //! A crowd of connections that never finish their handshake costs a slot each, and the oldest of them are closed first:
 //! an honest handshake takes a second or two, so it is never the oldest for long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -46,6 +46,17 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// After an accept failed for want of descriptors, how long others get to give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// What those may hold who show no certificate, on a port where most do.
+#[derive(Debug, Clone, Copy)]
+pub struct StrangerLimits {
+    /// Connections of all of them at once.
+    pub connections: usize,
+    /// Connections of one address. A whole office may share one.
+    pub of_an_address: usize,
+    /// How long a connection lasts, whatever is said on it.
+    pub lifetime: Duration,
+}
+
 /// What a port allows.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -57,6 +68,8 @@ pub struct Limits {
     pub idle: Duration,
     /// How long open requests get when the port drains.
     pub drain: Duration,
+    /// What those may hold who show no certificate; `None` on a port where nobody does.
+    pub strangers: Option<StrangerLimits>,
 }
 
 /// Who is at the other end of a connection.
@@ -81,6 +94,7 @@ pub struct Counters {
     gave_way: Counter,
     idle_closed: Counter,
     broken: Counter,
+    strangers_refused: Counter,
 }
 
 impl Counters {
@@ -94,6 +108,8 @@ impl Counters {
         registry.register("rusta_handshakes_slow", "TLS handshakes that took too long", self.handshake_slow.clone());
         registry.register("rusta_handshakes_gave_way", "Half-open connections closed to make room", self.gave_way.clone());
         registry.register("rusta_connections_idle_closed", "Connections closed because they were quiet", self.idle_closed.clone());
+        let strangers = "Connections without a certificate closed because there were too many of them or of their address";
+        registry.register("rusta_connections_strangers_refused", strangers, self.strangers_refused.clone());
         registry.register("rusta_connections_broken", "Connections that ended by a fault of the other end", self.broken.clone());
     }
 }
@@ -125,6 +141,7 @@ impl Port {
     {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let half_open = HalfOpen::default();
+        let strangers = Strangers::default();
         // Every connection holds a clone; when all are gone the port is drained.
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
         loop {
@@ -153,9 +170,9 @@ impl Port {
                 address,
                 _room: permit,
             };
-            let (make_service, half_open, alive) = (make_service.clone(), half_open.clone(), alive.clone());
+            let (make_service, half_open, strangers, alive) = (make_service.clone(), half_open.clone(), strangers.clone(), alive.clone());
             tokio::spawn(async move {
-                connection.run(stream, &half_open, make_service).await;
+                connection.run(stream, &half_open, &strangers, make_service).await;
                 drop(alive);
             });
         }
@@ -177,7 +194,7 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run<M, S, B>(mut self, stream: TcpStream, half_open: &HalfOpen, make_service: M)
+    async fn run<M, S, B>(mut self, stream: TcpStream, half_open: &HalfOpen, strangers: &Strangers, make_service: M)
     where
         M: Fn(Peer) -> S,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -194,7 +211,7 @@ impl Connection {
         let Some(acceptor) = self.tls.take() else {
             let peer = peer(None);
             let service = make_service(peer.clone());
-            return self.requests(stream, &peer, service).await;
+            return self.requests(stream, &peer, service, None).await;
         };
         let slot = half_open.enter(&self.counters);
         let handshake = tokio::select! {
@@ -205,9 +222,15 @@ impl Connection {
         match handshake {
             Ok(Ok(stream)) => {
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
+                let limits = self.limits.strangers.filter(|_| certificate.is_none());
+                let place = limits.map(|limits| strangers.enter(self.address.ip(), limits));
+                if matches!(place, Some(None)) {
+                    self.counters.strangers_refused.inc();
+                    return;
+                }
                 let peer = peer(certificate);
                 let service = make_service(peer.clone());
-                self.requests(stream, &peer, service).await;
+                self.requests(stream, &peer, service, limits.map(|limits| limits.lifetime)).await;
             }
             Ok(Err(error)) => {
                 self.counters.handshake_failed.inc();
@@ -219,7 +242,7 @@ impl Connection {
         }
     }
 
-    async fn requests<T, S, B>(mut self, stream: T, peer: &Peer, service: S)
+    async fn requests<T, S, B>(mut self, stream: T, peer: &Peer, service: S, lifetime: Option<Duration>)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -235,6 +258,7 @@ impl Connection {
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
         let mut seen = u64::MAX;
         let mut draining = false;
+        let mut end = pin!(tokio::time::sleep(lifetime.unwrap_or_default()));
         loop {
             tokio::select! {
                 ended = connection.as_mut() => {
@@ -250,6 +274,10 @@ impl Connection {
                 () = peer.close.notified(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
+                }
+                () = end.as_mut(), if lifetime.is_some() => {
+                    self.counters.idle_closed.inc();
+                    break;
                 }
                 () = tokio::time::sleep(if draining { self.limits.drain } else { self.limits.idle }) => {
                     let now = requests.load(Ordering::Relaxed);
@@ -337,6 +365,43 @@ impl HalfOpen {
 impl Drop for Slot {
     fn drop(&mut self) {
         self.slots.0.lock().unwrap_or_else(PoisonError::into_inner).waiting.remove(&self.number);
+    }
+}
+
+/// Connections of those who showed no certificate, by address.
+#[derive(Clone, Default)]
+struct Strangers(Arc<Mutex<HashMap<IpAddr, usize>>>);
+
+/// A stranger's place, until it is dropped.
+struct StrangerPlace {
+    strangers: Strangers,
+    address: IpAddr,
+}
+
+impl Strangers {
+    fn enter(&self, address: IpAddr, limits: StrangerLimits) -> Option<StrangerPlace> {
+        let mut held = self.lock();
+        if held.values().sum::<usize>() >= limits.connections || held.get(&address).is_some_and(|count| *count >= limits.of_an_address) {
+            return None;
+        }
+        *held.entry(address).or_default() += 1;
+        Some(StrangerPlace { strangers: self.clone(), address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for StrangerPlace {
+    fn drop(&mut self) {
+        let mut held = self.strangers.lock();
+        if let Some(count) = held.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                held.remove(&self.address);
+            }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Every decoder of bytes from outside, with whole documents to start from: for the fuzz tests and `cargo fuzz`.
 
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rusta_agent::config::{Config, Machine};
 use rusta_agent::modem::{self, Facts};
@@ -8,6 +9,8 @@ use rusta_agent::packet::{certificate, dns, http, http2, ntp, sip};
 use rusta_collector::inventory::source::{self, Files};
 use rusta_wire::journal::Journal;
 use rusta_wire::{Answer, Batch, Frame, FrameKind, SeriesTable, UnixMs};
+
+use crate::hostile;
 
 /// One decoder.
 pub struct Decoder {
@@ -46,6 +49,18 @@ pub fn all() -> Vec<Decoder> {
     all
 }
 
+/// Drives log, engine and history with valid batches of one identity that any bytes choose; the other villages must not change.
+fn ingest(bytes: &[u8]) {
+    const MINUTES: i64 = 8;
+    static WITHOUT: LazyLock<Vec<String>> = LazyLock::new(|| hostile::others(MINUTES, &[]));
+    let sent = hostile::from_bytes(bytes, MINUTES);
+    assert_eq!(hostile::others(MINUTES, &sent), *WITHOUT, "what one identity sent changed what is kept of the others");
+}
+
+fn hostile_seeds() -> Vec<Vec<u8>> {
+    (0..4u64).map(|seed| (0..32u64).flat_map(|n| (seed << 32 | n).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()).collect()).collect()
+}
+
 fn decoders() -> Vec<Decoder> {
     vec![
         Decoder { name: "frame", seeds: vec![file("golden/wire/v1-upload.bin")], run: frame },
@@ -53,6 +68,7 @@ fn decoders() -> Vec<Decoder> {
         Decoder { name: "batch", seeds: batches(), run: batch },
         Decoder { name: "answer", seeds: vec![file("golden/wire/v1-answer.bin")], run: answer },
         Decoder { name: "journal", seeds: vec![file("golden/wire/v1-upload.bin"), segment()], run: journal },
+        Decoder { name: "ingest", seeds: hostile_seeds(), run: ingest },
         Decoder { name: "dns", seeds: vec![dns_answer()], run: dns_message },
         Decoder { name: "ntp", seeds: vec![ntp_answer()], run: ntp_message },
         Decoder { name: "sip", seeds: vec![SIP_OK.into()], run: sip_message },

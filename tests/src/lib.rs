@@ -10,6 +10,7 @@
 //! province  a province with an hour of everything from nearly every site, weeks of it from one
 //! month     what a whole registry's agents measured and sent in a month, arrivals and losses included
 //! fleet     virtual agents that speak the wire, so that one process is a province
+//! hostile   a small province with one identity in other hands: the same reports with and without what it sends
 //! ear       gateways and mail servers that remember what the collector told them
 //! ```
 //! Everything a test starts ends with the test, also when it panics.
@@ -22,6 +23,7 @@ pub mod decoders;
 pub mod disk;
 pub mod ear;
 pub mod fleet;
+pub mod hostile;
 pub mod http;
 pub mod log;
 pub mod month;

@@ -43,6 +43,12 @@ fn read(tx: &Transaction<'_>, filter: &str, site_code: &str) -> Result<Vec<Boot>
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Removes the boots of an agent: what is left of them is kept again.
+pub(super) fn forget(tx: &Transaction<'_>, agent: AgentId) -> Result<(), AdvanceError> {
+    tx.execute("DELETE FROM boots WHERE agent = ?1", [agent.0.cast_signed()])?;
+    Ok(())
+}
+
 /// Keeps boots that changed.
 pub(super) fn keep(tx: &Transaction<'_>, boots: &[Boot]) -> Result<(), AdvanceError> {
     let mut statement = tx.prepare_cached(

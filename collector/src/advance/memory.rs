@@ -7,7 +7,7 @@ use super::AdvanceError;
 use crate::day::Day;
 use crate::engine::told::cause_of;
 use crate::engine::{Subject, Told};
-use crate::log::Position;
+use crate::log::{Disowned, Position};
 
 /// How far the engine had read, and its time then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub(super) struct Kept {
     pub(super) told: Vec<Told>,
 }
 
-/// Changes whenever the list of agents does.
-pub(super) type AgentsMark = (i64, i64, i64);
+/// Changes whenever the list of agents, or what counts of them, does.
+pub(super) type AgentsMark = (i64, i64, i64, i64, i64);
 
 pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64) -> Result<Kept, AdvanceError> {
     let cursor = tx
@@ -79,15 +79,51 @@ fn position(row: &Row<'_>, column: usize) -> rusqlite::Result<Position> {
 }
 
 pub(super) fn agents(tx: &Transaction<'_>) -> Result<Vec<(AgentId, String)>, AdvanceError> {
-    let mut statement = tx.prepare("SELECT id, site_code FROM agents WHERE revoked_at IS NULL ORDER BY id")?;
+    let mut statement = tx.prepare("SELECT id, site_code FROM agents WHERE revoked_at IS NULL AND approved = 1 ORDER BY id")?;
     let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
     let parsed = rows.map(|row| row.map(|(id, site)| id.parse().ok().map(|id: AgentId| (id, site))));
     Ok(parsed.filter_map(Result::transpose).collect::<Result<_, _>>()?)
 }
 
+/// Reads of whom nothing counts, and from when on.
+pub(super) fn disowned(tx: &Transaction<'_>) -> Result<Disowned, AdvanceError> {
+    read_disowned(tx, "SELECT id, disowned_since FROM agents WHERE disowned_since IS NOT NULL")
+}
+
+/// Reads what of it was taken out before.
+pub(super) fn taken_out(tx: &Transaction<'_>) -> Result<Disowned, AdvanceError> {
+    read_disowned(tx, "SELECT agent, since FROM engine_disowned")
+}
+
+fn read_disowned(tx: &Transaction<'_>, sql: &str) -> Result<Disowned, AdvanceError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, UnixMs(row.get(1)?))))?;
+    let parsed = rows.map(|row| row.map(|(id, since)| id.parse().ok().map(|id: AgentId| (id, since))));
+    Ok(parsed.filter_map(Result::transpose).collect::<Result<_, _>>()?)
+}
+
+/// Keeps what was taken out.
+pub(super) fn keep_taken_out(tx: &Transaction<'_>, disowned: &Disowned) -> Result<(), AdvanceError> {
+    let mut statement = tx.prepare_cached("INSERT OR REPLACE INTO engine_disowned (agent, since) VALUES (?1, ?2)")?;
+    for (agent, since) in disowned {
+        statement.execute(params![agent.to_string(), since.0])?;
+    }
+    Ok(())
+}
+
+/// Lists the site an agent speaks for, then those it was seen to look at from there.
+pub(super) fn sites_of(tx: &Transaction<'_>, agent: AgentId) -> Result<Vec<String>, AdvanceError> {
+    let sql = "SELECT site_code, 0 FROM agents WHERE id = ?1
+               UNION SELECT v.site_code, 1 FROM vantages v JOIN agents a ON a.site_code = v.vantage_code WHERE a.id = ?1 ORDER BY 2, 1";
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map([agent.to_string()], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 pub(super) fn agents_mark(tx: &Transaction<'_>) -> Result<AgentsMark, AdvanceError> {
-    let sql = "SELECT count(*), coalesce(max(enrolled_at), 0), coalesce(max(revoked_at), 0) FROM agents";
-    Ok(tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
+    let sql = "SELECT count(*), coalesce(max(enrolled_at), 0), coalesce(max(revoked_at), 0), coalesce(sum(approved), 0),
+               coalesce(sum(disowned_since % 1000000007), 0) + count(disowned_since) FROM agents";
+    Ok(tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?)
 }
 
 pub(super) fn keep_told(tx: &Transaction<'_>, told: &[Told]) -> Result<(), AdvanceError> {

@@ -41,11 +41,11 @@ impl Replay<'_> {
     ) -> Result<usize, E> {
         let from = UnixMs(window.from.0 - REPLAY_MS);
         let read = |error: AdvanceError| E::from(error);
-        let begin = self.store.read(|tx| Ok::<_, AdvanceError>((memory::agents(tx)?, boots::load(tx)?)));
-        let (agents, boots) = begin.map_err(read)?;
+        let begin = self.store.read(|tx| Ok::<_, AdvanceError>((memory::agents(tx)?, boots::load(tx)?, memory::disowned(tx)?)));
+        let (agents, boots, disowned) = begin.map_err(read)?;
         let dir = log::dir_in(self.data_dir);
         let after = log::position_before(&dir, from).map_err(|error| read(error.into()))?;
-        let mut past = Past::open(&dir, after).map_err(|error| read(error.into()))?;
+        let mut past = Past::open(&dir, after, disowned).map_err(|error| read(error.into()))?;
         let mut dating = Dating::load(boots);
         let mut engine = Engine::new(self.versions.at(from), self.thresholds.clone(), from);
         place_agents(&agents, &mut engine);

@@ -289,3 +289,151 @@ fn the_log_played_again_shows_what_the_loop_saw() {
     assert_eq!(again, live[usize::try_from(first - 1).unwrap()..]);
     assert_eq!(bench.told(), before, "a question about the past changes nothing");
 }
+
+fn dirty_days(store: &Store) -> i64 {
+    store.read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM dirty_days", [], |row| row.get(0))?)).unwrap()
+}
+
+/// A batch whose boot "began" nine thousand years ago had every day up to now counted through, at this start and at each later one.
+#[test]
+fn times_that_cannot_be_are_unknown_and_are_never_counted_through() {
+    let mut bench = Bench::new(2);
+    bench.start(0);
+    let (mut agent, mut honest) = (Agent::village(1, "V0"), Agent::village(2, "V1"));
+    let years = |n: i64| n * 366 * 86_400_000;
+    let now = second(600).0;
+    let mut sequence = 100;
+    for boot in 10..16 {
+        for source in [rusta_wire::ClockSource::Collector, rusta_wire::ClockSource::Synchronised, rusta_wire::ClockSource::System] {
+            for unix in [now - years(9_000), now + years(5), i64::MIN, i64::MAX, 0] {
+                for until in [60_000, 1u64 << 45, u64::MAX - 1] {
+                    let mut batch = agent.batch(600, true);
+                    sequence += 1;
+                    (batch.id.boot, batch.id.sequence) = (rusta_wire::BootId(boot), rusta_wire::Sequence(sequence));
+                    (batch.from, batch.until) = (rusta_wire::MonoMs(until - 60_000), rusta_wire::MonoMs(until));
+                    batch.samples.iter_mut().for_each(|sample| sample.at = rusta_wire::MonoMs((until - 30_000) / 100 * 100));
+                    batch.clock = rusta_wire::Clock { unix: UnixMs(unix), source, uncertainty_ms: u32::MAX };
+                    let live = [None, Some(now - years(9_000)), Some(i64::MIN), Some(i64::MAX)][usize::try_from(boot - 10).unwrap() % 4];
+                    bench.append_told(&agent, &[batch], 600, live);
+                }
+            }
+        }
+    }
+    bench.report(&mut honest, 600, true);
+    bench.step(605);
+    bench.step(610);
+    let kept_days = 31;
+    assert!(dirty_days(&bench.store) <= kept_days + 2, "{} days", dirty_days(&bench.store));
+    bench.restart(620);
+    bench.report(&mut honest, 660, true);
+    bench.step(670);
+    assert_eq!(bench.snapshot().links[1].state, LinkState::Up, "the others are served after a restart on the same folder");
+}
+
+/// A sample may lie five years ahead of its batch: it once made villages "connected" for five years.
+#[test]
+fn a_sample_outside_of_its_batchs_interval_counts_nowhere() {
+    let mut bench = Bench::new(1);
+    bench.start(0);
+    let mut agent = Agent::village(1, "V0");
+    let mut batch = agent.batch(600, true);
+    batch.samples.iter_mut().for_each(|sample| sample.at = rusta_wire::MonoMs(sample.at.0 + 5 * 366 * 86_400_000));
+    bench.append(&agent, &[batch], 600);
+    bench.step(605);
+    assert_eq!(bench.snapshot().links[0].state, LinkState::Unknown);
+    assert!(bench.snapshot().links[0].evidence_at.is_none());
+}
+
+#[test]
+fn nobody_but_a_declared_vantage_is_believed_about_another_site() {
+    let mut bench = Bench::new(3);
+    bench.start(0);
+    let towards = |site: &str| crate::engine::testing::series("apn0", "gateway", rusta_wire::Rung::Gateway, site);
+    let mut victim = Agent::village(1, "V0");
+    let own = crate::engine::testing::series("apn0", "core", rusta_wire::Rung::Core, "");
+    let mut stolen = Agent::new(2, "V1", vec![own, towards("V0"), towards("V2"), towards("CORE")]);
+    for minute in 1..=20 {
+        bench.report(&mut victim, minute * 60, false);
+        bench.report(&mut stolen, minute * 60, true);
+        bench.step(minute * 60 + 5);
+    }
+    let states: Vec<_> = bench.snapshot().links.iter().map(|link| link.state).collect();
+    assert_eq!(
+        states[..3],
+        [LinkState::Down, LinkState::Up, LinkState::Unknown],
+        "a stolen router hid an outage, or made one village connected"
+    );
+    bench.step(1_300);
+    let vantages: i64 =
+        bench.store.read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM vantages", [], |row| row.get(0))?)).unwrap();
+    assert_eq!(vantages, 0);
+    let mut core = Agent::new(3, "CORE", vec![towards("V2")]);
+    let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES ('00000000000000cc', 'CORE', 'k', 1, 0)";
+    bench.store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, [])?)).unwrap();
+    core.id = AgentId(0xcc);
+    for minute in 22..=26 {
+        bench.report(&mut core, minute * 60, true);
+        bench.step(minute * 60 + 5);
+    }
+    assert_eq!(bench.snapshot().links[2].state, LinkState::Up, "the core is declared");
+}
+
+#[test]
+fn what_a_revoked_agent_said_since_a_time_is_taken_out_of_state_and_history_for_good() {
+    let build = |bench: &Bench, now: i64| {
+        let parts = crate::history::Parts {
+            log: bench.log.clone(),
+            store: bench.store.clone(),
+            inventories: bench.inventories.clone(),
+            thresholds: Thresholds::default(),
+            retention_days: 30,
+        };
+        let mut builder = crate::history::Builder::new(parts);
+        while builder.step(second(now)).unwrap() > 0 {}
+    };
+    let down_s = |bench: &Bench| -> i64 {
+        let sql =
+            "SELECT coalesce(sum(s.down), 0) FROM daily_seconds s JOIN objects o ON o.id = s.object WHERE o.kind = 1 AND o.code = 'V0'";
+        bench.store.read(|tx| Ok::<_, StoreError>(tx.query_row(sql, [], |row| row.get(0))?)).unwrap()
+    };
+    let up_s = |bench: &Bench| -> i64 {
+        let sql = "SELECT coalesce(sum(s.up), 0) FROM daily_seconds s JOIN objects o ON o.id = s.object WHERE o.kind = 1 AND o.code = 'V0'";
+        bench.store.read(|tx| Ok::<_, StoreError>(tx.query_row(sql, [], |row| row.get(0))?)).unwrap()
+    };
+    let day = 86_400;
+    let mut bench = Bench::new(2);
+    bench.start(0);
+    let (mut thief, mut other) = (Agent::village(1, "V0"), Agent::village(2, "V1"));
+    for minute in 1..=60 {
+        bench.report(&mut thief, minute * 60, minute <= 30);
+        bench.report(&mut other, minute * 60, true);
+        bench.step(minute * 60 + 5);
+    }
+    assert_eq!(bench.snapshot().links[0].state, LinkState::Down, "so it says");
+    build(&bench, 2 * day);
+    let honest_up = up_s(&bench);
+    assert!(down_s(&bench) >= 1_500 && honest_up >= 1_700, "{} {honest_up}", down_s(&bench));
+    let how = crate::identity::Revocation { actor: "cli", at: second(3_650), since: Some(second(30 * 60 + 30)) };
+    crate::identity::revoke(&bench.store, AgentId(1), how).unwrap();
+    bench.step(3_660);
+    bench.step(3_670);
+    assert_ne!(bench.snapshot().links[0].state, LinkState::Down, "live state still leans on it");
+    assert_eq!(bench.snapshot().links[1].state, LinkState::Up, "the other village is not concerned");
+    assert!(bench.told().iter().any(|(kind, code, _, state)| kind == "link" && code == "V0" && state == "unknown"), "people are told");
+    build(&bench, 2 * day);
+    assert_eq!(down_s(&bench), 0, "history still leans on it");
+    assert!((up_s(&bench) - honest_up).abs() <= 300, "what it said before stands: {} of {honest_up}", up_s(&bench));
+    let before = bench.told();
+    bench.restart(3_700);
+    bench.step(3_710);
+    assert_ne!(bench.snapshot().links[0].state, LinkState::Down, "a restart brings it back");
+    assert_eq!(bench.told().len(), before.len(), "a restart says it again");
+    bench.store.write(|tx| Ok::<_, StoreError>(tx.execute("UPDATE dirty_days SET touches = touches + 1", [])?)).unwrap();
+    build(&bench, 3 * day);
+    assert_eq!(down_s(&bench), 0);
+    let audited: i64 = bench
+        .store
+        .read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM audit WHERE action = 'agent.disown'", [], |row| row.get(0))?))
+        .unwrap();
+    assert_eq!(audited, 1);
+}

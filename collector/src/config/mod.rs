@@ -16,6 +16,9 @@ pub use mistakes::{Mistake, Mistakes, from_yaml, nearest};
 pub use thresholds::{RttLimits, Thresholds};
 pub use units::{parse_bytes, parse_duration};
 
+/// Days raw frames are kept by default: the month a report is made of and the one before it.
+pub const RETENTION_DAYS: u32 = 62;
+
 /// What the collector is told by its operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {

@@ -173,7 +173,7 @@ impl Http {
 impl Log {
     fn mean(self, wrong: &mut Vec<Wrong>) -> super::LogLimits {
         let limits = super::LogLimits {
-            retention_days: self.retention_days.unwrap_or(62),
+            retention_days: self.retention_days.unwrap_or(super::RETENTION_DAYS),
             group_commit: duration(self.group_commit, Duration::from_millis(15)),
         };
         if limits.retention_days == 0 {

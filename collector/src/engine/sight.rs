@@ -14,12 +14,13 @@ pub struct Subject {
     pub vantage: bool,
 }
 
-/// Finds the link a series of an agent at `site` speaks of; `None` if the inventory has no such site or link.
+/// Finds the link a series of an agent at `site` speaks of; `None` if the inventory has no such site or link, or does not let
+/// the agent's site speak about it.
 pub fn subject(inventory: &Inventory, site: SiteId, series: &Series) -> Option<Subject> {
     if series.towards.is_empty() || series.towards == inventory.site(site).code {
         return inventory.link_by_name(site, &series.link).map(|link| Subject { link, vantage: false });
     }
-    let other = inventory.site_by_code(&series.towards)?;
+    let other = inventory.site_by_code(&series.towards).filter(|other| inventory.may_speak_about(site, *other))?;
     seen_from_outside(inventory, other, series).map(|link| Subject { link, vantage: true })
 }
 
@@ -48,6 +49,9 @@ pub fn proves_reach(series: &Series) -> bool {
     )
 }
 
+/// Rounds one sample can stand for: an hour of one a second, more than any summary holds. Others' words weigh what they weigh.
+const ROUNDS: u32 = 3_600;
+
 /// Reads a round out of a sample observed at `at`.
 pub fn round(series: &Series, sample: SampleRef<'_>, at: UnixMs, slot: Slot) -> Round {
     let count = |metric| series.value(sample, metric).and_then(|value| u32::try_from(value).ok());
@@ -57,7 +61,7 @@ pub fn round(series: &Series, sample: SampleRef<'_>, at: UnixMs, slot: Slot) -> 
         outcome: sample.outcome,
         packets: count(Metric::Sent).map(|sent| (sent, count(Metric::Received).unwrap_or(0))),
         rtt_us: [Metric::RttUsP90, Metric::RttUsP50, Metric::RttUsMin, Metric::ConnectUs].into_iter().find_map(count),
-        rounds: count(Metric::Rounds).map_or((1, 0), |rounds| (rounds, count(Metric::RoundsFailed).unwrap_or(0))),
+        rounds: count(Metric::Rounds).map_or((1, 0), |rounds| (rounds.min(ROUNDS), count(Metric::RoundsFailed).unwrap_or(0).min(ROUNDS))),
     }
 }
 

@@ -11,7 +11,7 @@ use rusta_wire::UnixMs;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::gather::{BuildError, Gathered, Gatherer};
+use super::gather::{BuildError, Gathered, Gatherer, Subject};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
 use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, slots, tables, threads};
@@ -235,7 +235,7 @@ impl Crew<'_> {
             return Ok(None);
         }
         let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > from) else { return Ok(None) };
-        let (seen, gathered) = gatherer.gather(&dirty.site, from, until, self.now)?;
+        let (seen, gathered) = gatherer.gather(&Subject { inventory: &inventory, site: id }, from, until, self.now)?;
         let mut day = timeline(&SiteInput {
             inventory: &inventory,
             site: id,

@@ -10,14 +10,39 @@ use super::sighting::{Sighting, Watches};
 use super::tables::Digests;
 use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 use crate::advance::boots;
-use crate::dating::{Dated, Dating};
+use crate::dating::{Dating, Reach};
 use crate::day::Day;
 use crate::engine::BootTime;
+use crate::inventory::{Inventory, SiteId};
 use crate::log::{Log, LogError};
 use crate::store::{Store, StoreError};
 
 /// What a silent site said last, or first, this long, is enough to tell what held then and whether it was off since.
 pub(super) const EDGE_MS: i64 = 15 * 60_000;
+
+/// How much of what was said of one stretch is read: what is left out would be the same at each building, in the order received.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    /// Frames, as received.
+    frame_bytes: usize,
+    /// Samples and values, in memory.
+    decoded_bytes: usize,
+}
+
+/// A village's day is 61 kB of frames and 2 MB in memory; a county office with a switch of 48 ports is eight times that.
+const ROOM_OF_SITE: Room = Room { frame_bytes: 8 << 20, decoded_bytes: 24 << 20 };
+
+/// A vantage looks at a province.
+const ROOM_OF_VANTAGE: Room = Room { frame_bytes: 256 << 20, decoded_bytes: 1 << 30 };
+
+impl Room {
+    fn of(is_vantage: bool) -> Room {
+        if is_vantage { ROOM_OF_VANTAGE } else { ROOM_OF_SITE }
+    }
+}
+
+/// What a sample takes in memory beside its values while a day is built.
+const SAMPLE_BYTES: usize = 128;
 
 /// One day in milliseconds, as a step of the search; no bound of a day.
 const STEP_MS: i64 = 86_400_000;
@@ -51,6 +76,12 @@ pub enum BuildError {
     Store(#[from] StoreError),
 }
 
+/// The site whose day is gathered, in the registry of that day.
+pub(super) struct Subject<'a> {
+    pub(super) inventory: &'a Inventory,
+    pub(super) site: SiteId,
+}
+
 /// What was read, and when each of it arrived.
 #[derive(Default)]
 struct Read {
@@ -71,6 +102,7 @@ pub(super) struct Gatherer {
     log: Log,
     store: Store,
     from_outside: Vec<FromOutside>,
+    room: Room,
 }
 
 /// Vantages kept: a site has one or two, and sites of one county are built one after the other.
@@ -78,11 +110,13 @@ const VANTAGES: usize = 3;
 
 impl Gatherer {
     pub(super) fn new(log: Log, store: Store) -> Self {
-        Gatherer { log, store, from_outside: Vec::new() }
+        Gatherer { log, store, from_outside: Vec::new(), room: ROOM_OF_SITE }
     }
 
     /// Gathers a day `[from, until)` of a site, as known now.
-    pub(super) fn gather(&mut self, site: &str, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<(Seen, Gathered), BuildError> {
+    pub(super) fn gather(&mut self, of: &Subject<'_>, from: UnixMs, until: UnixMs, now: UnixMs) -> Result<(Seen, Gathered), BuildError> {
+        let site = of.inventory.site(of.site).code.as_str();
+        self.room = Room::of(!of.inventory.site(of.site).vantage_for.is_empty());
         let dating = self.dating(site)?;
         let window = (UnixMs(from.0 - LEAD_IN_MS), UnixMs(until.0 + LOOK_AHEAD_MS));
         let Read { mut sightings, received } = self.read(&dating, site, window)?;
@@ -109,7 +143,7 @@ impl Gatherer {
             (seen_until, after) = (UnixMs(first.0 + EDGE_MS), Some(Day::of(first)));
             sightings.extend(later);
         }
-        sightings.extend(self.seen_from_outside(site, window)?);
+        sightings.extend(self.seen_from_outside(of, window)?);
         Ok((Seen { sightings, from: seen_from, until: seen_until }, Gathered { digests, reports, before, after }))
     }
 
@@ -138,7 +172,7 @@ impl Gatherer {
     }
 
     fn dating(&self, site: &str) -> Result<Dating, BuildError> {
-        Ok(Dating::load(self.store.read(|tx| boots::of_site(tx, site))?))
+        Ok(Dating::load(self.store.read(|tx| boots::of_site(tx, site))?).reaching(Reach::of_days(self.log.retention_days())))
     }
 
     /// Reads what a site's own agents saw in a window; batches that reach over its bounds come whole.
@@ -148,14 +182,22 @@ impl Gatherer {
         if ranges.is_empty() {
             return Ok(found);
         }
-        for stored in self.log.site_range(site, &ranges)? {
-            let Dated::At { offset_ms, error_ms } = dating.date(&stored.head, stored.received_at) else { continue };
+        let room = self.room;
+        let mut decoded_bytes = 0;
+        for stored in self.log.site_range(site, &ranges, room.frame_bytes)? {
+            if decoded_bytes > room.decoded_bytes {
+                tracing::warn!(site, "a site has said more of one day than is read of it");
+                break;
+            }
+            let Some((offset_ms, error_ms)) = dating.offset(&stored.head, stored.received_at) else { continue };
             let boot = BootTime { at: UnixMs(offset_ms), error_ms };
             if boot.date(stored.head.until) < window.0 || boot.date(stored.head.from) >= window.1 {
                 continue;
             }
             match stored.flat_batch() {
                 Ok(batch) => {
+                    let values: usize = batch.samples.iter().map(|sample| size_of_val(sample.values)).sum();
+                    decoded_bytes += values + batch.samples.count() * SAMPLE_BYTES;
                     let (batch, table) = (Arc::new(batch), Arc::clone(&stored.table));
                     found.sightings.push(Sighting { boot, batch, table, vantage: false });
                     found.received.push(stored.received_at);
@@ -166,14 +208,19 @@ impl Gatherer {
         Ok(found)
     }
 
-    fn seen_from_outside(&mut self, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
+    /// Reads what vantages saw of a site; whoever the registry of the day does not let speak about it is not heard.
+    fn seen_from_outside(&mut self, of: &Subject<'_>, window: (UnixMs, UnixMs)) -> Result<Vec<Sighting>, BuildError> {
+        let site = of.inventory.site(of.site).code.as_str();
         let vantages: Vec<String> = self.store.read(|tx| {
             let mut statement = tx.prepare_cached("SELECT vantage_code FROM vantages WHERE site_code = ?1 ORDER BY vantage_code")?;
             let rows = statement.query_map([site], |row| row.get(0))?;
             Ok::<_, StoreError>(rows.collect::<Result<_, _>>()?)
         })?;
+        let may_speak =
+            |vantage: &String| of.inventory.site_by_code(vantage).is_some_and(|from| of.inventory.may_speak_about(from, of.site));
+        self.room = ROOM_OF_VANTAGE;
         let mut out = Vec::new();
-        for vantage in vantages {
+        for vantage in vantages.into_iter().filter(may_speak) {
             let known = self.from_outside.iter().position(|one| one.vantage == vantage && one.window == window);
             let place = match known {
                 Some(place) => place,

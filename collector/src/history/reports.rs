@@ -41,8 +41,8 @@ pub struct DayReports {
 impl Reports {
     /// Adds other reports.
     pub fn add(&mut self, other: &Reports) {
-        self.covered_ms += other.covered_ms;
-        self.on_time_ms += other.on_time_ms;
+        self.covered_ms = self.covered_ms.saturating_add(other.covered_ms);
+        self.on_time_ms = self.on_time_ms.saturating_add(other.on_time_ms);
         self.lag_s.merge(&other.lag_s);
         self.skew_ms.merge(&other.skew_ms);
     }

@@ -62,7 +62,7 @@ pub struct PlanUse {
 impl Values {
     /// Adds what was measured in another stretch.
     pub fn add(&mut self, other: &Values) {
-        self.packets = (self.packets.0 + other.packets.0, self.packets.1 + other.packets.1);
+        self.packets = (self.packets.0.saturating_add(other.packets.0), self.packets.1.saturating_add(other.packets.1));
         self.quality = (self.quality.0 + other.quality.0, self.quality.1 + other.quality.1);
         for (metric, histogram) in &other.histograms {
             self.histograms.entry(*metric).or_default().merge(histogram);
@@ -73,10 +73,10 @@ impl Values {
 impl Rounds {
     /// Adds other rounds.
     pub fn add(&mut self, other: &Rounds) {
-        self.attempts += other.attempts;
-        self.successes += other.successes;
-        self.attempts_while_up += other.attempts_while_up;
-        self.successes_while_up += other.successes_while_up;
+        self.attempts = self.attempts.saturating_add(other.attempts);
+        self.successes = self.successes.saturating_add(other.successes);
+        self.attempts_while_up = self.attempts_while_up.saturating_add(other.attempts_while_up);
+        self.successes_while_up = self.successes_while_up.saturating_add(other.successes_while_up);
         self.latency_us.merge(&other.latency_us);
     }
 }
@@ -172,10 +172,15 @@ pub(super) fn of_link(
     (slots, plan)
 }
 
+/// Packets one round, or one summary of an hour's rounds, can have sent.
+const MOST_PACKETS: u64 = 1_000_000;
+
 fn count(slot: &mut Counting, sighted: &Sighted<'_>, places: &Places, spans: &[Span<LinkState>]) {
     let value = |place: usize| sighted.sample.values.get(place).copied().flatten();
     if let Some((sent, received)) = places.packets.and_then(|(sent, received)| value(sent).zip(value(received))) {
-        let (sent, received) = (u64::try_from(sent).unwrap_or(0), u64::try_from(received).unwrap_or(0));
+        // What one round can have sent; more is a made-up weight in every sum it enters.
+        let sent = u64::try_from(sent).unwrap_or(0).min(MOST_PACKETS);
+        let received = u64::try_from(received).unwrap_or(0).min(sent);
         slot.tried = (slot.tried.0 + sent, slot.tried.1 + received);
         if at(spans, sighted.at).is_none_or(|span| span.state != LinkState::Down) {
             slot.values.packets = (slot.values.packets.0 + sent, slot.values.packets.1 + received);
@@ -207,7 +212,7 @@ impl Counting {
         let p95 = |metric| self.values.histograms.get(&metric).and_then(|values| values.quantile(0.95));
         let rtt = p95(Metric::RttUsP50);
         // Rounds of one packet have no variation of their own: theirs is over the slot's least (RFC 5481).
-        let jitter = p95(Metric::PdvUsP95).or_else(|| rtt.zip(self.least_rtt_us).map(|(rtt, least)| rtt - least));
+        let jitter = p95(Metric::PdvUsP95).or_else(|| rtt.zip(self.least_rtt_us).map(|(rtt, least)| rtt.saturating_sub(least)));
         let is_good = sent.saturating_sub(received) * GOOD_LOSS_ONE_IN <= sent
             && rtt.is_some_and(|us| us <= GOOD_RTT_US)
             && jitter.is_some_and(|us| us <= GOOD_JITTER_US);
@@ -260,5 +265,5 @@ fn total_us(sighted: &Sighted<'_>) -> Option<i64> {
     const PHASES: &[Metric] =
         &[Metric::ResolveUs, Metric::ConnectUs, Metric::TlsUs, Metric::FirstByteUs, Metric::TransferUs, Metric::QueryUs, Metric::RttUsP50];
     let phases = PHASES.iter().filter_map(|metric| sighted.watch.series.value(sighted.sample, *metric));
-    phases.fold(None, |total, phase| Some(total.unwrap_or(0) + phase))
+    phases.fold(None, |total: Option<i64>, phase| Some(total.unwrap_or(0).saturating_add(phase.max(0))))
 }

@@ -7,7 +7,7 @@ use rusta_wire::{AgentId, UnixMs};
 use serde::Serialize;
 
 use super::authority::Authority;
-use super::enrolment::{make_token, revoke};
+use super::enrolment::{Revocation, approve, make_token, revoke};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::config::parse_duration;
@@ -26,6 +26,9 @@ pub enum AgentsCommand {
         /// How long the token can be used: 30m, 24h, 7d.
         #[arg(long, default_value = "24h", value_parser = parse_duration)]
         ttl: std::time::Duration,
+        /// The device may speak beside the agent the site has. Without this a second agent waits for `agents approve`.
+        #[arg(long)]
+        second: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -36,10 +39,22 @@ pub enum AgentsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let a second agent of a site speak.
+    Approve {
+        /// The agent's id, sixteen hexadecimal digits.
+        id: AgentId,
+    },
     /// Refuse an agent from now on. A running collector notices within a second.
+    ///
+    /// With --since, what the collector received from it from that time on is taken out of live state, history, figures and
+    /// charts; days whose raw data is gone stay as they are. A published report gets another revision.
     Revoke {
         /// The agent's id, sixteen hexadecimal digits.
         id: AgentId,
+        /// What it said from then on counts nowhere: 2026-11-21T10:00:00Z, 2026-11-21 or 1405/08/30 (midnight in Tehran), or how
+        /// long ago: 6h, 3d.
+        #[arg(long, value_name = "TIME", value_parser = moment)]
+        since: Option<UnixMs>,
     },
     /// Make a new authority that signs from now on. Agents that know only the old one go on working and learn the new
     /// one when they renew.
@@ -55,6 +70,10 @@ struct Listed {
     enrolled_at: String,
     certificate_until: String,
     revoked_at: Option<String>,
+    /// Nothing it said from then on counts.
+    disowned_since: Option<String>,
+    /// Whether it waits for `agents approve`.
+    waits: bool,
 }
 
 #[derive(Serialize)]
@@ -72,15 +91,22 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
     let store = place.store()?;
     let now = clock::now();
     match command {
-        AgentsCommand::Token { site, ttl, json } => {
-            let token = make_token(&store, site, now, *ttl)?;
+        AgentsCommand::Token { site, ttl, second, json } => {
+            let token = make_token(&store, site, *second, now, *ttl)?;
             let made = Token { token, site: site.clone(), expires_at: date_text(now + *ttl) };
             if *json { print_json(&made)? } else { say!("{}", made.token) }
         }
         AgentsCommand::List { json } => list(&store, *json)?,
-        AgentsCommand::Revoke { id } => {
-            let revoked = revoke(&store, *id, "cli", now)?;
+        AgentsCommand::Approve { id } => {
+            let site = approve(&store, *id, "cli", now)?;
+            say!("agent {id} speaks for site {site} from now on");
+        }
+        AgentsCommand::Revoke { id, since } => {
+            let revoked = revoke(&store, *id, Revocation { actor: "cli", at: now, since: *since })?;
             say!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
+            if let Some(since) = since {
+                say!("what it said since {} counts nowhere; the collector builds the days again", date_text(*since));
+            }
         }
         AgentsCommand::RotateAuthority => {
             let data_dir = place.config()?.data_dir;
@@ -113,7 +139,7 @@ fn retire(store: &Store, data_dir: &Path, now: UnixMs) -> Result<(), Failure> {
 fn list(store: &Store, json: bool) -> Result<(), Failure> {
     let listed = store.read(|tx| {
         let mut statement =
-            tx.prepare("SELECT id, site_code, enrolled_at, not_after, revoked_at FROM agents ORDER BY site_code, enrolled_at")?;
+            tx.prepare("SELECT id, site_code, enrolled_at, not_after, revoked_at, disowned_since, approved FROM agents ORDER BY site_code, enrolled_at")?;
         let rows = statement.query_map([], |row| {
             Ok(Listed {
                 agent: row.get(0)?,
@@ -121,6 +147,8 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
                 enrolled_at: date_text(UnixMs(row.get(2)?)),
                 certificate_until: date_text(UnixMs(row.get(3)?)),
                 revoked_at: row.get::<_, Option<i64>>(4)?.map(|at| date_text(UnixMs(at))),
+                disowned_since: row.get::<_, Option<i64>>(5)?.map(|at| date_text(UnixMs(at))),
+                waits: !row.get::<_, bool>(6)?,
             })
         })?;
         Ok::<_, StoreError>(rows.collect::<Result<Vec<_>, _>>()?)
@@ -130,10 +158,18 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
     }
     say!("{:16}  {:20}  {:20}  {:20}  revoked", "agent", "site", "enrolled", "certificate until");
     for agent in listed {
-        let revoked = agent.revoked_at.as_deref().unwrap_or("");
+        let revoked = agent.revoked_at.as_deref().unwrap_or(if agent.waits { "waits for approval" } else { "" });
         say!("{:16}  {:20}  {:20}  {:20}  {revoked}", agent.agent, agent.site, agent.enrolled_at, agent.certificate_until);
     }
     Ok(())
+}
+
+/// Reads a moment, or how long ago one was.
+fn moment(text: &str) -> Result<UnixMs, String> {
+    match parse_duration(text) {
+        Ok(ago) => Ok(clock::now() - ago),
+        Err(_) => crate::inventory::dates::moment(text),
+    }
 }
 
 fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {

@@ -4,19 +4,21 @@
 //! agents token --site CODE --> token (once shown, hash kept) --> technician
 //! agent: key pair, CSR + token --enroll--> certificate (common name = agent id), authority bundle
 //!        CSR over mTLS         --renew---> certificate
-//! agents revoke ID          --> refused from the next request on
+//! agents approve ID         --> a second agent of a site may speak
+//! agents revoke ID          --> refused from the next request on; with --since, what it said from then on counts nowhere
 //! ```
-//! The certificate says which agent speaks; the database says for which site, and whether it still may. Every decision
-//! is in the audit log.
+//! The certificate says which agent speaks; the database says for which site, with which key, and whether it still may. Every
+//! decision is in the audit log; what strangers try is counted there, not listed.
 
 mod authority;
 pub mod command;
 mod enrolment;
+mod refusals;
 mod registry;
 
 use std::fmt::Write;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use rusta_wire::{AgentId, UnixMs};
@@ -24,10 +26,11 @@ use sha2::{Digest, Sha256};
 
 pub use authority::Authority;
 pub(crate) use authority::SERVER_VALIDITY;
-pub use enrolment::{Enrolled, RevokedAgent, make_token, revoke};
+pub use enrolment::{Enrolled, Revocation, RevokedAgent, approve, make_token, revoke};
 pub use registry::{Registry, Standing};
 
 use crate::store::{Store, StoreError};
+use refusals::Refusals;
 
 /// Why an identity was not given, or not accepted.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +41,7 @@ pub enum IdentityError {
     /// The certificate request cannot be read, or its signature does not match its key.
     #[error("the certificate request is not valid: {0}")]
     Request(String),
-    /// The agent is not enrolled or was revoked.
+    /// The agent is not enrolled, was revoked, or waits.
     #[error("agent {0} may not speak")]
     NotAllowed(String),
     /// A certificate could not be made or read.
@@ -73,6 +76,7 @@ pub struct Identity {
     authority: Arc<RwLock<Arc<Authority>>>,
     registry: Registry,
     validity: Duration,
+    refusals: Arc<Mutex<Refusals>>,
 }
 
 impl Identity {
@@ -83,7 +87,7 @@ impl Identity {
     pub fn open(data_dir: &Path, store: Store, validity: Duration, now: UnixMs) -> Result<Identity, IdentityError> {
         let authority = Authority::open(&authority::dir_in(data_dir), now)?;
         let registry = Registry::load(&store)?;
-        Ok(Identity { store, authority: Arc::new(RwLock::new(Arc::new(authority))), registry, validity })
+        Ok(Identity { store, authority: Arc::new(RwLock::new(Arc::new(authority))), registry, validity, refusals: Arc::default() })
     }
 
     /// Returns the authority in use.
@@ -94,6 +98,26 @@ impl Identity {
     /// Returns who may speak.
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// Says what an agent may do that shows a key, the SHA-256 of its public key. The first use of the key that was given last
+    /// ends the one before it.
+    pub fn standing(&self, agent: AgentId, key_hash: &str) -> Standing {
+        let (standing, is_first_use) = self.registry.standing_with(agent, key_hash);
+        if is_first_use && matches!(standing, Standing::Speaks(_)) {
+            self.registry.promote(agent);
+            let (store, key) = (self.store.clone(), key_hash.to_owned());
+            // A write that is lost leaves both keys valid after a restart, until the next use.
+            std::thread::spawn(move || {
+                let sql =
+                    "UPDATE agents SET key_hash = next_key_hash, next_key_hash = NULL, key_known = 1 WHERE id = ?1 AND next_key_hash = ?2";
+                let written = store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, (agent.to_string(), &key))?));
+                if let Err(error) = written {
+                    tracing::warn!(%error, %agent, "the first use of a key is not kept");
+                }
+            });
+        }
+        standing
     }
 
     /// Keeps the version an agent's program names itself by.
@@ -127,7 +151,7 @@ fn random<const N: usize>() -> Result<[u8; N], IdentityError> {
 }
 
 /// Returns the SHA-256 of something as hexadecimal digits.
-fn hash_hex(bytes: &[u8]) -> String {
+pub(crate) fn hash_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string cannot fail.
         let _infallible = write!(text, "{byte:02x}");

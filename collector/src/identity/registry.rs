@@ -12,16 +12,32 @@ use crate::store::{Store, StoreError};
 pub enum Standing {
     /// Speak for a site.
     Speaks(Arc<str>),
+    /// Nothing yet: it is the second one of its site, and an administrator has not agreed.
+    Waits,
+    /// Nothing with this key: it has used a later one.
+    Superseded,
     /// Nothing, any more.
     Revoked,
     /// Nothing: it was never enrolled here.
     Unknown,
 }
 
+/// What is known of one agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) site: Arc<str>,
+    pub(super) is_revoked: bool,
+    pub(super) is_approved: bool,
+    /// SHA-256 of the public key in use; empty while nobody knows which one it is.
+    pub(super) key_hash: Box<str>,
+    /// The key of a certificate that was given and not yet used.
+    pub(super) next_key_hash: Option<Box<str>>,
+}
+
 /// Every enrolled agent; clones share it.
 #[derive(Clone, Default)]
 pub struct Registry {
-    agents: Arc<RwLock<HashMap<AgentId, Standing>>>,
+    agents: Arc<RwLock<HashMap<AgentId, Known>>>,
     versions: Arc<RwLock<HashMap<AgentId, Box<str>>>>,
 }
 
@@ -42,15 +58,23 @@ impl Registry {
     /// What the database says; the old one stays.
     pub fn reload(&self, store: &Store) -> Result<(), StoreError> {
         let (agents, versions) = store.read(|tx| {
-            let mut statement = tx.prepare_cached("SELECT id, site_code, revoked_at IS NOT NULL, version FROM agents")?;
+            let mut statement = tx.prepare_cached(
+                "SELECT id, site_code, revoked_at IS NOT NULL, version, approved, iif(key_known, key_hash, ''), next_key_hash FROM agents",
+            )?;
             let mut rows = statement.query([])?;
             let (mut agents, mut versions) = (HashMap::new(), HashMap::new());
             while let Some(row) = rows.next()? {
                 let id: String = row.get(0)?;
                 let site: String = row.get(1)?;
-                let standing = if row.get(2)? { Standing::Revoked } else { Standing::Speaks(site.into()) };
+                let known = Known {
+                    site: site.into(),
+                    is_revoked: row.get(2)?,
+                    is_approved: row.get(4)?,
+                    key_hash: row.get::<_, String>(5)?.into(),
+                    next_key_hash: row.get::<_, Option<Box<str>>>(6)?,
+                };
                 let Ok(id) = id.parse::<AgentId>() else { continue };
-                agents.insert(id, standing);
+                agents.insert(id, known);
                 versions.extend(row.get::<_, Option<Box<str>>>(3)?.map(|version| (id, version)));
             }
             Ok::<_, StoreError>((agents, versions))
@@ -60,9 +84,41 @@ impl Registry {
         Ok(())
     }
 
-    /// Says what an agent may do.
+    /// Says what an agent may do, whichever of its keys it shows.
     pub fn standing(&self, agent: AgentId) -> Standing {
-        self.agents.read().unwrap_or_else(PoisonError::into_inner).get(&agent).cloned().unwrap_or(Standing::Unknown)
+        self.read().get(&agent).map_or(Standing::Unknown, Known::standing)
+    }
+
+    /// Says what an agent may do that shows a key, and whether this is the first use of the key that was given last: from then on
+    /// the one before it no longer holds. An answer that was lost on its way costs nothing so: the agent goes on with the old one.
+    pub(super) fn standing_with(&self, agent: AgentId, key_hash: &str) -> (Standing, bool) {
+        let agents = self.read();
+        let Some(known) = agents.get(&agent) else { return (Standing::Unknown, false) };
+        let is_next = known.next_key_hash.as_deref() == Some(key_hash);
+        match known.standing() {
+            Standing::Speaks(_) if !is_next && !known.key_hash.is_empty() && *known.key_hash != *key_hash => (Standing::Superseded, false),
+            standing => (standing, is_next),
+        }
+    }
+
+    /// Takes the key that was given last as the only one.
+    pub(super) fn promote(&self, agent: AgentId) {
+        if let Some(known) = self.agents.write().unwrap_or_else(PoisonError::into_inner).get_mut(&agent)
+            && let Some(next) = known.next_key_hash.take()
+        {
+            known.key_hash = next;
+        }
+    }
+
+    /// Notes the key of a certificate that was given.
+    pub(super) fn given(&self, agent: AgentId, key_hash: &str) {
+        if let Some(known) = self.agents.write().unwrap_or_else(PoisonError::into_inner).get_mut(&agent) {
+            known.next_key_hash = (*known.key_hash != *key_hash).then(|| key_hash.into());
+        }
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<AgentId, Known>> {
+        self.agents.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps the version an agent's program names itself by, `rusta-agent/VERSION`; writes only when it is another than before.
@@ -88,12 +144,21 @@ impl Registry {
 
     /// Counts the agents that may speak.
     pub fn speaking(&self) -> usize {
-        let agents = self.agents.read().unwrap_or_else(PoisonError::into_inner);
-        agents.values().filter(|standing| matches!(standing, Standing::Speaks(_))).count()
+        self.read().values().filter(|known| matches!(known.standing(), Standing::Speaks(_))).count()
     }
 
-    pub(super) fn set(&self, agent: AgentId, standing: Standing) {
-        self.agents.write().unwrap_or_else(PoisonError::into_inner).insert(agent, standing);
+    pub(super) fn set(&self, agent: AgentId, known: Known) {
+        self.agents.write().unwrap_or_else(PoisonError::into_inner).insert(agent, known);
+    }
+}
+
+impl Known {
+    fn standing(&self) -> Standing {
+        match self {
+            Known { is_revoked: true, .. } => Standing::Revoked,
+            Known { is_approved: false, .. } => Standing::Waits,
+            known => Standing::Speaks(known.site.clone()),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ impl InventoryAssignments {
         let inventory = self.versions.borrow().at(clock::now());
         {
             let made = self.made.read().unwrap_or_else(PoisonError::into_inner);
-            if made.inventory.version == inventory.version
+            if Arc::ptr_eq(&made.inventory, &inventory)
                 && let Some(known) = made.by_site.get(site_code)
             {
                 return known.clone();
@@ -42,7 +42,7 @@ impl InventoryAssignments {
         let site = inventory.site_by_code(site_code);
         let assignment = site.map(|site| assignment::of(&inventory, site)).filter(has_targets).map(Arc::new);
         let mut made = self.made.write().unwrap_or_else(PoisonError::into_inner);
-        if made.inventory.version != inventory.version {
+        if !Arc::ptr_eq(&made.inventory, &inventory) {
             *made = Made { inventory, by_site: HashMap::new() };
         }
         made.by_site.insert(site_code.to_owned(), assignment.clone());
@@ -61,5 +61,16 @@ impl Assignments for InventoryAssignments {
 
     fn text(&self, site_code: &str) -> Option<String> {
         self.find(site_code).map(|assignment| assignment.yaml.clone())
+    }
+
+    fn is_vantage(&self, site_code: &str) -> bool {
+        let inventory = self.versions.borrow().at(clock::now());
+        inventory.site_by_code(site_code).is_some_and(|site| !inventory.site(site).vantage_for.is_empty())
+    }
+
+    fn may_speak_about(&self, site_code: &str, other_code: &str) -> bool {
+        let inventory = self.versions.borrow().at(clock::now());
+        let sites = inventory.site_by_code(site_code).zip(inventory.site_by_code(other_code));
+        sites.is_some_and(|(site, other)| site == other || inventory.may_speak_about(site, other))
     }
 }

@@ -23,6 +23,7 @@ pub struct Counters {
     bytes: Counter,
     enrolled: Counter,
     refused: Family<Why, Counter>,
+    foreign: Counter,
     seconds: Histogram,
 }
 
@@ -35,6 +36,7 @@ impl Default for Counters {
             bytes: Counter::default(),
             enrolled: Counter::default(),
             refused: Family::default(),
+            foreign: Counter::default(),
             seconds: Histogram::new(ACKNOWLEDGED_WITHIN),
         }
     }
@@ -49,6 +51,8 @@ impl Counters {
         registry.register("rusta_upload_bytes", "Bytes of acknowledged uploads", self.bytes.clone());
         registry.register("rusta_certificates_given", "Certificates given to agents", self.enrolled.clone());
         registry.register("rusta_requests_refused", "Requests of agents refused, by reason", self.refused.clone());
+        let foreign = "Series of uploads left out because the registry does not let their agent speak about that site";
+        registry.register("rusta_series_foreign", foreign, self.foreign.clone());
         registry.register("rusta_upload_seconds", "Time from an upload's head to its acknowledgement", self.seconds.clone());
     }
 
@@ -58,6 +62,10 @@ impl Counters {
         self.duplicates.inc_by(appended.duplicates as u64);
         self.bytes.inc_by(bytes as u64);
         self.seconds.observe(seconds);
+    }
+
+    pub(super) fn foreign(&self, series: u64) {
+        self.foreign.inc_by(series);
     }
 
     pub(super) fn enrolled(&self) {

@@ -6,27 +6,34 @@
 //!                                   --> GET  /v1/assignment  certificate          --> what to measure
 //! ```
 //! Nothing a stranger sends costs more than a bounded amount of memory and time; each refusal has a reason and a counter.
+//! Enrolment has a small pool of its own, so those who only announce one keep no report waiting. What one identity may cost is in
+//! `quota.rs`.
 
 mod admission;
 mod assignments;
 mod counters;
 mod enroll;
+mod hits;
+mod pool;
+mod quota;
 mod tls;
 mod upload;
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use rusta_wire::{AgentId, BatchFault, BatchId, FaultReason, UnixMs};
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::error::Elapsed;
 
 use crate::clock;
 use crate::identity::{Identity, Standing};
@@ -36,7 +43,11 @@ use crate::store::Store;
 pub use admission::{Admission, Pace, UnderWay, come_back};
 pub use assignments::InventoryAssignments;
 pub use counters::Counters;
+pub use hits::{Hits, Limit};
 pub use tls::server_config;
+
+use pool::Pool;
+use quota::Quotas;
 
 /// Bodies held in memory at once, in KiB: a thousand of the largest uploads.
 const BODIES_KIB: usize = 256 * 1024;
@@ -47,6 +58,10 @@ pub trait Assignments: Send + Sync + 'static {
     fn version(&self, site_code: &str) -> u64;
     /// Returns the assignment, as YAML of `links` and `targets`.
     fn text(&self, site_code: &str) -> Option<String>;
+    /// Tells whether the registry lets a site's agents speak about any other site.
+    fn is_vantage(&self, site_code: &str) -> bool;
+    /// Tells whether the registry lets a site's agents speak about another one.
+    fn may_speak_about(&self, site_code: &str, other_code: &str) -> bool;
 }
 
 /// No assignments: agents measure what their own file says.
@@ -59,13 +74,33 @@ impl Assignments for NoAssignments {
     fn text(&self, _site_code: &str) -> Option<String> {
         None
     }
+    fn is_vantage(&self, _site_code: &str) -> bool {
+        false
+    }
+    fn may_speak_about(&self, _site_code: &str, _other_code: &str) -> bool {
+        false
+    }
 }
 
 /// Everything a request needs; clones share it.
 #[derive(Clone)]
 pub struct Ingest {
-    shared: Arc<Parts>,
-    bodies: Arc<Semaphore>,
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+struct Shared {
+    parts: Parts,
+    bodies: Semaphore,
+    enrolling: Pool,
+    quotas: Quotas,
+}
+
+impl std::ops::Deref for Shared {
+    type Target = Parts;
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
 }
 
 /// What an ingest is made of.
@@ -84,9 +119,12 @@ pub struct Parts {
     pub counters: Counters,
     /// How long a body may take.
     pub patience: Duration,
+    /// Who wanted more than an identity may have.
+    pub hits: Hits,
 }
 
 type Reply = Response<Full<Bytes>>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A refusal: status, the counter's label, a reason for the other end, and the batches at fault, if it is for them.
 struct Refusal {
@@ -106,27 +144,33 @@ impl Refusal {
         self.faults.push(BatchFault { boot: batch.boot, sequence: batch.sequence, reason });
         self
     }
+
+    /// Refuses until later: nothing is lost by it.
+    fn of(limit: Limit) -> Self {
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, limit.as_str(), limit.reason())
+    }
 }
 
 impl Ingest {
     /// Puts an ingest together.
     pub fn new(parts: Parts) -> Ingest {
-        Ingest { shared: Arc::new(parts), bodies: Arc::new(Semaphore::new(BODIES_KIB)) }
+        let quotas = Quotas::new(parts.hits.clone());
+        Ingest { shared: Arc::new(Shared { parts, bodies: Semaphore::new(BODIES_KIB), enrolling: Pool::default(), quotas }) }
     }
 
     /// Makes the service of one connection.
     pub fn session(&self, peer: Peer) -> Session {
         let certificate = peer.certificate.as_ref().and_then(tls::read_certificate);
-        Session { shared: self.shared.clone(), bodies: self.bodies.clone(), certificate, close: peer.close }
+        Session { shared: self.shared.clone(), certificate, address: peer.address.ip(), close: peer.close }
     }
 }
 
 /// One connection of an agent, or of somebody who would like to be one.
 #[derive(Clone)]
 pub struct Session {
-    shared: Arc<Parts>,
-    bodies: Arc<Semaphore>,
+    shared: Arc<Shared>,
     certificate: Option<tls::AgentCertificate>,
+    address: IpAddr,
     close: Arc<Notify>,
 }
 
@@ -164,14 +208,20 @@ impl Session {
     /// Says who speaks.
     fn speaker(&self, now: UnixMs) -> Result<Speaker, Refusal> {
         let forbidden = |label, reason: &str| Refusal::new(StatusCode::FORBIDDEN, label, reason);
-        let certificate = self.certificate.ok_or_else(|| forbidden("no_certificate", "an agent's certificate is needed; enrol first"))?;
+        let certificate =
+            self.certificate.as_ref().ok_or_else(|| forbidden("no_certificate", "an agent's certificate is needed; enrol first"))?;
         // A resumed or long-kept connection skips the handshake's check.
         if now >= certificate.not_after {
             return Err(forbidden("expired", "the certificate has expired; enrol again with a new token"));
         }
-        match self.shared.identity.registry().standing(certificate.agent) {
+        match self.shared.identity.standing(certificate.agent, &certificate.key_hash) {
             Standing::Speaks(site_code) => Ok(Speaker { agent: certificate.agent, site_code }),
             Standing::Revoked => Err(forbidden("revoked", "this agent was revoked")),
+            Standing::Superseded => Err(forbidden("superseded", "this certificate was replaced by a later one")),
+            Standing::Waits => {
+                let reason = "the site has another agent; this one waits for an administrator's approval";
+                Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "waits", reason))
+            }
             Standing::Unknown => Err(forbidden("unknown_agent", "this agent is not enrolled here")),
         }
     }
@@ -180,6 +230,10 @@ impl Session {
         let speaker = match self.speaker(now) {
             Ok(speaker) => speaker,
             Err(refusal) => return self.refuse_text(&refusal),
+        };
+        let _under_way = match self.shared.quotas.enter(speaker.agent, now) {
+            Ok(request) => request,
+            Err(limit) => return self.refuse_text(&Refusal::of(limit)),
         };
         let version = self.shared.assignments.version(&speaker.site_code);
         let tag = format!("\"{version}\"");
@@ -198,20 +252,23 @@ impl Session {
         reply
     }
 
-    /// Reads a body of bounded size in bounded time and memory.
+    /// Reads an upload's body in bounded time and memory, when there is room among all bodies.
     async fn body(&self, request: Request<Incoming>, limit: usize) -> Result<Bytes, Refusal> {
+        let announced = request.body().size_hint().upper();
+        let expected = announced.map_or(limit, |upper| usize::try_from(upper).map_or(limit, |n| n.min(limit)));
+        let kib = u32::try_from(expected.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
+        let _held = self.shared.bodies.acquire_many(kib).await;
+        self.small_body(request, limit, self.shared.patience).await
+    }
+
+    /// Reads a body of bounded size in bounded time.
+    async fn small_body(&self, request: Request<Incoming>, limit: usize, patience: Duration) -> Result<Bytes, Refusal> {
         let too_large = || Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("a body may have {limit} bytes"));
-        let announced = request.body().size_hint();
-        if announced.lower() > limit as u64 {
+        if request.body().size_hint().lower() > limit as u64 {
             return Err(too_large());
         }
-        let expected = announced.upper().map_or(limit, |upper| usize::try_from(upper).map_or(limit, |n| n.min(limit)));
-        let kib = u32::try_from(expected.div_ceil(1024).max(1)).unwrap_or(u32::MAX);
-        let held = self.bodies.acquire_many(kib).await;
-        let read = tokio::time::timeout(self.shared.patience, Limited::new(request.into_body(), limit).collect()).await;
-        drop(held);
-        match read {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
+        match read_body(request.into_body(), limit, patience.min(self.shared.patience)).await {
+            Ok(Ok(body)) => Ok(body),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
             Ok(Err(_)) => Err(Refusal::new(StatusCode::BAD_REQUEST, "cut", "the body ended early")),
             Err(_) => Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "slow", "the body took too long")),
@@ -221,7 +278,7 @@ impl Session {
     /// Counts a refusal and, when coming back would not help, closes the connection.
     fn count(&self, refusal: &Refusal) {
         self.shared.counters.refused(refusal.label);
-        if refusal.status.is_client_error() {
+        if refusal.status.is_client_error() && refusal.status != StatusCode::TOO_MANY_REQUESTS {
             self.close.notify_one();
         }
     }
@@ -231,6 +288,25 @@ impl Session {
         let body = serde_json::json!({ "title": refusal.label, "status": refusal.status.as_u16(), "detail": refusal.reason });
         reply(refusal.status, "application/problem+json", body.to_string().into_bytes())
     }
+}
+
+/// How long a body may be silent: a byte now and then keeps nothing open.
+const GAP: Duration = Duration::from_secs(10);
+
+/// Reads a body of bounded size in bounded time, from one piece to the next and altogether.
+async fn read_body(body: Incoming, limit: usize, patience: Duration) -> Result<Result<Bytes, BoxError>, Elapsed> {
+    let mut body = Limited::new(body, limit);
+    let pieces = async {
+        let mut read = BytesMut::new();
+        while let Some(frame) = tokio::time::timeout(GAP, body.frame()).await? {
+            match frame {
+                Ok(frame) => read.extend(frame.into_data().ok()),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(read.freeze()))
+    };
+    tokio::time::timeout(patience, pieces).await?
 }
 
 fn reply(status: StatusCode, kind: &'static str, body: Vec<u8>) -> Reply {

@@ -23,7 +23,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::*;
-use crate::identity::{Authority, make_token, revoke};
+use crate::identity::{Authority, Revocation, make_token, revoke};
 use crate::log::tests::{batch, table};
 use crate::log::{Keeping, Position};
 use crate::port::{self, Limits, Port};
@@ -31,6 +31,12 @@ use crate::store::StoreError;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_millis(700);
+
+fn now_by_cli() -> Revocation<'static> {
+    Revocation { actor: "cli", at: clock::now(), since: None }
+}
+
+const STRANGERS: port::StrangerLimits = port::StrangerLimits { connections: 10_000, of_an_address: 10_000, lifetime: DAY };
 
 /// A collector's agents' port with everything behind it.
 struct Stand {
@@ -41,6 +47,7 @@ struct Stand {
     address: SocketAddr,
     registry: Registry,
     configs: watch::Sender<Arc<rustls::ServerConfig>>,
+    hits: Hits,
     _drain: watch::Sender<bool>,
 }
 
@@ -68,11 +75,12 @@ impl Stand {
         let port = Port {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             tls: Some(tls),
-            limits: Limits { connections: 20_000, patience: PATIENCE, idle: 10 * PATIENCE, drain: PATIENCE },
+            limits: Limits { connections: 20_000, patience: PATIENCE, idle: 10 * PATIENCE, drain: PATIENCE, strangers: Some(STRANGERS) },
             dates: false,
             counters: connections,
         };
         let address = port.listener.local_addr().unwrap();
+        let hits = Hits::default();
         let ingest = Ingest::new(Parts {
             log: log.clone(),
             state: store.clone(),
@@ -81,14 +89,15 @@ impl Stand {
             admission: Admission::new(1 << 20),
             counters,
             patience: PATIENCE,
+            hits: hits.clone(),
         });
         let (drain, drained) = watch::channel(false);
         tokio::spawn(port.serve(drained, move |peer| ingest.session(peer)));
-        Stand { dir, store, identity, log, address, registry, configs, _drain: drain }
+        Stand { dir, store, identity, log, address, registry, configs, hits, _drain: drain }
     }
 
     fn token(&self, site: &str, ttl: Duration) -> String {
-        make_token(&self.store, site, clock::now(), ttl).unwrap()
+        make_token(&self.store, site, true, clock::now(), ttl).unwrap()
     }
 
     async fn enroll(&self, token: &str, key: &KeyPair) -> (StatusCode, String) {
@@ -261,7 +270,7 @@ async fn a_token_is_good_once_for_one_key_until_it_expires() {
     assert_eq!(stand.enroll("no such token", &key).await.0, StatusCode::FORBIDDEN);
     assert_eq!(stand.enroll(&stand.token("S1", Duration::ZERO), &key).await.0, StatusCode::FORBIDDEN);
     assert_eq!(stand.audited("agent.enroll.refused"), 3);
-    revoke(&stand.store, device(&key, &first).agent, "cli", clock::now()).unwrap();
+    revoke(&stand.store, device(&key, &first).agent, now_by_cli()).unwrap();
     assert_eq!(stand.enroll(&token, &key).await.0, StatusCode::FORBIDDEN, "a revoked agent came back by its old token");
     let kept: String =
         stand.store.read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT group_concat(hash) FROM tokens", [], |r| r.get(0))?)).unwrap();
@@ -316,7 +325,7 @@ async fn a_revocation_holds_from_the_next_request_on() {
     let device = stand.device("S1").await;
     let mut line = stand.line(&device).await;
     assert_eq!(line.upload(frames(device.agent, [0], true)).await.unwrap().0, StatusCode::OK);
-    revoke(&stand.store, device.agent, "cli", clock::now()).unwrap();
+    revoke(&stand.store, device.agent, now_by_cli()).unwrap();
     stand.identity.reload(stand.dir.path(), clock::now()).unwrap();
     let (status, answer) = line.upload(frames(device.agent, [1], true)).await.unwrap();
     assert_eq!((status, answer.reason.as_str()), (StatusCode::FORBIDDEN, "this agent was revoked"));
@@ -337,8 +346,9 @@ async fn nobody_speaks_for_another_agent() {
     mixed.extend(frames(victim.agent, [1], false));
     assert_eq!(stand.line(&thief).await.upload(mixed).await.unwrap().0, StatusCode::FORBIDDEN);
     assert_eq!(stand.stored(), 0, "its own batch beside the stolen one must not be stored either");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(stand.audited("agent.batch.refused"), 2);
+    assert_eq!(stand.hits.of_agent(thief.agent, clock::now()), [(Limit::OtherAgent, 2)]);
+    stand.hits.keep(&stand.store).unwrap();
+    assert_eq!(stand.audited("agent.limited"), 1);
 }
 
 #[tokio::test]
@@ -522,4 +532,120 @@ async fn an_authority_is_rotated_without_touching_an_agent_and_retired_after_all
     stand.configs.send_replace(renewed_config());
     assert_eq!(stand.line(&renewed).await.upload(frames(enrolled.agent, [1], true)).await.unwrap().0, StatusCode::OK);
     assert!(stand.connect(&enrolled.ca_pem, Some(&enrolled)).await.is_err(), "the retired authority is still in the chain");
+}
+
+fn renewal(key: &KeyPair) -> String {
+    serde_json::json!({ "csr_pem": csr(key) }).to_string()
+}
+
+/// The first use of the later key ends the earlier one; an answer that was lost on its way locks nobody out.
+#[tokio::test]
+async fn an_earlier_key_holds_until_the_later_one_is_used_and_no_longer() {
+    let stand = Stand::start().await;
+    let old = stand.device("S1").await;
+    let keys = [KeyPair::generate().unwrap(), KeyPair::generate().unwrap()];
+    let (status, lost) = stand.line(&old).await.post("/v1/enroll", renewal(&keys[0])).await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{lost}");
+    assert_eq!(
+        stand.line(&old).await.upload(frames(old.agent, [0], true)).await.unwrap().0,
+        StatusCode::OK,
+        "the answer may have been lost"
+    );
+    let (_, given) = stand.line(&old).await.post("/v1/enroll", renewal(&keys[1])).await.unwrap();
+    let new = device(&keys[1], &given);
+    assert_eq!(stand.line(&new).await.upload(frames(old.agent, [1], true)).await.unwrap().0, StatusCode::OK);
+    let (status, answer) = stand.line(&old).await.upload(frames(old.agent, [2], true)).await.unwrap();
+    assert_eq!((status, answer.reason.contains("replaced")), (StatusCode::FORBIDDEN, true), "{}", answer.reason);
+    let (status, _) = stand.line(&device(&keys[0], &lost)).await.upload(frames(old.agent, [2], true)).await.unwrap();
+    assert_eq!(status, StatusCode::FORBIDDEN, "the one that was never used");
+    for _ in 0..200 {
+        let kept: Option<String> =
+            stand.store.read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT next_key_hash FROM agents", [], |row| row.get(0))?)).unwrap();
+        if kept.is_none() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    stand.identity.reload(stand.dir.path(), clock::now()).unwrap();
+    assert_eq!(stand.line(&old).await.upload(frames(old.agent, [2], true)).await.unwrap().0, StatusCode::FORBIDDEN, "a restart forgets it");
+}
+
+#[tokio::test]
+async fn renewals_boots_and_tables_of_one_identity_are_limited_and_others_are_not() {
+    let stand = Stand::start().await;
+    let (greedy, honest) = (stand.device("S1").await, stand.device("S2").await);
+    let key = KeyPair::from_pem(&greedy.key_pem).unwrap();
+    let mut line = stand.line(&greedy).await;
+    let mut given = 0;
+    for _ in 0..40 {
+        given += u32::from(line.post("/v1/enroll", renewal(&key)).await.unwrap().0 == StatusCode::OK);
+    }
+    assert_eq!(given, 10, "renewals");
+    let mut stored = 0;
+    line.upload(frames(greedy.agent, [0], true)).await.unwrap();
+    for boot in 0..200 {
+        let frame = Frame::new(FrameKind::Batch, batch(greedy.agent.0, 1_000 + boot, 0, 1).encode(&table()).unwrap()).unwrap();
+        let (status, answer) = line.upload(frame.to_bytes()).await.unwrap();
+        assert!(
+            status == StatusCode::OK || status == StatusCode::TOO_MANY_REQUESTS && answer.retry_after_ms > 0,
+            "{status} {}",
+            answer.reason
+        );
+        stored += u32::from(status == StatusCode::OK);
+    }
+    assert_eq!(stored, 95, "boots");
+    let mut tables = 0;
+    for n in 0..200 {
+        let mut other = table();
+        other.series[0].target = format!("target-{n}");
+        let frame = Frame::new(FrameKind::Table, other.encode()).unwrap();
+        tables += u32::from(line.upload(frame.to_bytes()).await.unwrap().0 == StatusCode::OK);
+    }
+    assert!(tables <= 64, "{tables} tables");
+    assert_eq!(stand.line(&honest).await.upload(frames(honest.agent, [0], true)).await.unwrap().0, StatusCode::OK);
+    let limited = format!("{:?}", stand.hits.of_agent(greedy.agent, clock::now()));
+    assert!(["Renewals", "Boots", "Tables"].iter().all(|limit| limited.contains(limit)), "{limited}");
+    assert!(stand.hits.of_agent(honest.agent, clock::now()).is_empty());
+    stand.hits.keep(&stand.store).unwrap();
+    stand.hits.keep(&stand.store).unwrap();
+    assert_eq!(stand.audited("agent.limited"), 3, "a row a day and reason, not one a request");
+}
+
+#[tokio::test]
+async fn a_second_agent_of_a_site_waits_until_it_is_approved() {
+    let stand = Stand::start().await;
+    let first = stand.device("S1").await;
+    let key = KeyPair::generate().unwrap();
+    let token = make_token(&stand.store, "S1", false, clock::now(), DAY).unwrap();
+    let (status, body) = stand.enroll(&token, &key).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let second = device(&key, &body);
+    let (status, answer) = stand.line(&second).await.upload(frames(second.agent, [0], true)).await.unwrap();
+    assert_eq!((status, answer.hold), (StatusCode::TOO_MANY_REQUESTS, rusta_wire::Hold::All), "{}", answer.reason);
+    assert!(answer.reason.contains("approval") && answer.retry_after_ms > 0, "an agent keeps what it has until then");
+    assert_eq!(stand.line(&first).await.upload(frames(first.agent, [0], true)).await.unwrap().0, StatusCode::OK);
+    crate::identity::approve(&stand.store, second.agent, "cli", clock::now()).unwrap();
+    stand.identity.reload(stand.dir.path(), clock::now()).unwrap();
+    assert_eq!(stand.line(&second).await.upload(frames(second.agent, [0], true)).await.unwrap().0, StatusCode::OK);
+    assert!(crate::identity::approve(&stand.store, second.agent, "cli", clock::now()).is_err(), "nothing waits");
+}
+
+/// Whoever announces an enrolment and sends nothing holds a place of a small pool for seconds, and no report waits.
+#[tokio::test]
+async fn those_who_announce_an_enrolment_and_never_send_it_keep_no_report_waiting() {
+    let stand = Stand::start().await;
+    let honest = stand.device("S1").await;
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        let mut stream = tls(stand.address, &honest.ca_pem, None, b"http/1.1").await.unwrap();
+        stream.write_all(b"POST /v1/enroll HTTP/1.1\r\nhost: x\r\ncontent-length: 16000\r\n\r\n{").await.unwrap();
+        crowd.push(stream);
+    }
+    let started = Instant::now();
+    let mut line = stand.line(&honest).await;
+    for n in 0..20 {
+        assert_eq!(line.upload(frames(honest.agent, [n], n == 0)).await.unwrap().0, StatusCode::OK);
+    }
+    assert!(started.elapsed() < Duration::from_secs(2), "reports waited {:?}", started.elapsed());
+    assert!(stand.metrics().contains("reason=\"enrolling\""), "those over the pool's size are refused at once");
 }

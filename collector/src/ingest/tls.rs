@@ -7,13 +7,15 @@ use rustls::RootCertStore;
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::CertificateDer;
 
-use crate::identity::{Authority, IdentityError};
+use crate::identity::{Authority, IdentityError, hash_hex};
 
 /// What a verified certificate says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct AgentCertificate {
     pub(super) agent: AgentId,
     pub(super) not_after: UnixMs,
+    /// SHA-256 of its public key.
+    pub(super) key_hash: Arc<str>,
 }
 
 /// Makes the configuration of the agents' port.
@@ -48,5 +50,6 @@ pub(super) fn read_certificate(der: &CertificateDer<'static>) -> Option<AgentCer
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
     let not_after = UnixMs::from_seconds(certificate.validity().not_after.timestamp());
-    Some(AgentCertificate { agent: name.parse().ok()?, not_after })
+    let key_hash = hash_hex(&certificate.public_key().subject_public_key.data).into();
+    Some(AgentCertificate { agent: name.parse().ok()?, not_after, key_hash })
 }

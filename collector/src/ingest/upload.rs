@@ -1,6 +1,6 @@
 //! `POST /v1/batches`: frames in, an [`Answer`] out after they are on disk.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,10 +8,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{HeaderMap, Request, StatusCode};
+use rusta_wire::batch::Head;
 use rusta_wire::limits::{FRAMES_PER_UPLOAD, UPLOAD_BYTES};
 use rusta_wire::{AgentId, Answer, Batch, BatchId, BootId, FaultReason, Frame, FrameKind, Hold, TableId, UnixMs, upload_mark};
 
 use super::admission::come_back;
+use super::hits::Limit;
+use super::quota::{self, Charge};
 use super::{Refusal, Reply, Session, Speaker, reply};
 use crate::clock;
 use crate::log::{self, Appended, LogError, Names, Upload};
@@ -28,6 +31,9 @@ const FRESH_LENGTHS: u128 = 2;
 /// How long the way may take.
 const FRESH_WAY_MS: u128 = 30_000;
 
+/// How often an agent that waits for approval asks.
+const WAIT_MS: u32 = 60_000;
+
 /// Unix time of a boot's monotonic zero.
 type Live = Option<(BootId, i64)>;
 
@@ -35,6 +41,7 @@ type Live = Option<(BootId, i64)>;
 enum Rejected {
     Refused(Refusal),
     MissingTables(Vec<TableId>),
+    TooMuch(Limit),
     Busy,
     Broken(String),
 }
@@ -45,11 +52,20 @@ impl From<Refusal> for Rejected {
     }
 }
 
+impl From<Limit> for Rejected {
+    fn from(limit: Limit) -> Self {
+        Rejected::TooMuch(limit)
+    }
+}
+
 impl From<LogError> for Rejected {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Overlap(batch) => {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).about(batch, FaultReason::Overlap).into()
+            }
+            LogError::Holes(batch) => {
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "holes", error.to_string()).about(batch, FaultReason::Overlap).into()
             }
             LogError::Busy => Rejected::Busy,
             LogError::Unavailable(_) | LogError::Unreadable(_) | LogError::Damaged(_) => Rejected::Broken(error.to_string()),
@@ -70,10 +86,20 @@ pub(super) async fn answer(session: &Session, request: Request<Incoming>, now: U
     let started = Instant::now();
     let speaker = match session.speaker(now) {
         Ok(speaker) => speaker,
+        // It keeps what it has until somebody decides.
+        Err(refusal) if refusal.status == StatusCode::TOO_MANY_REQUESTS => {
+            session.count(&refusal);
+            let answer = Answer { retry_after_ms: WAIT_MS, hold: Hold::All, reason: refusal.reason, ..base_answer(session, None, None) };
+            return protobuf(refusal.status, &answer);
+        }
         Err(refusal) => return refused(session, None, refusal, None),
     };
     // What the answer speaks of, once it is known.
     let mut upload = None;
+    let _request = match session.shared.quotas.enter(speaker.agent, now) {
+        Ok(request) => request,
+        Err(limit) => return rejected(session, &speaker, Rejected::TooMuch(limit), upload, now),
+    };
     let Some(_under_way) = session.shared.admission.enter() else {
         return rejected(session, &speaker, Rejected::Busy, upload, now);
     };
@@ -128,7 +154,9 @@ fn learn_version(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
 
 /// Reads and validates every frame; one bad frame refuses them all. Says too whether a batch was in the plain coding.
 async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, now: UnixMs) -> Result<(Vec<log::Incoming>, bool), Rejected> {
+    let is_vantage = session.shared.assignments.is_vantage(&speaker.site_code);
     let mut tables: HashMap<TableId, Arc<Names>> = HashMap::new();
+    let mut charge = Charge::default();
     let mut missing = Vec::new();
     let mut unreadable: Option<Refusal> = None;
     let (mut batches, mut plain) = (Vec::new(), false);
@@ -142,8 +170,7 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
         place += frame.encoded_len();
         match frame.kind {
             FrameKind::Table => {
-                let learnt = session.shared.log.learn_names(speaker.agent, &frame.payload);
-                let names = learnt.map_err(|error| malformed(number, &error))?;
+                let names = introduce(session, speaker, is_vantage, &frame.payload, now).map_err(|why| why.at(number))?;
                 tables.insert(names.id, names);
             }
             FrameKind::Batch => {
@@ -167,8 +194,23 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
                     }
                 };
                 plain |= !is_dense;
+                if let Some(fault) = implausible(&batch, &head) {
+                    return Err(unprocessable("implausible", number, &fault).about(head.id, FaultReason::Unreadable).into());
+                }
                 let kept = if is_dense { at_rest(&batch, &frame.payload, &names) } else { Ok(bytes) };
                 let bytes = kept.map_err(|error| malformed(number, &error))?;
+                charge.boots.insert(head.id.boot);
+                charge.bytes += bytes.len() as u64;
+                charge.values += batch.samples.iter().map(|sample| 1 + sample.values.len() as u64).sum::<u64>();
+                // In the dense coding a body of this size may hold two hundred times as much.
+                if charge.bytes > AT_REST_BYTES {
+                    return Err(Refusal::new(
+                        StatusCode::PAYLOAD_TOO_LARGE,
+                        "too_large",
+                        format!("an upload may unfold to {AT_REST_BYTES} bytes"),
+                    )
+                    .into());
+                }
                 let live_offset_ms = live.filter(|(boot, _)| *boot == head.id.boot).map(|(_, offset)| offset);
                 batches.push(log::Incoming { head, live_offset_ms, frame: bytes, names });
             }
@@ -179,11 +221,76 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
         return Err(refusal.into());
     }
     if missing.is_empty() {
+        session.shared.quotas.charge(speaker.agent, is_vantage, &charge, now)?;
+        count_foreign(session, speaker, &batches, now);
         return Ok((batches, plain));
     }
     missing.sort_unstable();
     missing.dedup();
     Err(Rejected::MissingTables(missing))
+}
+
+/// Takes a table up; one the agent was not known to use counts.
+fn introduce(session: &Session, speaker: &Speaker, is_vantage: bool, encoded: &[u8], now: UnixMs) -> Result<Arc<Names>, Unwanted> {
+    let names = session.shared.log.read_names(encoded).map_err(|error| Unwanted::Malformed(error.to_string()))?;
+    if session.shared.log.known_names(speaker.agent, names.id).is_some_and(|known| Arc::ptr_eq(&known, &names)) {
+        return Ok(names);
+    }
+    if let Some(fault) = quota::misshapen(&names.table, is_vantage) {
+        return Err(Unwanted::Malformed(fault));
+    }
+    session.shared.quotas.introduce(speaker.agent, is_vantage, &names.table, now).map_err(Unwanted::TooMuch)?;
+    session.shared.log.remember_names(speaker.agent, &names);
+    Ok(names)
+}
+
+/// Why a table is not taken up.
+enum Unwanted {
+    Malformed(String),
+    TooMuch(Limit),
+}
+
+impl Unwanted {
+    fn at(self, frame: usize) -> Rejected {
+        match self {
+            Unwanted::Malformed(fault) => malformed(frame, &fault),
+            Unwanted::TooMuch(limit) => Rejected::TooMuch(limit),
+        }
+    }
+}
+
+/// Bytes an upload may have at rest.
+const AT_REST_BYTES: u64 = 4 << 20;
+
+/// Says what cannot be in a batch, whoever sends it: none of it will ever be true.
+fn implausible(batch: &Batch, head: &Head) -> Option<&'static str> {
+    if head.until.0 - head.from.0 > LONGEST_MS {
+        return Some("no batch stands for so long a time");
+    }
+    if batch.samples.iter().any(|sample| !log::is_inside(head, sample.at)) {
+        return Some("a sample lies outside of the batch's interval");
+    }
+    None
+}
+
+/// The longest stretch one batch may stand for: agents keep seven days.
+const LONGEST_MS: u64 = 31 * 86_400_000;
+
+/// Counts series that speak about sites the registry does not let the agent speak about. They are kept and count nowhere; what
+/// else the batch holds does.
+fn count_foreign(session: &Session, speaker: &Speaker, batches: &[log::Incoming], now: UnixMs) {
+    let mut seen = HashSet::new();
+    let tables = batches.iter().map(|batch| &batch.names).filter(|names| names.speaks_of_others && seen.insert(names.id));
+    let foreign = |names: &Arc<Names>| {
+        let towards: HashSet<&str> =
+            names.table.series.iter().map(|series| series.towards.as_str()).filter(|code| !code.is_empty()).collect();
+        towards.into_iter().filter(|code| !session.shared.assignments.may_speak_about(&speaker.site_code, code)).count() as u64
+    };
+    let count: u64 = tables.map(foreign).sum();
+    if count > 0 {
+        session.shared.counters.foreign(count);
+        session.shared.hits.hit(speaker.agent, Limit::NotAVantage, count, now);
+    }
 }
 
 fn malformed(frame: usize, fault: &dyn Display) -> Rejected {
@@ -219,17 +326,11 @@ async fn find_names(
     Ok(found)
 }
 
-/// Records that an agent sent what another one measured.
+/// Counts that an agent sent what another one measured.
 fn stolen(session: &Session, speaker: &Speaker, claimed: BatchId, now: UnixMs) -> Refusal {
-    let identity = session.shared.identity.clone();
-    let (agent, detail) = (speaker.agent, format!("claimed to be {}", claimed.agent));
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = identity.record_misuse(agent, "agent.batch.refused", &detail, now) {
-            tracing::error!(%error, %agent, detail, "a refused batch could not be recorded in the audit log");
-        }
-    });
-    Refusal::new(StatusCode::FORBIDDEN, "other_agent", "the batch names another agent than the certificate")
-        .about(claimed, FaultReason::OtherAgent)
+    session.shared.hits.hit(speaker.agent, Limit::OtherAgent, 1, now);
+    let refusal = Refusal::new(StatusCode::FORBIDDEN, Limit::OtherAgent.as_str(), Limit::OtherAgent.reason());
+    refusal.about(claimed, FaultReason::OtherAgent)
 }
 
 fn rejected(session: &Session, speaker: &Speaker, why: Rejected, upload: Option<u32>, now: UnixMs) -> Reply {
@@ -243,6 +344,12 @@ fn rejected(session: &Session, speaker: &Speaker, why: Rejected, upload: Option<
         Rejected::MissingTables(missing_tables) => {
             session.shared.counters.refused("missing_table");
             protobuf(StatusCode::CONFLICT, &Answer { missing_tables, ..base_answer(session, Some(speaker), upload) })
+        }
+        Rejected::TooMuch(limit) => {
+            session.shared.counters.refused(limit.as_str());
+            let retry_after_ms = come_back(speaker.agent, true, now);
+            let answer = Answer { retry_after_ms, hold: Hold::All, reason: limit.reason().into(), ..base_answer(session, Some(speaker), upload) };
+            protobuf(StatusCode::TOO_MANY_REQUESTS, &answer)
         }
         Rejected::Busy => later(StatusCode::TOO_MANY_REQUESTS, false, "too many uploads are under way".into()),
         Rejected::Broken(reason) => later(StatusCode::SERVICE_UNAVAILABLE, true, reason),

@@ -10,7 +10,7 @@ use rusta_wire::UnixMs;
 
 use super::draft::{Draft, Written, link_ref, numbered, parts};
 use super::fault::{Fault, Kind, Place, nearest};
-use super::model::{Inventory, Link, LinkId, NodeId, Parent, RegionId, RegionKind, SiteId};
+use super::model::{Inventory, Link, LinkId, NodeId, Parent, RegionId, RegionKind, SiteId, SiteKind, VantageFor};
 use super::resolve;
 use crate::persian::fold;
 
@@ -42,6 +42,7 @@ impl Draft {
         work.nodes(self);
         work.sites(self);
         work.inventory.index();
+        work.vantages(self);
         work.links(self);
         work.link_parents(self);
         work.figures(self);
@@ -59,6 +60,9 @@ impl Draft {
         Ok(Built { inventory: work.inventory, notes: work.notes })
     }
 }
+
+/// Stands in `vantage_for` of a site that speaks of itself alone, whatever its kind.
+const NO_VANTAGE: &str = "none";
 
 struct Work {
     inventory: Inventory,
@@ -156,6 +160,41 @@ impl Work {
             }
             self.inventory.sites.push(site);
         }
+    }
+
+    /// Finds whom each site may speak about: what its row says, else its county for a county's centre, its province for the core.
+    fn vantages(&mut self, draft: &Draft) {
+        const FILE: &str = "sites.csv";
+        for written in &draft.sites {
+            let Some(site) = self.place_of(&written.item.code) else { continue };
+            let said = written.refers.vantage_for.as_str();
+            let mut about = Vec::new();
+            if said.is_empty() {
+                about.extend(self.own_area(site).map(VantageFor::Region));
+            } else if said != NO_VANTAGE {
+                for code in parts(said) {
+                    let region = self.inventory.region_by_code(code).map(VantageFor::Region);
+                    match region.or_else(|| self.place_of(code).map(VantageFor::Site)) {
+                        Some(found) => about.push(found),
+                        None => {
+                            let regions: Vec<String> = self.inventory.regions.iter().map(|region| region.code.clone()).collect();
+                            self.unknown(FILE, written.row, "vantage_for", code, "regions.csv", || regions.iter().map(String::as_str));
+                        }
+                    }
+                }
+            }
+            self.inventory.sites[site.index()].vantage_for = about;
+        }
+    }
+
+    fn own_area(&self, site: SiteId) -> Option<RegionId> {
+        let site = self.inventory.site(site);
+        let level = match site.kind {
+            SiteKind::Core => RegionKind::Province,
+            SiteKind::Farmandari | SiteKind::Pop => RegionKind::County,
+            _ => return None,
+        };
+        self.inventory.ancestors(site.region).find(|id| self.inventory.region(*id).kind == level)
     }
 
     fn links(&mut self, draft: &Draft) {

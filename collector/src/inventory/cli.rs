@@ -1,5 +1,6 @@
 //! `rusta-collector inventory …`
 
+use std::io::BufRead;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -7,10 +8,11 @@ use clap::Subcommand;
 use super::fault::Fault;
 use super::generate::{self, Size};
 use super::versions::{self, Import, VersionError};
-use super::{Built, Difference, Versions, dates, export, source};
+use super::{Built, Difference, Versions, dates, export, programs, source};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::day::Day;
+use crate::people::{Login, People, Role};
 use crate::terminal::say;
 
 /// Registry versions.
@@ -30,9 +32,27 @@ pub enum Command {
         /// From when on it holds, Gregorian or Jalali; today if not given.
         #[arg(long, value_name = "DATE")]
         effective_from: Option<String>,
+        /// Take probes that run programs or read files on routers. Without this an import that brings any is refused; with it
+        /// they wait until another administrator confirms them (`inventory confirm`, or the import page).
+        #[arg(long)]
+        with_programs: bool,
         /// Print the outcome as JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// List probes that run programs or read files on routers, those that wait for confirmation first.
+    Programs {
+        /// Print as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Confirm such a probe, as an administrator who did not bring it in. The password is read from standard input, one line.
+    Confirm {
+        /// What `inventory programs` calls it; the first eight digits are enough.
+        digest: String,
+        /// Login name of the administrator who confirms.
+        #[arg(long = "as", value_name = "NAME")]
+        by: String,
     },
     /// Write a version as a folder, or as a workbook, that imports to the same version again.
     Export {
@@ -65,14 +85,25 @@ pub enum Command {
 /// Runs a command.
 pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Import { path, dry_run, effective_from, json } => import(place, &path, dry_run, effective_from.as_deref(), json),
+        Command::Import { path, dry_run, effective_from, with_programs, json } => {
+            import(place, &path, dry_run, effective_from.as_deref(), with_programs, json)
+        }
+        Command::Programs { json } => list_programs(place, json),
+        Command::Confirm { digest, by } => confirm(place, &digest, &by),
         Command::Export { path, version } => export_version(place, &path, version),
         Command::Generate { size, seed, out } => generate_registry(size, seed, &out),
         Command::List { json } => list(place, json),
     }
 }
 
-fn import(place: &Place, path: &std::path::Path, dry_run: bool, effective_from: Option<&str>, json: bool) -> Result<(), Failure> {
+fn import(
+    place: &Place,
+    path: &std::path::Path,
+    dry_run: bool,
+    effective_from: Option<&str>,
+    with_programs: bool,
+    json: bool,
+) -> Result<(), Failure> {
     let at = clock::now();
     let effective_from = match effective_from {
         Some(text) => dates::moment(text).map_err(|e| Failure::Usage(format!("--effective-from `{text}` is not {e}")))?,
@@ -86,11 +117,57 @@ fn import(place: &Place, path: &std::path::Path, dry_run: bool, effective_from: 
         report(&built, Some(&Difference::between(&current, &built.inventory)), json);
         return Ok(());
     }
+    let built = draft.build(0, effective_from).map_err(|faults| refused(&faults, json))?;
+    let known = programs::list(&store)?;
+    let fresh: Vec<_> =
+        programs::of(&built.inventory).into_iter().filter(|program| !known.iter().any(|one| one.digest == program.digest)).collect();
+    if !fresh.is_empty() && !with_programs {
+        let list: Vec<String> = fresh.iter().map(|program| format!("{}: {}", program.used_by.join(", "), program.probe)).collect();
+        return Err(Failure::Usage(format!(
+            "{}\nthese run programs or read files on routers; --with-programs takes them, and another administrator has to confirm them; \
+             nothing was changed / این‌ها روی مسیریاب‌ها برنامه اجرا می‌کنند یا پرونده می‌خوانند؛ چیزی تغییر نکرد",
+            list.join("\n")
+        )));
+    }
     match versions::import(&store, &draft, &Import { by: "cli", at, effective_from }) {
         Ok(built) => report(&built, None, json),
         Err(VersionError::Faults(faults)) => return Err(refused(&faults, json)),
         Err(error) => return Err(error.into()),
     }
+    Ok(())
+}
+
+fn list_programs(place: &Place, json: bool) -> Result<(), Failure> {
+    let store = place.store()?;
+    versions::ask_for_all(&store)?;
+    let all = programs::list(&store)?;
+    if json {
+        say!("{}", serde_json::to_string(&all)?);
+        return Ok(());
+    }
+    for one in all {
+        let state = one.confirmed_by.map_or_else(|| "waits".to_owned(), |by| format!("confirmed by {by}"));
+        let settings = one.settings.trim().replace('\n', " ");
+        say!("{}  {} {settings}  brought in by {}, {state}", one.digest.get(..16).unwrap_or(&one.digest), one.probe, one.asked_by);
+    }
+    Ok(())
+}
+
+fn confirm(place: &Place, digest: &str, name: &str) -> Result<(), Failure> {
+    let (store, now) = (place.store()?, clock::now());
+    versions::ask_for_all(&store)?;
+    let mut password = String::new();
+    std::io::stdin().lock().read_line(&mut password)?;
+    let people = People::new(store.clone());
+    let Login::Welcome(secret) = people.sign_in(name, password.trim_end_matches(['\r', '\n']), "cli", now)? else {
+        return Err(Failure::Usage("name or password is wrong".to_owned()));
+    };
+    let visitor = people.by_session(&secret, now)?;
+    people.sign_out(&secret)?;
+    let visitor = visitor.filter(|visitor| visitor.role >= Role::Admin && visitor.region.is_none());
+    let visitor = visitor.ok_or_else(|| Failure::Usage(format!("{name} is no administrator of the whole province")))?;
+    let confirmed = programs::confirm(&store, digest, &visitor.actor(), now)?;
+    say!("{} {} is assigned from now on", confirmed.probe, confirmed.digest.get(..16).unwrap_or(&confirmed.digest));
     Ok(())
 }
 

@@ -1,10 +1,11 @@
 //! What an import would change, by code: the answer of `--dry-run` and of the import page.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
 use super::model::{Inventory, RegionId, SiteId};
+use super::programs::{self, Program};
 
 /// Changes of one list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
@@ -30,17 +31,29 @@ pub struct Difference {
     pub links: ListChange,
     /// Shared nodes.
     pub nodes: ListChange,
+    /// What agents measure, as `profile/target` and `service ID`.
+    pub targets: ListChange,
+    /// Probes that run programs or read files on routers: each waits until another administrator confirms it.
+    pub programs: Vec<Program>,
 }
 
 impl Difference {
     /// Compares two versions.
     pub fn between(old: &Inventory, new: &Inventory) -> Difference {
-        Difference { regions: regions(old, new), sites: sites(old, new), links: links(old, new), nodes: nodes(old, new) }
+        let known: Vec<String> = programs::of(old).into_iter().map(|program| program.digest).collect();
+        Difference {
+            regions: regions(old, new),
+            sites: sites(old, new),
+            links: links(old, new),
+            nodes: nodes(old, new),
+            targets: targets(old, new),
+            programs: programs::of(new).into_iter().filter(|program| !known.contains(&program.digest)).collect(),
+        }
     }
 
     /// Tells whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        [&self.regions, &self.sites, &self.links, &self.nodes]
+        [&self.regions, &self.sites, &self.links, &self.nodes, &self.targets]
             .iter()
             .all(|c| c.added.is_empty() && c.removed.is_empty() && c.changed.is_empty())
     }
@@ -51,7 +64,9 @@ const SHOWN: usize = 10;
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (name, list) in [("regions", &self.regions), ("sites", &self.sites), ("links", &self.links), ("nodes", &self.nodes)] {
+        for (name, list) in
+            [("regions", &self.regions), ("sites", &self.sites), ("links", &self.links), ("nodes", &self.nodes), ("targets", &self.targets)]
+        {
             let (added, removed, changed) = (list.added.len(), list.removed.len(), list.changed.len());
             writeln!(f, "{name:8} {} in all, +{added} -{removed} ~{changed}", list.total)?;
             let added = list.added.iter().take(SHOWN).map(|code| format!("  + {code}"));
@@ -60,6 +75,10 @@ impl std::fmt::Display for Difference {
             for line in added.chain(removed).chain(changed) {
                 writeln!(f, "{line}")?;
             }
+        }
+        for program in &self.programs {
+            let (used_by, settings) = (program.used_by.join(", "), program.settings.trim().replace('\n', " "));
+            writeln!(f, "  ! runs on routers once another administrator confirms it: {} {settings} ({used_by})", program.probe)?;
         }
         Ok(())
     }
@@ -105,10 +124,19 @@ fn sites(old: &Inventory, new: &Inventory) -> ListChange {
         what.compare("name", &was.name_fa, &site.name_fa);
         what.compare("criticality", &was.criticality.to_string(), &site.criticality.to_string());
         what.compare("calendar", &was.calendar, &site.calendar);
+        what.compare("vantage_for", &vantage_for(old, was), &vantage_for(new, site));
         change.changed.extend(what.of(&site.code));
     }
     change.removed = old.sites.iter().map(|s| &s.code).filter(|code| new.site_by_code(code).is_none()).cloned().collect();
     change
+}
+
+fn vantage_for(inventory: &Inventory, site: &super::Site) -> String {
+    let code = |about: &super::VantageFor| match *about {
+        super::VantageFor::Region(region) => inventory.region(region).code.as_str(),
+        super::VantageFor::Site(site) => inventory.site(site).code.as_str(),
+    };
+    site.vantage_for.iter().map(code).collect::<Vec<_>>().join("|")
 }
 
 fn links(old: &Inventory, new: &Inventory) -> ListChange {
@@ -152,6 +180,42 @@ fn nodes(old: &Inventory, new: &Inventory) -> ListChange {
     }
     change.removed = old.nodes.iter().map(|n| &n.code).filter(|code| new.node_by_code(code).is_none()).cloned().collect();
     change
+}
+
+/// Compares every target and check, whom it is for and what it does. Nothing that reaches a router stays unsaid.
+fn targets(old: &Inventory, new: &Inventory) -> ListChange {
+    let (was, is) = (measured(old), measured(new));
+    let mut change = ListChange { total: is.len(), ..ListChange::default() };
+    for (name, what) in &is {
+        match was.get(name) {
+            None => change.added.push(format!("{name}: {what}")),
+            Some(before) if before != what => change.changed.push((name.clone(), format!("{before} -> {what}"))),
+            Some(_) => {}
+        }
+    }
+    change.removed = was.into_keys().filter(|name| !is.contains_key(name)).collect();
+    change
+}
+
+fn measured(inventory: &Inventory) -> BTreeMap<String, String> {
+    let settings = |probe: &str, settings: &serde_yaml::Value| {
+        format!("{probe} {}", serde_yaml::to_string(settings).unwrap_or_default().trim().replace('\n', " "))
+    };
+    let targets = inventory.profiles.iter().flat_map(|profile| {
+        let of = (&profile.kinds, &profile.classes, &profile.sites, &profile.networks, profile.metered);
+        profile.targets.iter().map(move |target| {
+            let does = settings(&target.probe, &target.settings);
+            let (every, timeout) = (target.every.as_deref().unwrap_or("-"), target.timeout.as_deref().unwrap_or("-"));
+            let what = format!("{does}, rung {}, every {every}, timeout {timeout}, for {of:?}", target.rung.as_str());
+            (format!("{}/{}", profile.name, target.name), what)
+        })
+    });
+    let checks = inventory.services.iter().filter_map(|service| {
+        let check = service.check.as_ref()?;
+        let what = format!("{}, every {}", settings(&check.probe, &check.settings), check.every.as_deref().unwrap_or("-"));
+        Some((format!("service {}", service.id), what))
+    });
+    targets.chain(checks).collect()
 }
 
 fn parents(inventory: &Inventory, parents: &[super::Parent]) -> String {

@@ -27,6 +27,8 @@ pub struct Refers {
     pub parents: String,
     /// A link's own SLA class.
     pub sla: Option<Criticality>,
+    /// Regions and sites a site is a vantage for, separated by `|`, or `none`; empty for what its kind says.
+    pub vantage_for: String,
 }
 
 /// An inventory as written.
@@ -84,6 +86,7 @@ impl Draft {
             calendar: String::new(),
             contact: String::new(),
             tags: Vec::new(),
+            vantage_for: Vec::new(),
             links: 0..0,
         };
         push(&mut self.sites, item, region, "")
@@ -117,7 +120,7 @@ impl Draft {
 }
 
 fn push<'a, T>(list: &'a mut Vec<Written<T>>, item: T, owner: &str, parents: &str) -> &'a mut T {
-    let refers = Refers { owner: owner.to_owned(), parents: parents.to_owned(), sla: None };
+    let refers = Refers { owner: owner.to_owned(), parents: parents.to_owned(), ..Refers::default() };
     let at = list.len();
     list.push(Written { row: 0, refers, item });
     &mut list[at].item

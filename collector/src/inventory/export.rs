@@ -136,6 +136,7 @@ fn site(w: &Written<super::Site>) -> Vec<String> {
         s.calendar.clone(),
         s.contact.clone(),
         s.tags.join("|"),
+        w.refers.vantage_for.clone(),
     ]
 }
 

@@ -30,7 +30,7 @@ shape!(
     /// Sites.
     SITES, "sites.csv",
     required: ["code", "kind", "region_code", "name_fa"],
-    optional: ["name_en", "lat", "lon", "criticality", "calendar", "contact", "tags"]
+    optional: ["name_en", "lat", "lon", "criticality", "calendar", "contact", "tags", "vantage_for"]
 );
 shape!(
     /// Links.
@@ -116,9 +116,13 @@ fn site(row: &mut Row<'_>) -> Option<Written<Site>> {
         calendar: row.text("calendar"),
         contact: row.text("contact"),
         tags: parts(&row.text("tags")).map(str::to_owned).collect(),
+        vantage_for: Vec::new(),
         links: 0..0,
     };
-    written(row, item, owner)
+    let vantage_for = row.text("vantage_for");
+    let mut written = written(row, item, owner)?;
+    written.refers.vantage_for = vantage_for;
+    Some(written)
 }
 
 fn link(row: &mut Row<'_>) -> Option<Written<Link>> {

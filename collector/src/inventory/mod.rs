@@ -24,6 +24,7 @@ pub mod generate;
 pub mod lists;
 mod model;
 mod profile;
+pub mod programs;
 mod resolve;
 pub mod sheet;
 pub mod source;

@@ -234,6 +234,15 @@ pub struct Region {
     pub previous_code: Option<String>,
 }
 
+/// Whom the agents of a site may speak about beside their own site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VantageFor {
+    /// Every site in a region.
+    Region(RegionId),
+    /// One site.
+    Site(SiteId),
+}
+
 /// A physical place with links.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Site {
@@ -259,6 +268,8 @@ pub struct Site {
     pub contact: String,
     /// Free tags, such as `polling`.
     pub tags: Vec<String>,
+    /// Whom its agents may speak about beside itself: nobody else is believed about another site.
+    pub vantage_for: Vec<VantageFor>,
     /// Its links in [`Inventory::links`].
     pub links: Range<u32>,
 }
@@ -427,6 +438,14 @@ impl Inventory {
     /// Lists a site's links.
     pub fn links_of(&self, site: SiteId) -> impl Iterator<Item = LinkId> + use<> {
         self.site(site).links.clone().map(LinkId)
+    }
+
+    /// Tells whether agents of a site may say something about another one: the registry's word, never theirs.
+    pub fn may_speak_about(&self, speaker: SiteId, other: SiteId) -> bool {
+        self.site(speaker).vantage_for.iter().any(|about| match *about {
+            VantageFor::Region(region) => self.is_within(self.site(other).region, region),
+            VantageFor::Site(site) => site == other,
+        })
     }
 
     /// Walks from a region up to its province, the region itself first.

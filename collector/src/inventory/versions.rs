@@ -3,7 +3,7 @@
 //! A version is stored as the canonical files it was built from (`export`), so that what can be exported is exactly what
 //! is read. Versions are never changed; a correction is a later version with the same or an earlier `effective_from`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::fault::Fault;
 use super::model::{Inventory, Region, RegionId};
 use super::source::{self, Files};
 use super::windows::{self, Announced};
-use super::{Built, export};
+use super::{Built, export, programs};
 use crate::day::Day;
 use crate::persian::Window;
 use crate::store::{Store, StoreError};
@@ -45,6 +45,17 @@ pub enum VersionError {
     /// There is no such version.
     #[error("there is no inventory version {0}; `inventory list` shows those there are")]
     NoSuchVersion(u32),
+}
+
+/// Notes of every version that probes run programs, as if each had been brought in by whoever imported it first: earlier
+/// collectors noted nothing.
+pub fn ask_for_all(store: &Store) -> Result<(), VersionError> {
+    let (rows, versions) = (list(store)?, Versions::load(store)?);
+    for row in rows {
+        let Some(inventory) = versions.imported().iter().find(|version| version.version == row.version) else { continue };
+        store.write(|tx| programs::ask(tx, &programs::of(inventory), &row.imported_by, UnixMs(row.imported_at)))?;
+    }
+    Ok(())
 }
 
 /// A version's row without its content.
@@ -96,6 +107,7 @@ pub fn import(store: &Store, draft: &Draft, import: &Import<'_>) -> Result<Built
             "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, 'inventory.import', ?3, ?4)",
             (import.at.0, import.by, format!("version {version}"), &digest),
         )?;
+        programs::ask(tx, &programs::of(&built.inventory), import.by, import.at)?;
         Ok::<_, VersionError>(version)
     })?;
     Ok(built)
@@ -138,13 +150,15 @@ pub struct Versions {
     /// As imported, without announced windows.
     imported: Vec<Arc<Inventory>>,
     windows: Vec<Announced>,
+    /// Probes that run programs and that somebody else agreed to.
+    confirmed: HashSet<String>,
 }
 
 impl Versions {
     /// Orders versions by when they came into force; of two with one date the later import holds.
     pub fn new(mut versions: Vec<Arc<Inventory>>) -> Self {
         versions.sort_by_key(|v| (v.effective_from, v.version));
-        Versions { in_force: versions.clone(), imported: versions, windows: Vec::new() }
+        Versions { in_force: versions.clone(), imported: versions, ..Versions::default() }
     }
 
     /// Reads every version of the state database.
@@ -165,20 +179,30 @@ impl Versions {
             }
         };
         let read = Versions::new(list(store)?.into_iter().map(read).collect::<Result<_, VersionError>>()?);
-        Ok(read.announce(store.read(|db| windows::announced(db))?, self))
+        let (windows, confirmed) = (store.read(|db| windows::announced(db))?, store.read(programs::confirmed)?);
+        Ok(read.put_in_force(windows, confirmed, self))
     }
 
-    /// Puts announced windows into every version; what `before` made already is taken from it, so that nobody sees a change
-    /// where there is none.
-    fn announce(mut self, windows: Vec<Announced>, before: &Versions) -> Self {
-        if windows.is_empty() {
-            return self;
-        }
-        let made = |version: u32| before.in_force.iter().find(|v| v.version == version && windows == before.windows).cloned();
-        let with_windows = |v: &Arc<Inventory>| made(v.version).unwrap_or_else(|| Arc::new(windows::with_windows(v, &windows)));
-        self.in_force = self.imported.iter().map(with_windows).collect();
-        self.windows = windows;
+    /// Puts announced windows into every version, and takes out of it what nobody else has confirmed; what `before` made already
+    /// is taken from it, so that nobody sees a change where there is none.
+    fn put_in_force(mut self, windows: Vec<Announced>, confirmed: HashSet<String>, before: &Versions) -> Self {
+        let is_same = windows == before.windows && confirmed == before.confirmed;
+        let make = |version: &Arc<Inventory>| {
+            let made = before.in_force.iter().find(|v| v.version == version.version && is_same);
+            made.cloned().unwrap_or_else(|| {
+                let asks = programs::of(version).iter().any(|program| !confirmed.contains(&program.digest));
+                let allowed = if asks { Arc::new(programs::without_unconfirmed(version, &confirmed)) } else { Arc::clone(version) };
+                if windows.is_empty() { allowed } else { Arc::new(windows::with_windows(&allowed, &windows)) }
+            })
+        };
+        self.in_force = self.imported.iter().map(make).collect();
+        (self.windows, self.confirmed) = (windows, confirmed);
         self
+    }
+
+    /// Lists every version as it was imported, oldest first.
+    pub fn imported(&self) -> &[Arc<Inventory>] {
+        &self.imported
     }
 
     /// Returns the version in force at a time; before the first, the first.

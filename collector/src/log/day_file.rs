@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use rusta_wire::{AgentId, Batch, BootId, Frame, TableId, UnixMs};
 
 use super::names::{Cache, Names};
-use super::{BootRange, Incoming, LogError, Position, Stored};
+use super::{BootRange, Disowned, Incoming, LogError, Position, READ_BYTES, Stored};
 use crate::day::Day;
 use crate::sqlite;
 
@@ -217,14 +217,18 @@ fn edge(db: &Connection, sql: &str) -> rusqlite::Result<Option<Position>> {
 }
 
 /// Reads of one day.
-pub(super) struct Reader<'a>(pub(super) &'a Connection);
+pub(super) struct Reader<'a> {
+    pub(super) db: &'a Connection,
+    /// Whose words are left out, and from when on.
+    pub(super) disowned: &'a Disowned,
+}
 
 impl Reader<'_> {
     /// Reads up to `max` records between two positions, neither included.
     pub(super) fn read_from(&self, names: &Cache, after: Position, until: Position, max: usize) -> Result<Vec<Stored>, LogError> {
         let filter = "r.position > ?1 ORDER BY r.position LIMIT ?2";
-        match self.records(names, filter, &[integer(after.0), integer(max as u64)]) {
-            Err(LogError::Damaged(why)) => self.one_by_one(names, after.0 + 1..until.0, max, &why),
+        match self.records(names, filter, &[integer(after.0), integer(max as u64)], READ_BYTES) {
+            Err(LogError::Damaged(why)) => self.one_by_one(names, after.0 + 1..until.0, max, READ_BYTES, &why),
             read => read,
         }
     }
@@ -238,10 +242,17 @@ impl Reader<'_> {
         max: usize,
     ) -> Result<Vec<Stored>, LogError> {
         let filter = "r.agent = ?1 AND r.boot = ?2 AND r.position > ?3 ORDER BY r.position LIMIT ?4";
-        self.found(names, filter, &[integer(agent.0), integer(boot.0), integer(after.0), integer(max as u64)])
+        self.found(names, filter, &[integer(agent.0), integer(boot.0), integer(after.0), integer(max as u64)], usize::MAX)
     }
 
-    pub(super) fn site_range(&self, names: &Cache, site_code: &str, ranges: &[BootRange]) -> Result<Vec<Stored>, LogError> {
+    /// Reads until `most_bytes` of frames are read.
+    pub(super) fn site_range(
+        &self,
+        names: &Cache,
+        site_code: &str,
+        ranges: &[BootRange],
+        most_bytes: usize,
+    ) -> Result<Vec<Stored>, LogError> {
         let site = match self.site(site_code) {
             Err(LogError::Damaged(why)) => {
                 tracing::error!(why = &*why, "a day of the log is damaged on disk and no longer knows its sites");
@@ -251,39 +262,44 @@ impl Reader<'_> {
         };
         let Some(site) = site else { return Ok(Vec::new()) };
         let filter = "r.site = ?1 AND r.boot = ?2 AND r.from_ms < ?4 AND r.until_ms >= ?3";
-        let mut out = Vec::new();
+        let (mut out, mut bytes) = (Vec::new(), 0);
         for range in ranges {
             let bounds = [Value::Integer(site), integer(range.boot.0), integer(range.from.0), integer(range.until.0)];
-            out.extend(self.found(names, filter, &bounds)?);
+            let found = self.found(names, filter, &bounds, most_bytes.saturating_sub(bytes))?;
+            bytes += frame_bytes(&found);
+            out.extend(found);
+            if bytes >= most_bytes {
+                break;
+            }
         }
         out.sort_by_key(|stored| stored.position);
         Ok(out)
     }
 
     fn site(&self, code: &str) -> Result<Option<i64>, LogError> {
-        let mut statement = self.0.prepare_cached("SELECT id FROM sites WHERE code = ?1")?;
+        let mut statement = self.db.prepare_cached("SELECT id FROM sites WHERE code = ?1")?;
         Ok(statement.query_row([code], |row| row.get(0)).optional()?)
     }
 
     pub(super) fn names(&self, cache: &Cache, agent: AgentId, table: TableId) -> Result<Option<Arc<Names>>, LogError> {
         let sql = "SELECT c.encoded FROM names n JOIN contents c ON c.id = n.content WHERE n.agent = ?1 AND n.id = ?2";
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.db.prepare_cached(sql)?;
         let key = (agent.0.cast_signed(), table.0.cast_signed());
         let encoded: Option<Vec<u8>> = statement.query_row(key, |row| row.get(0)).optional()?;
         encoded.map(|bytes| intern(cache, &bytes)).transpose()
     }
 
     /// Reads what an index finds.
-    fn found(&self, names: &Cache, filter: &str, bounds: &[Value]) -> Result<Vec<Stored>, LogError> {
-        match self.records(names, filter, bounds) {
-            Err(LogError::Damaged(why)) => self.one_by_one(names, self.listed(filter, bounds).into_iter(), usize::MAX, &why),
+    fn found(&self, names: &Cache, filter: &str, bounds: &[Value], most_bytes: usize) -> Result<Vec<Stored>, LogError> {
+        match self.records(names, filter, bounds, most_bytes) {
+            Err(LogError::Damaged(why)) => self.one_by_one(names, self.listed(filter, bounds).into_iter(), usize::MAX, most_bytes, &why),
             read => read,
         }
     }
 
     /// Lists the positions an index finds; a damaged one gives what it lists before the damage.
     fn listed(&self, filter: &str, bounds: &[Value]) -> Vec<u64> {
-        let Ok(mut statement) = self.0.prepare_cached(&format!("SELECT r.position FROM records r WHERE {filter}")) else {
+        let Ok(mut statement) = self.db.prepare_cached(&format!("SELECT r.position FROM records r WHERE {filter}")) else {
             return Vec::new();
         };
         let rows = statement.query_map(rusqlite::params_from_iter(bounds), |row| row.get::<_, i64>(0));
@@ -291,18 +307,26 @@ impl Reader<'_> {
     }
 
     /// Reads what damage has left: a page that cannot be read costs the records on it.
-    fn one_by_one(&self, names: &Cache, positions: impl Iterator<Item = u64>, max: usize, why: &str) -> Result<Vec<Stored>, LogError> {
-        let (mut out, mut lost, mut hole) = (Vec::new(), 0u64, 0u64);
+    fn one_by_one(
+        &self,
+        names: &Cache,
+        positions: impl Iterator<Item = u64>,
+        max: usize,
+        most_bytes: usize,
+        why: &str,
+    ) -> Result<Vec<Stored>, LogError> {
+        let (mut out, mut bytes, mut lost, mut hole) = (Vec::new(), 0, 0u64, 0u64);
         for position in positions {
-            match self.records(names, "r.position = ?1", &[integer(position)]) {
+            match self.records(names, "r.position = ?1", &[integer(position)], usize::MAX) {
                 Ok(found) => {
+                    bytes += frame_bytes(&found);
                     out.extend(found);
                     hole = 0;
                 }
                 Err(LogError::Damaged(_)) => (lost, hole) = (lost + 1, hole + 1),
                 Err(error) => return Err(error),
             }
-            if out.len() >= max || hole >= HOLE {
+            if out.len() >= max || bytes >= most_bytes || hole >= HOLE {
                 break;
             }
         }
@@ -310,15 +334,21 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    fn records(&self, names: &Cache, filter: &str, bounds: &[Value]) -> Result<Vec<Stored>, LogError> {
-        let sql = format!("SELECT {COLUMNS} FROM records r JOIN sites s ON s.id = r.site WHERE {filter}");
-        let mut statement = self.0.prepare_cached(&sql)?;
+    /// Reads rows until `most_bytes` of frames are read; the row that reaches it is the last.
+    fn records(&self, names: &Cache, filter: &str, bounds: &[Value], most_bytes: usize) -> Result<Vec<Stored>, LogError> {
+        let sql = format!("SELECT {COLUMNS} FROM records r JOIN sites s ON s.id = r.site WHERE {}{filter}", owned(self.disowned));
+        let mut statement = self.db.prepare_cached(&sql)?;
         let mut rows = statement.query(rusqlite::params_from_iter(bounds))?;
         let mut tables = HashMap::new();
         let mut sites = HashMap::new();
         let mut out = Vec::new();
-        while let Some(row) = rows.next()? {
-            out.extend(self.stored(row, names, &mut tables, &mut sites)?);
+        let mut bytes = 0;
+        while bytes < most_bytes
+            && let Some(row) = rows.next()?
+        {
+            let stored = self.stored(row, names, &mut tables, &mut sites)?;
+            bytes += stored.as_ref().map_or(0, |stored| stored.frame.len());
+            out.extend(stored);
         }
         Ok(out)
     }
@@ -346,7 +376,7 @@ impl Reader<'_> {
             Some(known) => known.clone(),
             None => {
                 let encoded: Vec<u8> =
-                    self.0.prepare_cached("SELECT encoded FROM contents WHERE id = ?1")?.query_row([content], |row| row.get(0))?;
+                    self.db.prepare_cached("SELECT encoded FROM contents WHERE id = ?1")?.query_row([content], |row| row.get(0))?;
                 let read = intern(names, &encoded)?;
                 tables.insert(content, read.clone());
                 read
@@ -366,6 +396,20 @@ impl Reader<'_> {
             table_id,
         }))
     }
+}
+
+/// Adds up what frames hold.
+pub(super) fn frame_bytes(records: &[Stored]) -> usize {
+    records.iter().map(|stored| stored.frame.len()).sum()
+}
+
+/// Writes the condition that leaves out what nobody owns any more.
+fn owned(disowned: &Disowned) -> String {
+    let mut listed: Vec<_> = disowned.iter().collect();
+    listed.sort_unstable();
+    let condition =
+        |(agent, since): (&AgentId, &UnixMs)| format!("NOT (r.agent = {} AND r.received_at >= {}) AND ", agent.0.cast_signed(), since.0);
+    listed.into_iter().map(condition).collect()
 }
 
 fn intern(cache: &Cache, encoded: &[u8]) -> Result<Arc<Names>, LogError> {

@@ -33,10 +33,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::day::Day;
 pub use names::Names;
-pub use record::{Position, Stored};
+pub use record::{Position, Stored, is_inside};
 
 /// Uploads waiting for the writer. At the goal of 12,000 a second this is a third of a second.
 const QUEUE: usize = 4_096;
+
+/// Bytes of frames read at once: decoded they may be many times as much, and a thousand full ones would be a quarter of a gigabyte.
+const READ_BYTES: usize = 4 << 20;
 
 /// Idle readers kept for each day.
 const IDLE_READERS: usize = 4;
@@ -53,6 +56,9 @@ pub enum LogError {
     /// A batch stands for sequence numbers of which only some are stored: storing it would count those twice.
     #[error("batch {0} overlaps batches that are already stored")]
     Overlap(BatchId),
+    /// A batch of a boot of whose sequence numbers too many stretches are missing.
+    #[error("batch {0}: too many sequence numbers of its boot are missing")]
+    Holes(BatchId),
     /// A file of the log could not be read.
     #[error("the log cannot be read: {0}")]
     Unreadable(Arc<str>),
@@ -152,7 +158,12 @@ struct Shared {
     trouble: watch::Sender<Option<Arc<str>>>,
     names: names::Cache,
     readers: Mutex<HashMap<Day, Vec<Connection>>>,
+    retention_days: u32,
+    disowned: RwLock<Disowned>,
 }
+
+/// Agents of whose words nothing counts that was received from a time on: see `agents revoke --since`.
+pub type Disowned = HashMap<AgentId, UnixMs>;
 
 /// Joins the writer thread when the last handle goes, so that nothing accepted is left in the queue.
 struct WriterThread(Mutex<Option<std::thread::JoinHandle<()>>>);
@@ -185,6 +196,8 @@ impl Log {
             trouble: watch::Sender::new(None),
             names: names::Cache::default(),
             readers: Mutex::default(),
+            retention_days: keeping.retention_days,
+            disowned: RwLock::default(),
         });
         let (queue, jobs) = sync_channel(QUEUE);
         let thread = {
@@ -211,6 +224,16 @@ impl Log {
         answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the writer has stopped".into())))
     }
 
+    /// Returns how many days are kept.
+    pub fn retention_days(&self) -> u32 {
+        self.shared.retention_days
+    }
+
+    /// Takes whose words are shown to no reader from now on. They stay on disk.
+    pub fn disown(&self, disowned: Disowned) {
+        *self.shared.disowned.write().unwrap_or_else(PoisonError::into_inner) = disowned;
+    }
+
     /// Says why the log cannot be written, if so.
     pub fn trouble(&self) -> Option<Arc<str>> {
         self.shared.trouble.borrow().clone()
@@ -231,23 +254,29 @@ impl Log {
             let bounds = self.bounds_of(day);
             let after = after.max(Position(bounds.start.0.saturating_sub(1)));
             out.extend(self.on_day(day, |file, names| file.read_from(names, after, bounds.end, max - out.len()))?);
-            if out.len() >= max {
+            if out.len() >= max || day_file::frame_bytes(&out) >= READ_BYTES {
                 break;
             }
         }
         Ok(out)
     }
 
-    /// Reads what a site's agents measured in stretches of their boots, in the order received.
+    /// Reads what a site's agents measured in stretches of their boots, in the order received, until `most_bytes` are read.
     ///
     /// # Errors
     /// A file that cannot be read.
-    pub fn site_range(&self, site_code: &str, ranges: &[BootRange]) -> Result<Vec<Stored>, LogError> {
-        let mut out = Vec::new();
+    pub fn site_range(&self, site_code: &str, ranges: &[BootRange], most_bytes: usize) -> Result<Vec<Stored>, LogError> {
+        let (mut out, mut left) = (Vec::new(), most_bytes);
         for day in self.days_holding(Position(0)) {
             let held: Vec<BootRange> = ranges.iter().filter(|range| Day::of(range.received_from) <= day).copied().collect();
             if !held.is_empty() {
-                out.extend(self.on_day(day, |file, names| file.site_range(names, site_code, &held))?);
+                let found = self.on_day(day, |file, names| file.site_range(names, site_code, &held, left))?;
+                left = left.saturating_sub(day_file::frame_bytes(&found));
+                out.extend(found);
+            }
+            if left == 0 {
+                tracing::warn!(site_code, most_bytes, "a site has said more of one stretch than is read of it");
+                break;
             }
         }
         Ok(out)
@@ -295,14 +324,27 @@ impl Log {
         Ok(None)
     }
 
-    /// Reads an encoded table and shares it with every other agent that uses an equal one.
+    /// Reads an encoded table, shares it with every other agent that uses an equal one, and remembers that this one does.
     ///
     /// # Errors
     /// Bytes that are not a table.
     pub fn learn_names(&self, agent: AgentId, encoded: &[u8]) -> Result<Arc<Names>, rusta_wire::DecodeError> {
-        let names = self.shared.names.intern(encoded)?;
-        self.shared.names.remember(agent, &names);
+        let names = self.read_names(encoded)?;
+        self.remember_names(agent, &names);
         Ok(names)
+    }
+
+    /// Reads an encoded table and shares it with every other agent that uses an equal one.
+    ///
+    /// # Errors
+    /// Bytes that are not a table.
+    pub fn read_names(&self, encoded: &[u8]) -> Result<Arc<Names>, rusta_wire::DecodeError> {
+        self.shared.names.intern(encoded)
+    }
+
+    /// Remembers that an agent uses a table.
+    pub fn remember_names(&self, agent: AgentId, names: &Arc<Names>) {
+        self.shared.names.remember(agent, names);
     }
 
     /// Lists the files of the log, oldest first.
@@ -331,7 +373,8 @@ impl Log {
             Some(db) => db,
             None => day_file::open_reader(&self.shared.dir, day)?,
         };
-        let done = work(&day_file::Reader(&db), &self.shared.names)?;
+        let disowned = self.shared.disowned.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let done = work(&day_file::Reader { db: &db, disowned: &disowned }, &self.shared.names)?;
         let mut readers = self.shared.lock_readers();
         let idle = readers.entry(day).or_default();
         if idle.len() < IDLE_READERS {
@@ -385,16 +428,17 @@ pub struct Past {
     open: Option<Connection>,
     names: names::Cache,
     after: Position,
+    disowned: Disowned,
 }
 
 impl Past {
-    /// Begins behind a position.
+    /// Begins behind a position, and leaves out what is disowned.
     ///
     /// # Errors
     /// A directory that cannot be read.
-    pub fn open(dir: &Path, after: Position) -> Result<Past, LogError> {
+    pub fn open(dir: &Path, after: Position, disowned: Disowned) -> Result<Past, LogError> {
         let days = day_file::days_in(dir).map_err(|error| LogError::Unreadable(format!("{}: {error}", dir.display()).into()))?;
-        Ok(Past { dir: dir.to_owned(), days: days.into_keys().collect(), open: None, names: names::Cache::default(), after })
+        Ok(Past { dir: dir.to_owned(), days: days.into_keys().collect(), open: None, names: names::Cache::default(), after, disowned })
     }
 
     /// Reads up to `max` further records; none at the end.
@@ -412,7 +456,7 @@ impl Past {
             };
             let (Some(first), Some(last)) = (day_file::first_position(&db)?, day_file::last_position(&db)?) else { continue };
             let after = self.after.max(Position(first.0.saturating_sub(1)));
-            let found = day_file::Reader(&db).read_from(&self.names, after, Position(last.0 + 1), max)?;
+            let found = day_file::Reader { db: &db, disowned: &self.disowned }.read_from(&self.names, after, Position(last.0 + 1), max)?;
             if let Some(last) = found.last() {
                 self.after = last.position;
                 self.open = Some(db);

@@ -1,7 +1,7 @@
 //! Series tables shared by content: thousands of villages measured under one profile need one table in memory.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rusta_wire::{AgentId, DecodeError, SeriesTable, TableId};
 use sha2::{Digest, Sha256};
@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 /// Tables remembered for each agent: what it measures now, what its backlog was measured under, and a few more.
 const TABLES_PER_AGENT: usize = 8;
 
-/// Distinct tables kept that no agent is remembered to use.
-const UNUSED_TABLES: usize = 1_024;
+/// Series of tables remembered for each agent, but for the newest one: a table of a stranger may be a megabyte.
+const SERIES_PER_AGENT: usize = 8_192;
 
 /// A series table with what identifies it.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,20 +23,24 @@ pub struct Names {
     pub(super) encoded: Vec<u8>,
     /// The table.
     pub table: Arc<SeriesTable>,
+    /// Whether any of its series says that it is about another site.
+    pub speaks_of_others: bool,
 }
 
 impl Names {
     fn read(encoded: &[u8], digest: [u8; 32]) -> Result<Self, DecodeError> {
         let table = Arc::new(SeriesTable::decode(encoded)?);
+        let speaks_of_others = table.series.iter().any(|series| !series.towards.is_empty());
         // Named by the bytes it came in, as its agent names it: written again, fields of a later version would be missing.
-        Ok(Names { id: TableId::of(encoded), digest, encoded: encoded.to_vec(), table })
+        Ok(Names { id: TableId::of(encoded), digest, encoded: encoded.to_vec(), table, speaks_of_others })
     }
 }
 
 /// The tables in use.
 #[derive(Default)]
 pub(super) struct Cache {
-    by_content: Mutex<HashMap<[u8; 32], Arc<Names>>>,
+    /// A table nobody uses is gone: a thousand that a stranger made up would be a gigabyte.
+    by_content: Mutex<HashMap<[u8; 32], Weak<Names>>>,
     by_agent: Mutex<HashMap<AgentId, VecDeque<Arc<Names>>>>,
 }
 
@@ -44,15 +48,21 @@ impl Cache {
     /// Decodes a table, or finds the equal one already decoded.
     pub(super) fn intern(&self, encoded: &[u8]) -> Result<Arc<Names>, DecodeError> {
         let digest: [u8; 32] = Sha256::digest(encoded).into();
-        if let Some(known) = lock(&self.by_content).get(&digest) {
-            return Ok(known.clone());
+        if let Some(known) = lock(&self.by_content).get(&digest).and_then(Weak::upgrade) {
+            return Ok(known);
         }
         let names = Arc::new(Names::read(encoded, digest)?);
         let mut by_content = lock(&self.by_content);
-        if by_content.len() > UNUSED_TABLES && by_content.len().is_power_of_two() {
-            by_content.retain(|_, names| Arc::strong_count(names) > 1);
+        if by_content.len().is_power_of_two() {
+            by_content.retain(|_, names| names.strong_count() > 0);
         }
-        Ok(by_content.entry(digest).or_insert(names).clone())
+        match by_content.get(&digest).and_then(Weak::upgrade) {
+            Some(known) => Ok(known),
+            None => {
+                by_content.insert(digest, Arc::downgrade(&names));
+                Ok(names)
+            }
+        }
     }
 
     /// Finds a table an agent used.
@@ -68,7 +78,8 @@ impl Cache {
             return;
         }
         used.push_back(names.clone());
-        if used.len() > TABLES_PER_AGENT {
+        let series = |used: &VecDeque<Arc<Names>>| used.iter().map(|names| names.table.series.len()).sum::<usize>();
+        while used.len() > TABLES_PER_AGENT || used.len() > 1 && series(used) > SERIES_PER_AGENT {
             used.pop_front();
         }
     }

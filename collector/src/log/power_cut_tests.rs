@@ -146,7 +146,7 @@ async fn a_flipped_byte_of_a_day_costs_what_lay_there_and_stops_nothing() {
             assert_eq!(Some(frame), sent.get(n), "flip at {place}: a record nobody sent");
         }
         let ranges = [BootRange { boot: BootId(1), from: MonoMs(0), until: MonoMs(u64::MAX >> 1), received_from: UnixMs(0) }];
-        for stored in log.site_range("S1", &ranges).unwrap() {
+        for stored in log.site_range("S1", &ranges, usize::MAX).unwrap() {
             assert_eq!(Some(&stored.frame), sent.get(&stored.head.id.sequence.0), "flip at {place}");
         }
         set_aside += usize::from(beside(&dir.path().join(&disk.name), ".damaged").exists());

@@ -20,6 +20,10 @@ const SLICE: usize = 256;
 /// Boots kept in memory. A country's agents each live in one boot; the others are found in the file when they are needed.
 const BOOTS_IN_MEMORY: usize = 200_000;
 
+/// Stretches of stored sequence numbers of one boot. A backlog that is sent newest first makes one, and each loss on the way
+/// another; whoever leaves out every second number is no agent, and each batch of such a boot would cost more than the last.
+const STRETCHES: usize = 4_096;
+
 type Boot = (AgentId, BootId);
 
 /// The set of everything stored.
@@ -50,8 +54,8 @@ impl Seen {
         Ok((seen, mark))
     }
 
-    /// Adds a batch if none of it is stored, and says how it lay.
-    pub(super) fn add(&mut self, id: BatchId, covers: u32) -> rusqlite::Result<Lies> {
+    /// Adds a batch if none of it is stored, and says how it lay; `None` if its boot has too many holes already.
+    pub(super) fn add(&mut self, id: BatchId, covers: u32) -> rusqlite::Result<Option<Lies>> {
         let (first, end) = (id.sequence.0, id.sequence.0.saturating_add(u64::from(covers)));
         let boot = (id.agent, id.boot);
         let spans = match self.boots.entry(boot) {
@@ -60,10 +64,13 @@ impl Seen {
         };
         let lies = spans.lies(first, end);
         if lies == Lies::Outside {
+            if spans.count() >= STRETCHES {
+                return Ok(None);
+            }
             spans.insert(first, end);
             self.added.push((boot, first, end));
         }
-        Ok(lies)
+        Ok(Some(lies))
     }
 
     /// Returns a place to [`Seen::undo_to`].

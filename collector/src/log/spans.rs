@@ -25,6 +25,11 @@ impl Spans {
         }
     }
 
+    /// Counts the stretches.
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// Adds a stretch.
     pub(super) fn insert(&mut self, first: u64, end: u64) {
         let from = self.0.partition_point(|(_, e)| *e < first);

@@ -131,15 +131,15 @@ async fn a_site_is_read_by_the_time_of_its_boots() {
     append(&log, START, &batches).await.unwrap();
     log.append(upload(&log, "S2", START, &[batch(2, 1, 3, 1)])).await.unwrap();
     let range = |from, until| BootRange { boot: BootId(1), from: MonoMs(from), until: MonoMs(until), received_from: UnixMs(0) };
-    let found = log.site_range("S1", &[range(130_000, 200_000)]).unwrap();
+    let found = log.site_range("S1", &[range(130_000, 200_000)], usize::MAX).unwrap();
     assert_eq!(found.iter().map(|s| s.head.id.sequence.0).collect::<Vec<_>>(), [2, 3]);
-    assert!(log.site_range("S3", &[range(0, 200_000)]).unwrap().is_empty());
+    assert!(log.site_range("S3", &[range(0, 200_000)], usize::MAX).unwrap().is_empty());
     // A day's file is looked into only if it may hold something.
     append(&log, UnixMs(START.0 + DAY_MS), &[batch(1, 1, 10, 1)]).await.unwrap();
     let all = range(0, 2_000_000);
-    assert_eq!(log.site_range("S1", &[all]).unwrap().len(), 11);
+    assert_eq!(log.site_range("S1", &[all], usize::MAX).unwrap().len(), 11);
     let later = BootRange { received_from: UnixMs(START.0 + DAY_MS), ..all };
-    assert_eq!(log.site_range("S1", &[later]).unwrap().iter().map(|s| s.head.id.sequence.0).collect::<Vec<_>>(), [10]);
+    assert_eq!(log.site_range("S1", &[later], usize::MAX).unwrap().iter().map(|s| s.head.id.sequence.0).collect::<Vec<_>>(), [10]);
 }
 
 #[tokio::test]

@@ -239,11 +239,15 @@ fn insert(file: &mut DayFile, seen: &mut Seen, next: &mut Position, upload: &Upl
     let mut fresh = Vec::with_capacity(upload.batches.len());
     for batch in &upload.batches {
         match seen.add(batch.head.id, batch.head.covers)? {
-            Lies::Outside => fresh.push(batch),
-            Lies::Inside => {}
-            Lies::Across => {
+            Some(Lies::Outside) => fresh.push(batch),
+            Some(Lies::Inside) => {}
+            Some(Lies::Across) => {
                 seen.undo_to(before);
                 return Ok(Err(LogError::Overlap(batch.head.id)));
+            }
+            None => {
+                seen.undo_to(before);
+                return Ok(Err(LogError::Holes(batch.head.id)));
             }
         }
     }

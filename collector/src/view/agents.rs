@@ -39,8 +39,19 @@ pub struct AgentRow {
     pub version: Option<String>,
     /// When its certificate ends.
     pub certificate_until: Option<Time>,
+    /// What it wanted more of today than an agent may have, such as `boots` or `bytes`, and how often.
+    pub limited: Vec<Limited>,
     /// Use of the data plans of its links, as it last said.
     pub plans: Vec<PlanRow>,
+}
+
+/// A limit an agent hit today.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Limited {
+    /// Which.
+    pub limit: String,
+    /// How often.
+    pub hits: u64,
 }
 
 /// Use of one link's data plan in its billing cycle.
@@ -109,6 +120,7 @@ fn row(snapshot: &Snapshot, view: &AgentView) -> AgentRow {
         lost: view.lost,
         version: None,
         certificate_until: None,
+        limited: Vec::new(),
         plans: snapshot.inventory.links_of(view.site).filter_map(|link| plan(snapshot, link)).collect(),
     }
 }

@@ -61,6 +61,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
             get(pages::import::form).post(pages::import::check).layer(DefaultBodyLimit::max(pages::import::LARGEST_UPLOAD)),
         )
         .route("/admin/import/store", post(pages::import::store))
+        .route("/admin/programs", get(pages::programs::page).post(pages::programs::confirm))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))

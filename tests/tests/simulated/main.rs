@@ -5,5 +5,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod cut_line;
+mod hostile;
 mod month;
 mod return_of_the_fleet;

@@ -101,6 +101,7 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
         }
         "/admin/import" => vec![format!("csrf={csrf}&what=store")],
         "/admin/import/store" => vec![format!("csrf={csrf}&what=store&id=1")],
+        "/admin/programs" => vec![format!("csrf={csrf}&digest=0000000000000000")],
         "/admin/maintenance" => vec![
             format!("csrf={csrf}&what=add&reason=x&from=1405-09-01&until=1405-09-02&covers=site/{site}+region/{region}"),
             format!("csrf={csrf}&what=end&id=1"),

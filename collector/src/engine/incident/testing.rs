@@ -81,6 +81,7 @@ impl Map {
             calendar: String::new(),
             contact: String::new(),
             tags: Vec::new(),
+            vantage_for: Vec::new(),
             links: link..link + 1,
         });
         self.inventory.links.push(Link {

@@ -201,6 +201,7 @@ mod tests {
 
     fn row(id: &str, skew: Option<i64>, until: Option<i64>) -> AgentRow {
         AgentRow {
+            limited: Vec::new(),
             id: id.to_owned(),
             site: String::new(),
             site_name_fa: String::new(),

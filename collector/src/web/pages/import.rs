@@ -49,7 +49,7 @@ struct ImportPage {
 enum Step {
     Choose,
     Faulty { name: String, faults: Vec<(String, String, String)>, more: usize },
-    Checked { name: String, changes: Vec<Change>, upload: String, today: String },
+    Checked { name: String, changes: Vec<Change>, upload: String, today: String, programs: usize },
     Stored { version: u32, from: String },
 }
 
@@ -178,9 +178,11 @@ fn checked(store: &Store, form: Upload, now: UnixMs, lang: Lang) -> Result<Step,
         (w.sites, difference.sites),
         (w.links, difference.links),
         (lang.pick("گره‌ها", "nodes"), difference.nodes),
+        (lang.pick("هدف‌های سنجش", "targets"), difference.targets),
     ];
     let changes = lists.into_iter().map(|(title, change)| describe(title, &change)).collect();
-    Ok(Step::Checked { name: form.name, changes, upload, today: JalaliDate::at(now).in_figures(lang) })
+    let programs = difference.programs.len();
+    Ok(Step::Checked { name: form.name, changes, upload, today: JalaliDate::at(now).in_figures(lang), programs })
 }
 
 fn compare(draft: &Draft, now: UnixMs) -> Result<crate::inventory::Inventory, Vec<Fault>> {
@@ -195,7 +197,8 @@ fn describe(title: &'static str, change: &ListChange) -> Change {
             codes: format!("{}{more}", codes.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ")),
         }
     };
-    let changed: Vec<_> = change.changed.iter().map(|(code, _)| code.clone()).collect();
+    // Of what agents measure, what it becomes is the point: a code alone would hide it.
+    let changed: Vec<_> = change.changed.iter().map(|(code, what)| format!("{code} ({what})")).collect();
     Change { title, total: change.total, lists: [&change.added, &change.removed, &changed].map(|codes| listed(codes)) }
 }
 

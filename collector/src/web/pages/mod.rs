@@ -14,6 +14,7 @@ pub mod maintenance;
 pub mod map;
 pub mod overview;
 mod past;
+pub mod programs;
 mod refusals;
 pub mod report;
 pub mod services;

@@ -1,0 +1,186 @@
+//! Too much of everything, from one identity and from strangers. What counts is what the others notice.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rusta_tests::fleet::{Refused, village_table};
+use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, Outcome, Sample, Sequence, SeriesIndex, UnixMs};
+
+use crate::stand::{Stand, body, p99};
+
+/// Reports of the others are acknowledged within this, 99 of 100 of them.
+const NOTICED: Duration = Duration::from_secs(2);
+
+fn attack(what: &str, mut next: impl FnMut(&Stand, &mut rusta_tests::fleet::VirtualAgent, u64) -> Vec<u8>, count: u64) {
+    let stand = Stand::start();
+    let (mut honest, mut stolen) = (stand.enroll("one"), stand.enroll("stolen"));
+    stand.report(&mut honest, true);
+    let base = stand.memory_from_now();
+    let (mut taken, mut later, mut refused, mut bytes) = (0u64, 0u64, 0u64, 0usize);
+    let mut took = Vec::new();
+    for n in 0..count {
+        let body = next(&stand, &mut stolen, n);
+        bytes += body.len();
+        match stand.post(&stolen, body) {
+            Ok(()) => taken += 1,
+            Err(Refused::Status(429, answer)) => {
+                assert!(answer.retry_after_ms > 0 && !answer.reason.is_empty(), "an honest agent must know why and until when");
+                later += 1;
+            }
+            Err(Refused::Status(..)) => refused += 1,
+            Err(gone) => panic!("{what}: the collector is gone: {gone:?}"),
+        }
+        if n % (count / 50).max(1) == 0 {
+            took.push(stand.report(&mut honest, true));
+        }
+    }
+    println!("{what}: {count} uploads of {bytes} bytes: {taken} taken, {later} told to come later, {refused} refused");
+    assert!(later + refused > 0, "{what}: no limit bit");
+    let slow = p99(took);
+    assert!(slow < NOTICED, "{what}: a report of another agent waited {slow:?}");
+    stand.until_state("one", "up", || {
+        stand.report(&mut honest, true);
+    });
+    stand.assert_memory(base);
+    assert!(stand.metric("rusta_agent_limited") > 0 || refused > 0, "{what}: nobody can see who it was");
+}
+
+#[test]
+fn sixty_thousand_boots_of_one_router_delay_nobody() {
+    let table = village_table("gov0", Network::Gov);
+    let next = |stand: &Stand, stolen: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
+        let now = stand.now();
+        let boot = |k: u64| {
+            let mut batch = stolen.batch(MonoMs(0), MonoMs(1_000), now, Vec::new());
+            (batch.id.boot, batch.id.sequence) = (BootId(1_000_000 + n * 1_000 + k), Sequence(0));
+            batch
+        };
+        let batches: Vec<Batch> = (0..1_000).map(boot).collect();
+        body(&table, &batches)
+    };
+    attack("boots, a thousand an upload", next, 60);
+    let table = village_table("gov0", Network::Gov);
+    let next = |stand: &Stand, stolen: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
+        let mut batch = stolen.batch(MonoMs(0), MonoMs(1_000), stand.now(), Vec::new());
+        (batch.id.boot, batch.id.sequence) = (BootId(2_000_000 + n), Sequence(0));
+        body(&table, &[batch])
+    };
+    attack("boots, one an upload", next, 600);
+}
+
+#[test]
+fn nine_hundred_tables_of_one_router_cost_no_memory_and_few_series() {
+    let next = |_: &Stand, _: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
+        let mut table = village_table("gov0", Network::Gov);
+        let series = table.series[0].clone();
+        table.series = (0..if n.is_multiple_of(2) { 400 } else { 60 })
+            .map(|k| {
+                let mut one = series.clone();
+                one.target = format!("{n}-{k}-{}", "x".repeat(90));
+                one
+            })
+            .collect();
+        let mut out = Vec::new();
+        Frame::new(FrameKind::Table, table.encode()).unwrap().write(&mut out);
+        out
+    };
+    attack("tables", next, 900);
+}
+
+#[test]
+fn sequences_with_a_hole_after_each_and_batches_that_unfold_cost_no_memory() {
+    let table = village_table("gov0", Network::Gov);
+    let next = |stand: &Stand, stolen: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
+        let now = stand.now();
+        let with_hole = |k: u64| {
+            let mut batch = stolen.batch(MonoMs(0), MonoMs(1_000), now, Vec::new());
+            batch.id.sequence = Sequence((n * 1_000 + k) * 2);
+            batch
+        };
+        let batches: Vec<Batch> = (0..1_000).map(with_hole).collect();
+        body(&table, &batches)
+    };
+    attack("holes", next, 30);
+    // Every second value is the same as the one before: a thousand samples take a few bytes on the way.
+    let table = village_table("gov0", Network::Gov);
+    let next = |stand: &Stand, stolen: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
+        let sample = |k: u64| Sample {
+            series: SeriesIndex(0),
+            at: MonoMs(k / 20 * 100),
+            outcome: Outcome::Ok,
+            values: vec![Some(5), Some(5), Some(40_000), Some(40_000), Some(40_000), Some(40_000)],
+        };
+        let mut out = Vec::new();
+        Frame::new(FrameKind::Table, table.encode()).unwrap().write(&mut out);
+        for k in 0..40 {
+            let mut batch = stolen.batch(MonoMs(0), MonoMs(60_000), stand.now(), (0..10_000).map(sample).collect());
+            batch.id.sequence = Sequence(1_000_000 + n * 1_000 + k);
+            Frame::new(FrameKind::Batch, batch.encode_dense(&table).unwrap()).unwrap().write(&mut out);
+        }
+        out
+    };
+    attack("unfolding", next, 30);
+}
+
+/// 2,400 connections that announced an enrolment and sent nothing kept a report waiting for 37.8 s.
+#[test]
+fn two_thousand_four_hundred_announced_enrolments_keep_no_report_waiting() {
+    let stand = Stand::start();
+    let mut honest = stand.enroll("one");
+    stand.report(&mut honest, true);
+    let base = stand.memory_from_now();
+    let ca = stand.ca();
+    let (held, tried) = stand.runtime.block_on(async { announced(&ca, stand.agents, 2_400).await });
+    let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
+    println!("{tried} connections tried, {} still open", held.iter().filter(|one| one.is_some()).count());
+    let slow = p99(took);
+    assert!(slow < NOTICED, "a report waited {slow:?}");
+    stand.assert_memory(base);
+    drop(held);
+    // Somebody else's crowd is gone: a device enrols.
+    let mut newcomer = stand.enroll("two");
+    stand.report(&mut newcomer, true);
+}
+
+/// Opens TLS connections whose heads announce bodies that never come.
+async fn announced(ca: &str, address: std::net::SocketAddr, count: usize) -> (Vec<Option<reqwest::Client>>, usize) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut all = Vec::new();
+    let mut under_way = Vec::new();
+    for _ in 0..count {
+        let client = reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(ca.as_bytes()).unwrap()])
+            .timeout(Duration::from_secs(20))
+            .build()
+            .unwrap();
+        let request = client.post(format!("https://{address}/v1/enroll")).header("content-length", "16000").body("{");
+        under_way.push(tokio::spawn(async move {
+            let _never_whole = request.send().await;
+        }));
+        all.push(Some(client));
+        if under_way.len() % 100 == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    (all, count)
+}
+
+/// Connections that shake no hand, beside strangers that say nothing after it.
+#[test]
+fn silent_connections_keep_no_report_waiting() {
+    let stand = Stand::start();
+    let mut honest = stand.enroll("one");
+    let crowd: Arc<Vec<TcpStream>> = Arc::new((0..1_000).filter_map(|_| TcpStream::connect(stand.agents).ok()).collect());
+    for mut stream in crowd.iter() {
+        let _ = stream.write_all(&[0x16, 0x03]);
+    }
+    let started = Instant::now();
+    let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
+    println!("{} silent connections; 50 reports in {:?}", crowd.len(), started.elapsed());
+    assert!(p99(took) < NOTICED);
+    let unused = UnixMs(0);
+    assert!(stand.now() > unused);
+}
