@@ -198,7 +198,10 @@ impl World {
                 let mut statement = tx.prepare(sql)?;
                 let columns = statement.column_count();
                 let rows = statement.query_map([], |row| {
-                    (0..columns).map(|n| Ok(format!("{:?}", row.get_ref(n)?))).collect::<Result<Vec<_>, _>>().map(|all| all.join(" "))
+                    (0..columns)
+                        .map(|n| Ok(format!("{:?}", row.get::<_, rusqlite::types::Value>(n)?)))
+                        .collect::<Result<Vec<_>, _>>()
+                        .map(|all| all.join(" "))
                 })?;
                 Ok::<_, StoreError>(rows.collect::<Result<Vec<_>, _>>()?)
             });

@@ -4,7 +4,7 @@
 //! agents.disowned_since --> log shows it to nobody --> boots learnt again from what is left --> days built again
 //!                                                  --> engine restored as after a restart, without what was told of its sites
 //! ```
-//! What was taken out is kept with the days to build, all or nothing: a kill in between has it done again.
+//! That it was taken out is kept last: a kill in between has it done again, and doing it again changes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -45,10 +45,12 @@ impl Advance {
                 boots::forget(tx, *agent)?;
             }
             boots::keep(tx, &changed)?;
-            memory::keep_days(tx, touched.iter().map(|(day, site)| (*day, site.as_str())))?;
-            memory::keep_taken_out(tx, &disowned)
+            memory::keep_days(tx, touched.iter().map(|(day, site)| (*day, site.as_str())))
         })?;
         self.restore(&sites, now)?;
+        // What people are told of it is on disk before it counts as done.
+        self.keep(now)?;
+        self.store.write(|tx| memory::keep_taken_out(tx, &disowned))?;
         tracing::warn!(agents = fresh.len(), sites = sites.len(), "what revoked agents said is taken out");
         Ok(true)
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusta_tests::fleet::{Refused, village_table};
-use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, Outcome, Sample, Sequence, SeriesIndex, UnixMs};
+use rusta_tests::programs::eventually;
+use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, Outcome, Sample, Sequence, SeriesIndex};
 
 use crate::stand::{Stand, body, p99};
 
@@ -102,7 +103,7 @@ fn sequences_with_a_hole_after_each_and_batches_that_unfold_cost_no_memory() {
         let batches: Vec<Batch> = (0..1_000).map(with_hole).collect();
         body(&table, &batches)
     };
-    attack("holes", next, 30);
+    attack("holes", next, 12);
     // Every second value is the same as the one before: a thousand samples take a few bytes on the way.
     let table = village_table("gov0", Network::Gov);
     let next = |stand: &Stand, stolen: &mut rusta_tests::fleet::VirtualAgent, n: u64| {
@@ -121,7 +122,7 @@ fn sequences_with_a_hole_after_each_and_batches_that_unfold_cost_no_memory() {
         }
         out
     };
-    attack("unfolding", next, 30);
+    attack("unfolding", next, 6);
 }
 
 /// 2,400 connections that announced an enrolment and sent nothing kept a report waiting for 37.8 s.
@@ -132,7 +133,12 @@ fn two_thousand_four_hundred_announced_enrolments_keep_no_report_waiting() {
     stand.report(&mut honest, true);
     let base = stand.memory_from_now();
     let ca = stand.ca();
+    let before = stand.metric("rusta_connections_accepted_total{port=\"agents\"}");
     let (held, tried) = stand.runtime.block_on(async { announced(&ca, stand.agents, 2_400).await });
+    // This process and the collector share two processors: their handshakes are over first.
+    eventually(Duration::from_secs(120), "the crowd is there", || {
+        (stand.metric("rusta_connections_accepted_total{port=\"agents\"}") >= before + 2_400).then_some(())
+    });
     let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
     println!("{tried} connections tried, {} still open", held.iter().filter(|one| one.is_some()).count());
     let slow = p99(took);
@@ -164,7 +170,6 @@ async fn announced(ca: &str, address: std::net::SocketAddr, count: usize) -> (Ve
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-    tokio::time::sleep(Duration::from_secs(2)).await;
     (all, count)
 }
 
@@ -181,6 +186,4 @@ fn silent_connections_keep_no_report_waiting() {
     let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
     println!("{} silent connections; 50 reports in {:?}", crowd.len(), started.elapsed());
     assert!(p99(took) < NOTICED);
-    let unused = UnixMs(0);
-    assert!(stand.now() > unused);
 }

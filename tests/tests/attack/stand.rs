@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rusta_tests::fleet::{Refused, VirtualAgent, round, village_table};
 use rusta_tests::http;
 use rusta_tests::programs::{Running, eventually, free_port, run_ok};
-use rusta_tests::stage::{Stage, Village};
+use rusta_tests::stage::{QUICK_THRESHOLDS, Stage, Village};
 use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, SeriesTable, UnixMs};
 use tokio::runtime::Runtime;
 
@@ -35,7 +35,7 @@ impl Stand {
     pub fn start() -> Stand {
         let stage = Stage::new(rusta_tests::programs!());
         let [agents, http] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        stage.configure_collector(agents, &["127.0.0.1"], http, "");
+        stage.configure_collector(agents, &["127.0.0.1"], http, &format!("thresholds: {QUICK_THRESHOLDS}"));
         stage.import(&VILLAGES);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let mut stand = Stand { stage, agents, http, collector: None, runtime, started: Instant::now() };
