@@ -58,6 +58,9 @@ _rusta__collector() {
             rusta__collector,users)
                 cmd="rusta__collector__subcmd__users"
                 ;;
+            rusta__collector__subcmd__agents,approve)
+                cmd="rusta__collector__subcmd__agents__subcmd__approve"
+                ;;
             rusta__collector__subcmd__agents,help)
                 cmd="rusta__collector__subcmd__agents__subcmd__help"
                 ;;
@@ -75,6 +78,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__agents,token)
                 cmd="rusta__collector__subcmd__agents__subcmd__token"
+                ;;
+            rusta__collector__subcmd__agents__subcmd__help,approve)
+                cmd="rusta__collector__subcmd__agents__subcmd__help__subcmd__approve"
                 ;;
             rusta__collector__subcmd__agents__subcmd__help,help)
                 cmd="rusta__collector__subcmd__agents__subcmd__help__subcmd__help"
@@ -199,6 +205,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help,users)
                 cmd="rusta__collector__subcmd__help__subcmd__users"
                 ;;
+            rusta__collector__subcmd__help__subcmd__agents,approve)
+                cmd="rusta__collector__subcmd__help__subcmd__agents__subcmd__approve"
+                ;;
             rusta__collector__subcmd__help__subcmd__agents,list)
                 cmd="rusta__collector__subcmd__help__subcmd__agents__subcmd__list"
                 ;;
@@ -235,6 +244,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__alerts__subcmd__maintenance,list)
                 cmd="rusta__collector__subcmd__help__subcmd__alerts__subcmd__maintenance__subcmd__list"
                 ;;
+            rusta__collector__subcmd__help__subcmd__inventory,confirm)
+                cmd="rusta__collector__subcmd__help__subcmd__inventory__subcmd__confirm"
+                ;;
             rusta__collector__subcmd__help__subcmd__inventory,export)
                 cmd="rusta__collector__subcmd__help__subcmd__inventory__subcmd__export"
                 ;;
@@ -246,6 +258,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__help__subcmd__inventory,list)
                 cmd="rusta__collector__subcmd__help__subcmd__inventory__subcmd__list"
+                ;;
+            rusta__collector__subcmd__help__subcmd__inventory,programs)
+                cmd="rusta__collector__subcmd__help__subcmd__inventory__subcmd__programs"
                 ;;
             rusta__collector__subcmd__help__subcmd__kpi,define)
                 cmd="rusta__collector__subcmd__help__subcmd__kpi__subcmd__define"
@@ -280,6 +295,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__users__subcmd__token,revoke)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__token__subcmd__revoke"
                 ;;
+            rusta__collector__subcmd__inventory,confirm)
+                cmd="rusta__collector__subcmd__inventory__subcmd__confirm"
+                ;;
             rusta__collector__subcmd__inventory,export)
                 cmd="rusta__collector__subcmd__inventory__subcmd__export"
                 ;;
@@ -295,6 +313,12 @@ _rusta__collector() {
             rusta__collector__subcmd__inventory,list)
                 cmd="rusta__collector__subcmd__inventory__subcmd__list"
                 ;;
+            rusta__collector__subcmd__inventory,programs)
+                cmd="rusta__collector__subcmd__inventory__subcmd__programs"
+                ;;
+            rusta__collector__subcmd__inventory__subcmd__help,confirm)
+                cmd="rusta__collector__subcmd__inventory__subcmd__help__subcmd__confirm"
+                ;;
             rusta__collector__subcmd__inventory__subcmd__help,export)
                 cmd="rusta__collector__subcmd__inventory__subcmd__help__subcmd__export"
                 ;;
@@ -309,6 +333,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__inventory__subcmd__help,list)
                 cmd="rusta__collector__subcmd__inventory__subcmd__help__subcmd__list"
+                ;;
+            rusta__collector__subcmd__inventory__subcmd__help,programs)
+                cmd="rusta__collector__subcmd__inventory__subcmd__help__subcmd__programs"
                 ;;
             rusta__collector__subcmd__kpi,define)
                 cmd="rusta__collector__subcmd__kpi__subcmd__define"
@@ -438,7 +465,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents)
-            opts="-h --config --data-dir --help token list revoke rotate-authority retire-authority help"
+            opts="-h --config --data-dir --help token list approve revoke rotate-authority retire-authority help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -459,9 +486,45 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        rusta__subcmd__collector__subcmd__agents__subcmd__help)
-            opts="token list revoke rotate-authority retire-authority help"
+        rusta__subcmd__collector__subcmd__agents__subcmd__approve)
+            opts="-h --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__agents__subcmd__help)
+            opts="token list approve revoke rotate-authority retire-authority help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__agents__subcmd__help__subcmd__approve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -602,12 +665,16 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__revoke)
-            opts="-h --config --data-dir --help"
+            opts="-h --since --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -646,7 +713,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__token)
-            opts="-h --site --ttl --json --config --data-dir --help"
+            opts="-h --site --ttl --second --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1178,8 +1245,22 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__agents)
-            opts="token list revoke rotate-authority retire-authority"
+            opts="token list approve revoke rotate-authority retire-authority"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__agents__subcmd__approve)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1444,8 +1525,22 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__inventory)
-            opts="import export generate list"
+            opts="import programs confirm export generate list"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__inventory__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1500,6 +1595,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__inventory__subcmd__list)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__inventory__subcmd__programs)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1752,12 +1861,38 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__inventory)
-            opts="-h --config --data-dir --help import export generate list help"
+            opts="-h --config --data-dir --help import programs confirm export generate list help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__inventory__subcmd__confirm)
+            opts="-h --as --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --as)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1834,8 +1969,22 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__inventory__subcmd__help)
-            opts="import export generate list help"
+            opts="import programs confirm export generate list help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__inventory__subcmd__help__subcmd__confirm)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1917,8 +2066,22 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__inventory__subcmd__help__subcmd__programs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__inventory__subcmd__import)
-            opts="-h --dry-run --effective-from --json --config --data-dir --help"
+            opts="-h --dry-run --effective-from --with-programs --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1944,6 +2107,28 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__inventory__subcmd__list)
+            opts="-h --json --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__inventory__subcmd__programs)
             opts="-h --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
