@@ -65,7 +65,7 @@ impl From<LogError> for Rejected {
                 Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "overlap", error.to_string()).about(batch, FaultReason::Overlap).into()
             }
             LogError::Holes(batch) => {
-                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "holes", error.to_string()).about(batch, FaultReason::Overlap).into()
+                Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "holes", error.to_string()).about(batch, FaultReason::Implausible).into()
             }
             LogError::Busy => Rejected::Busy,
             LogError::Unavailable(_) | LogError::Unreadable(_) | LogError::Damaged(_) => Rejected::Broken(error.to_string()),
@@ -195,7 +195,7 @@ async fn read(session: &Session, speaker: &Speaker, body: &Bytes, live: Live, no
                 };
                 plain |= !is_dense;
                 if let Some(fault) = implausible(&batch, &head) {
-                    return Err(unprocessable("implausible", number, &fault).about(head.id, FaultReason::Unreadable).into());
+                    return Err(unprocessable("implausible", number, &fault).about(head.id, FaultReason::Implausible).into());
                 }
                 let kept = if is_dense { at_rest(&batch, &frame.payload, &names) } else { Ok(bytes) };
                 let bytes = kept.map_err(|error| malformed(number, &error))?;
@@ -348,7 +348,8 @@ fn rejected(session: &Session, speaker: &Speaker, why: Rejected, upload: Option<
         Rejected::TooMuch(limit) => {
             session.shared.counters.refused(limit.as_str());
             let retry_after_ms = come_back(speaker.agent, true, now);
-            let answer = Answer { retry_after_ms, hold: Hold::All, reason: limit.reason().into(), ..base_answer(session, Some(speaker), upload) };
+            let answer =
+                Answer { retry_after_ms, hold: Hold::All, reason: limit.reason().into(), ..base_answer(session, Some(speaker), upload) };
             protobuf(StatusCode::TOO_MANY_REQUESTS, &answer)
         }
         Rejected::Busy => later(StatusCode::TOO_MANY_REQUESTS, false, "too many uploads are under way".into()),
