@@ -120,7 +120,12 @@ impl Clock {
     /// Lends this clock to the probes.
     pub fn settings(self: &Arc<Clock>, resolvers: Vec<SocketAddr>) -> Settings {
         let clock = self.clone();
-        Settings { resolvers, wall: Arc::new(move || clock.wall()), system_us: Arc::new(system_us) }
+        Settings {
+            resolvers,
+            wall: Arc::new(move || clock.wall()),
+            system_us: Arc::new(system_us),
+            is_synchronised: Arc::new(kernel_is_synchronised),
+        }
     }
 
     /// Learns from a collector's answer that was asked for at `sent` and read at `received`.
@@ -187,10 +192,29 @@ fn system_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// systemd-timesyncd leaves this file when it has set the clock. Others leave no word that can be read without a system
-/// call this program does not make; their clocks count as not known to be synchronised until the collector confirms.
-fn kernel_is_synchronised() -> bool {
-    Path::new("/run/systemd/timesync/synchronized").exists()
+/// Tells whether somebody keeps the kernel's clock right (`adjtimex`): a daemon steers it, and nobody has set it since. Where
+/// that must not be asked, the file is looked at that systemd-timesyncd leaves when it has set the clock.
+pub fn kernel_is_synchronised() -> bool {
+    /// `TIME_ERROR`: the clock is not synchronised.
+    const UNSYNCHRONISED: i32 = 5;
+    match clock_state() {
+        Some(state) => state != UNSYNCHRONISED,
+        None => Path::new("/run/systemd/timesync/synchronized").exists(),
+    }
+}
+
+/// Asks the kernel for the state of its clock; `None`: it does not answer this program.
+#[allow(unsafe_code)]
+fn clock_state() -> Option<i32> {
+    use nix::libc;
+    /// The longest `struct timex` of any C library has 208 bytes, and not every declaration is as long as its library's own.
+    #[repr(C, align(8))]
+    struct Buffer([u8; 512]);
+    let mut buffer = Buffer([0; 512]);
+    // SAFETY: the buffer is aligned for and longer than what is written to it, and outlives the call. All zeroes ask for no change
+    // (`modes` is 0), and nothing of the answer but the state is read.
+    let state = unsafe { libc::adjtimex(buffer.0.as_mut_ptr().cast()) };
+    (state >= 0).then_some(state)
 }
 
 fn read_boot_id() -> BootId {
@@ -256,6 +280,12 @@ mod tests {
         belief.ceiling = NOV_2030;
         assert!(!learn(&mut belief, NOV_2030 + Duration::from_secs(1), MonoMs(0), MonoMs(1)));
         assert!(belief.learnt.is_none());
+    }
+
+    #[test]
+    fn the_kernel_says_whether_its_clock_is_synchronised() {
+        // 0 to 4 with the leap second announced, inserted or over; 5 without a source of time.
+        assert!(matches!(clock_state(), Some(0..=5)));
     }
 
     #[test]

@@ -182,8 +182,13 @@ impl Core {
         if before == Some(Verdict::Failure) && measurement.outcome.verdict() == Verdict::Success {
             self.shared.link_back.notify_one();
         }
+        let standing = self.schedule.standing(target);
         if self.schedule.finished(target, at, now, measurement.outcome) {
             self.hurry(now);
+        }
+        if self.schedule.standing(target) != standing {
+            let holds = self.schedule.standing(target) == Standing::Holds;
+            tracing::info!(target = %self.watch.targets[target].name, holds, outcome = %measurement.outcome, "a target has changed");
         }
         self.watch_power(&measurement);
     }

@@ -1,7 +1,8 @@
 //! What the program says on stderr while it runs: one line an event, level, sentence, fields.
 //!
 //! No colour and no time: init systems add their own. Spans are not followed, because nothing here waits inside another
-//! thing for long; so this is all of a `tracing` subscriber the agent needs.
+//! thing for long; so this is all of a `tracing` subscriber the agent needs. What libraries say of each round of a device that
+//! refuses is not for people either: the agent itself says once what a target has come to.
 //!
 //! ```text
 //!  INFO connected to collector url=https://collector.example:8443 link="gov"
@@ -24,7 +25,7 @@ struct Stderr;
 
 impl Subscriber for Stderr {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && *metadata.level() <= Level::INFO
+        metadata.is_event() && *metadata.level() <= Level::INFO && metadata.target().starts_with("rusta_")
     }
 
     fn new_span(&self, _span: &Attributes<'_>) -> Id {
@@ -99,6 +100,7 @@ mod tests {
             tracing::info!(%url, link = "gov", batches = 3, "connected");
             tracing::error!(reason = "two\nlines", "refused");
             tracing::debug!("not for people");
+            tracing::error!(target: "async_snmp::client", "authentication failed");
         });
         let lines = kept.0.lock().unwrap();
         assert_eq!(

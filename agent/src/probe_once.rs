@@ -5,12 +5,13 @@ use std::io::IsTerminal;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use rusta_wire::Metric;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::{Config, Target, Watch};
 use crate::flash::Flash;
-use crate::ladder::{Report, TargetLine};
+use crate::ladder::{PartLine, Report, TargetLine};
 use crate::probe::{Measurement, Prober};
 use crate::terminal::say;
 use crate::usage::{Failure, ProbeArgs};
@@ -67,6 +68,15 @@ fn line(target: &Target, measurement: &Measurement) -> TargetLine {
         probe: target.probe.kind(),
         address: target.probe.address(),
         outcome: measurement.outcome,
-        values: measurement.values.iter().map(|(metric, value)| (metric.name(), *value)).collect(),
+        values: named(&measurement.values),
+        parts: measurement
+            .parts
+            .iter()
+            .map(|part| PartLine { name: part.name.clone(), outcome: part.outcome, values: named(&part.values) })
+            .collect(),
     }
+}
+
+fn named(values: &[(Metric, i64)]) -> BTreeMap<&'static str, i64> {
+    values.iter().map(|(metric, value)| (metric.name(), *value)).collect()
 }

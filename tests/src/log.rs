@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use rusta_wire::{AgentId, Batch, BatchId, BootId, Frame, FrameKind, Metric, Sample, Sequence, SeriesTable, TableId};
+use rusta_wire::{AgentId, Batch, BatchId, BootId, Frame, FrameKind, Metric, MonoMs, Outcome, Sample, Sequence, SeriesTable, TableId};
 
 /// One stored batch.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,33 @@ pub fn spooled(folder: &Path) -> Vec<SpooledBatch> {
 pub fn spooled_values(folder: &Path, metric: Metric) -> Vec<i64> {
     let value_of = |table: &SeriesTable, sample: &Sample| table.series[usize::from(sample.series.0)].value(sample, metric);
     batches(folder).iter().flat_map(|(table, batch)| batch.samples.iter().filter_map(|sample| value_of(table, sample))).collect()
+}
+
+/// One round of a target.
+#[derive(Debug, Clone, Copy)]
+pub struct Round {
+    /// When it began.
+    pub at: MonoMs,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// What was asked for, if it was measured.
+    pub value: Option<i64>,
+}
+
+/// Lists a target's rounds in a spool's folder, in their order, each with its value of a metric.
+pub fn rounds_of(folder: &Path, target: &str, metric: Metric) -> Vec<Round> {
+    let mut rounds = Vec::new();
+    for (table, batch) in batches(folder) {
+        let of_target = batch.samples.iter().filter(|sample| table.series[usize::from(sample.series.0)].target == target);
+        let round = |sample: &Sample| Round {
+            at: sample.at,
+            outcome: sample.outcome,
+            value: table.series[usize::from(sample.series.0)].value(sample, metric),
+        };
+        rounds.extend(of_target.map(round));
+    }
+    rounds.sort_by_key(|round| round.at);
+    rounds
 }
 
 fn batches(folder: &Path) -> Vec<(Rc<SeriesTable>, Batch)> {

@@ -1,5 +1,6 @@
 /* Answers CLOCK_REALTIME as a router would that has another idea of the time: the seconds in the first eight bytes of the
- * file named by RUSTA_WALL_CLOCK are added, also when they change while the program runs. Loaded with LD_PRELOAD. */
+ * file named by RUSTA_WALL_CLOCK are added, also when they change while the program runs. Nobody keeps it right. Loaded with
+ * LD_PRELOAD. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -24,4 +25,10 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
     int failed = (int)syscall(SYS_clock_gettime, clock, time);
     if (!failed && clock == CLOCK_REALTIME && added) time->tv_sec += *added;
     return failed;
+}
+
+/* TIME_ERROR: not synchronised. */
+int adjtimex(void *timex) {
+    (void)timex;
+    return 5;
 }

@@ -212,7 +212,7 @@ impl DataPlan {
     pub fn allows(&mut self, spending: Spending, bytes: u64) -> bool {
         let share = match spending {
             Spending::Heartbeat => self.plan.own_bytes - self.ask_reserve(),
-            _ => self.plan.own_bytes / 100 * (100 - HEARTBEAT_SHARE_PCT),
+            _ => self.reports_share(),
         };
         let stage_allows = match spending {
             Spending::Throughput => self.stage() < 1,
@@ -226,6 +226,10 @@ impl DataPlan {
             self.reserve(bytes);
         }
         allowed
+    }
+
+    fn reports_share(&self) -> u64 {
+        self.plan.own_bytes / 100 * (100 - HEARTBEAT_SHARE_PCT)
     }
 
     fn ask_reserve(&self) -> u64 {
@@ -265,7 +269,8 @@ impl DataPlan {
         let on_time = own / (0.1 + 0.9 * self.progress);
         let by_total = [0.80, 0.90, 0.95, 0.98].iter().filter(|limit| used >= **limit).count();
         let by_pace = [0.95, 1.00, 1.20].iter().filter(|limit| on_time >= **limit).count();
-        let by_end = if own >= 0.90 { 4 } else { 0 };
+        // A report that does not fit any more must not be waited for: the heartbeat has its own part of the share.
+        let by_end = if self.own.saturating_add(REPORT_COST) > self.reports_share() { 4 } else { 0 };
         u8::try_from(by_total.max(by_pace).max(by_end)).unwrap_or(4)
     }
 
@@ -522,6 +527,15 @@ mod tests {
         data.spent(900_000);
         assert_eq!(data.stage(), 4);
         assert!(data.allows(Spending::Heartbeat, 6_000) && !data.allows(Spending::Round { nearest: true }, 84));
+    }
+
+    #[test]
+    fn a_share_that_has_no_room_for_a_report_is_at_its_heartbeat() {
+        let mut data = fresh(1_000_000_000, 1_000_000);
+        data.advance(&told(START), MonoMs(0));
+        data.spent(899_990);
+        assert!(!data.allows(Spending::Report, REPORT_COST) && data.allows(Spending::Heartbeat, REPORT_COST));
+        assert_eq!(data.stage(), 4, "nobody asks for the heartbeat before");
     }
 
     #[test]

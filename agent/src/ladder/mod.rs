@@ -4,13 +4,14 @@
 //! services) only when all do. A path rung that does not answer while a higher one does is *silent*: it may refuse probes,
 //! but it carries traffic, so it is no cause.
 
+mod shown;
 mod table;
 
 use rusta_wire::Rung;
 use serde::Serialize;
 
 use crate::schedule::Standing;
-pub use table::{Report, TargetLine};
+pub use table::{PartLine, Report, TargetLine};
 
 /// What is known of one rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

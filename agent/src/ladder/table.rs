@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusta_wire::{Network, Outcome, ProbeKind, Rung, Verdict};
 use serde::{Serialize, Serializer};
 
+use super::shown::shown;
 use super::{State, judge, lowest_broken};
 use crate::schedule::Standing;
 use crate::usage::Language;
@@ -23,6 +24,20 @@ pub struct TargetLine {
     /// What was probed.
     pub address: String,
     /// What came of it.
+    #[serde(serialize_with = "word")]
+    pub outcome: Outcome,
+    /// What was measured, by metric name.
+    pub values: BTreeMap<&'static str, i64>,
+    /// A device's parts: its interfaces, its radio, the hops of a path.
+    pub parts: Vec<PartLine>,
+}
+
+/// One part of a target.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartLine {
+    /// Its name within the target.
+    pub name: String,
+    /// What came of reading it.
     #[serde(serialize_with = "word")]
     pub outcome: Outcome,
     /// What was measured, by metric name.
@@ -127,8 +142,21 @@ impl TargetLine {
             ["rtt_us_p50", "rtt_us_min", "connect_us", "query_us", "first_byte_us"].iter().find_map(|metric| self.values.get(*metric));
         let time = time.map(|us| format!("{:.1} ms", *us as f64 / 1000.0)).unwrap_or_default();
         let place = ltr(&format!("{} {}", self.name, self.address), language);
-        format!("     {place}  {}  {}\n", outcome_name(self.outcome, language), ltr(&time, language))
+        let mut text = format!("     {place}  {}  {}\n", outcome_name(self.outcome, language), ltr(&time, language));
+        text.push_str(&values_text(&self.values, language));
+        for part in &self.parts {
+            text.push_str(&format!("       {}  {}\n", ltr(&part.name, language), outcome_name(part.outcome, language)));
+            text.push_str(&values_text(&part.values, language));
+        }
+        text
     }
+}
+
+/// Says everything measured, in lines that fit the screen of a phone.
+fn values_text(values: &BTreeMap<&'static str, i64>, language: Language) -> String {
+    const VALUES_A_LINE: usize = 4;
+    let all: Vec<String> = values.iter().map(|(name, value)| shown(name, *value)).collect();
+    all.chunks(VALUES_A_LINE).map(|line| format!("         {}\n", ltr(&line.join("  "), language))).collect()
 }
 
 fn standing(outcome: Outcome) -> Standing {
@@ -211,6 +239,7 @@ mod tests {
             address: "10.1.0.1".into(),
             outcome,
             values,
+            parts: Vec::new(),
         };
         let lines = vec![
             line("gateway", Rung::Gateway, Outcome::Ok, BTreeMap::from([("rtt_us_p50", 12_340)])),
@@ -227,6 +256,30 @@ mod tests {
         let persian = report().table(Language::Fa, true);
         assert!(persian.contains("PoP شهرستان") && persian.contains("\u{2068}gateway 10.1.0.1\u{2069}") && persian.contains("\x1b[31m"));
         assert!(!report().holds());
+    }
+
+    #[test]
+    fn a_technician_sees_everything_measured_and_every_part() {
+        let lte = PartLine { name: "lte1".into(), outcome: Outcome::Ok, values: BTreeMap::from([("rsrp_dbm", -98), ("sinr_cb", 124)]) };
+        let line = TargetLine {
+            name: "router".into(),
+            rung: Rung::Radio,
+            probe: ProbeKind::Snmp,
+            address: "10.1.0.2".into(),
+            outcome: Outcome::Ok,
+            values: BTreeMap::from([("uptime_s", 60)]),
+            parts: vec![lte],
+        };
+        let report = Report::new(vec![("apn0".into(), Network::Apn, vec![line])]);
+        let english = report.table(Language::En, false);
+        assert!(english.contains("uptime 60 s") && english.contains("lte1  ok\n         rsrp -98 dBm  sinr 12.4 dB\n"), "{english}");
+        assert!(report.table(Language::Fa, false).contains("\u{2068}rsrp -98 dBm  sinr 12.4 dB\u{2069}"));
+        let json = serde_json::to_value(report).unwrap();
+        let part = &json["links"][0]["rungs"][0]["targets"][0]["parts"][0];
+        assert_eq!(
+            (part["name"].as_str(), part["outcome"].as_str(), part["values"]["rsrp_dbm"].as_i64()),
+            (Some("lte1"), Some("ok"), Some(-98))
+        );
     }
 
     #[test]

@@ -8,6 +8,16 @@ use super::{Facts, hexadecimal, registration, sim};
 /// The arguments of each run, after `-m <index>`.
 pub const COMMANDS: [&[&str]; 3] = [&["-J"], &["--signal-get", "-J"], &["--location-get", "-J"]];
 
+/// Makes ModemManager ask the modem for its signal: until somebody wants it to, it knows none. The seconds are those between its
+/// looks; the setting lasts until it starts anew.
+pub const SIGNAL_SETUP: &[&str] = &["--signal-setup=30"];
+
+/// Tells from the output of `--signal-get` whether nobody has asked for the signal.
+pub fn wants_setup(output: &str) -> bool {
+    let rate = serde_json::from_str::<Value>(output).ok().and_then(|document| number(&document["modem"]["signal"]["refresh"]["rate"]));
+    rate == Some(0.0)
+}
+
 /// Reads the output of one of [`COMMANDS`]; which one shows in its keys.
 pub fn read(output: &str, facts: &mut Facts) {
     let Ok(document) = serde_json::from_str::<Value>(output) else { return };

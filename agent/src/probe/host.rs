@@ -117,7 +117,7 @@ impl Host {
         values.set_some(Metric::MemoryAvailableKib, memory_available_kib(&read("/proc/meminfo")));
         values.set_some(Metric::DiskAvailableKib, disk_available_kib(&self.config.disk));
         values.set_some(Metric::TemperatureDc, hottest_dc(Path::new("/sys/class/thermal")));
-        values.set(Metric::ClockSynced, i64::from((round.prober.settings.wall)().trusted));
+        values.set(Metric::ClockSynced, i64::from((round.prober.settings.is_synchronised)()));
         power_supply(Path::new("/sys/class/power_supply"), &mut values);
         let parts = self.parts(&read("/proc/thread-self/net/dev"), &mut memory.rates);
         Measurement { parts, ..values.into_measurement(Outcome::Ok) }

@@ -205,6 +205,8 @@ pub struct Settings {
     pub wall: Arc<dyn Fn() -> WallTime + Send + Sync>,
     /// Reads the system clock, right or wrong, in microseconds since 1970: what an NTP server is compared with.
     pub system_us: Arc<dyn Fn() -> i64 + Send + Sync>,
+    /// Tells whether the kernel says that its clock is synchronised.
+    pub is_synchronised: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 /// Probes keep their deadline themselves, so that they can tell what they had measured by then. This is for the one that

@@ -119,7 +119,7 @@ impl Modem {
         let mut facts = Facts::default();
         let read = match self.config.reader {
             Reader::Uqmi => self.run(round, uqmi::COMMANDS.map(|command| self.uqmi(command)), uqmi::read, &mut facts).await,
-            Reader::Mmcli => self.run(round, mmcli::COMMANDS.map(|command| self.mmcli(command)), mmcli::read, &mut facts).await,
+            Reader::Mmcli => self.read_mmcli(round, &mut facts).await,
             Reader::Ubus => self.run(round, [self.ubus()], ubus::read, &mut facts).await,
             Reader::At => self.read_at(round, &mut facts).await,
             Reader::Hilink => self.read_hilink(round, &mut facts).await,
@@ -160,9 +160,25 @@ impl Modem {
         facts: &mut Facts,
     ) -> Result<(), Outcome> {
         for words in commands {
-            read(&Command { words: &words, output_bytes: OUTPUT_BYTES }.run(round).await?.output, facts);
+            read(&self.say(round, &words).await?, facts);
         }
         Ok(())
+    }
+
+    async fn read_mmcli(&self, round: &Round<'_>, facts: &mut Facts) -> Result<(), Outcome> {
+        for command in mmcli::COMMANDS {
+            let output = self.say(round, &self.mmcli(command)).await?;
+            mmcli::read(&output, facts);
+            if mmcli::wants_setup(&output) {
+                self.say(round, &self.mmcli(mmcli::SIGNAL_SETUP)).await?;
+                mmcli::read(&self.say(round, &self.mmcli(command)).await?, facts);
+            }
+        }
+        Ok(())
+    }
+
+    async fn say(&self, round: &Round<'_>, words: &[String]) -> Result<String, Outcome> {
+        Ok(Command { words, output_bytes: OUTPUT_BYTES }.run(round).await?.output)
     }
 
     async fn read_at(&self, round: &Round<'_>, facts: &mut Facts) -> Result<(), Outcome> {

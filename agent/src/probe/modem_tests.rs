@@ -153,6 +153,28 @@ fn tools_are_run_with_their_arguments() {
     });
 }
 
+#[test]
+fn modem_manager_is_made_to_ask_for_the_signal() {
+    in_own_mounts(|| {
+        // ModemManager 1.20: no signal and a rate of 0 until `--signal-setup`.
+        let _mmcli = tool(
+            "mmcli",
+            r#"case "$*" in
+            *--signal-setup=*) touch /usr/sbin/set-up; echo "Successfully setup extended signal information polling" ;;
+            *--signal-get*) if test -e /usr/sbin/set-up
+                then echo '{"modem":{"signal":{"lte":{"rsrp":"-98.00","rsrq":"-10.00","rssi":"-67.00","snr":"12.40"},"refresh":{"rate":"30"}}}}'
+                else echo '{"modem":{"signal":{"lte":{"rsrp":"--","rsrq":"--","rssi":"--","snr":"--"},"refresh":{"rate":"0"}}}}'; fi ;;
+            *--location-get*) echo '{}' ;;
+            *) echo '{"modem":{"3gpp":{"registration-state":"home"},"generic":{"state":"connected"}}}' ;;
+            esac"#,
+        );
+        block_on(async {
+            let first = read("modem: { reader: mmcli, require: radio }").await;
+            assert_eq!((first.outcome, first.value(Metric::RsrpDbm), first.value(Metric::SinrCb)), (Outcome::Ok, Some(-98), Some(124)));
+        });
+    });
+}
+
 #[tokio::test]
 async fn a_tool_that_is_not_installed_proves_nothing() {
     let measured = read("modem: { reader: uqmi, device: /dev/cdc-wdm0 }").await;

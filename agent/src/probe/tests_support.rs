@@ -40,7 +40,7 @@ pub fn prober_at(wall: WallTime, resolvers: Vec<SocketAddr>) -> Prober {
         let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).unwrap();
         now.tv_sec() * 1_000_000 + now.tv_nsec() / 1_000
     });
-    Prober::new(Settings { resolvers, wall: Arc::new(move || wall), system_us })
+    Prober::new(Settings { resolvers, wall: Arc::new(move || wall), system_us, is_synchronised: Arc::new(|| false) })
 }
 
 pub fn prober() -> Prober {

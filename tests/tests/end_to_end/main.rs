@@ -20,6 +20,7 @@ mod lab;
 mod manual;
 mod names;
 mod packages;
+mod policies;
 mod renewal;
 mod routes;
 mod run_script;

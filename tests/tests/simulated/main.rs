@@ -8,3 +8,4 @@ mod cut_line;
 mod hostile;
 mod month;
 mod return_of_the_fleet;
+mod village_year;
