@@ -150,7 +150,9 @@ fn a_wrong_clock_costs_no_billing_cycle_and_the_collector_puts_a_kept_one_right(
         router.set_wall_clock(wrong);
         let before = rounds(&stage, "t", Metric::ConnectUs).len();
         let mut boot = router.boot();
-        eventually(Duration::from_secs(60), "the agent measures", || (rounds(&stage, "t", Metric::ConnectUs).len() > before + 3).then_some(()));
+        eventually(Duration::from_secs(60), "the agent measures", || {
+            (rounds(&stage, "t", Metric::ConnectUs).len() > before + 3).then_some(())
+        });
         boot.agent.signal(Signal::SIGTERM);
         boot.agent.wait(Duration::from_secs(60));
         assert_eq!(kept_cycle(&stage), Some(0), "a cycle was believed of a clock that nobody keeps right");

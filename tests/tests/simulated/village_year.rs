@@ -174,7 +174,7 @@ fn live_a_year(seed: u64) {
     let mut world = Random::of(seed, "world");
     let (mut dark_from, mut dark_until, mut cut_until) = (0, 0, 0);
     let (mut cycle, mut others_a_minute, mut since_cycle) = (0, 0, Duration::ZERO);
-    let mut resets = 0;
+    let (mut begun, mut resets) = (0, 0);
     for minute in 0..365 * 1_440u64 {
         let now_ms = minute * MINUTE_MS;
         let day = calendar::local_day(UnixMs(START_MS + i64::try_from(now_ms).unwrap()));
@@ -208,16 +208,18 @@ fn live_a_year(seed: u64) {
         }
         assert!(village.mute <= MUTE_AT_MOST, "seed {seed}: mute for {:?} at minute {minute}, {:?}", village.mute, village.plan.usage());
         assert!(village.own <= PLAN.own_bytes, "seed {seed}: {} own bytes of {}", village.own, PLAN.own_bytes);
+        if village.cycle() == start && begun != start {
+            (begun, resets) = (start, resets + 1);
+        }
         if since_cycle > MUTE_AT_MOST + Duration::from_secs(3_600) {
             assert_eq!(village.cycle(), start, "seed {seed}: the cycle of minute {minute} was not begun");
-            resets += u64::from(since_cycle < MUTE_AT_MOST + Duration::from_secs(3_600 + 60));
         }
     }
     println!(
         "seed {seed}, {:?}: {} boots, {} rounds, {} contacts, mute at most {:?}, {resets} cycles",
         village.wrong, village.boot, village.rounds, village.contacts, village.longest_mute
     );
-    assert!(village.contacts > 5_000 && village.boot > 300, "the year was not lived");
+    assert!(village.contacts > 5_000 && village.boot > 300 && resets >= 12, "the year was not lived");
 }
 
 #[test]
