@@ -11,18 +11,18 @@
 //!        one thread; the agent never waits for the collector to measure
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rusta_wire::{AgentId, MonoMs, Reason};
+use rusta_wire::{AgentId, MonoMs, Reason, Verdict as Seen};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::task::JoinHandle;
 
 use crate::alarm::Alarm;
-use crate::assignment::{Assignment, Verdict};
-use crate::config::{Config, Watch};
+use crate::assignment::{Assignment, TRIAL, Verdict};
+use crate::config::{Config, Machine, Watch};
 use crate::core::Core;
 use crate::identity::Identity;
 use crate::probe::Prober;
@@ -36,10 +36,13 @@ use crate::usage::Failure;
 /// How long a stopping agent tries to get its last batch acknowledged; init systems kill after 10 s and more.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How often what was missing is looked for again: an identity, the status socket's folder, an assigned interface.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// Runs the agent until it is stopped.
 ///
 /// # Errors
-/// It cannot start: the spool is in use, or there is no identity.
+/// It cannot start: the spool is in use.
 pub async fn run(file: &Path, mut config: Config) -> Result<(), Failure> {
     let mut signals = Signals::listen().map_err(|error| Failure::Failed(format!("signals: {error}")))?;
     let mut alarm = Alarm::new().map_err(|error| Failure::Failed(format!("timer: {error}")))?;
@@ -60,6 +63,9 @@ struct Agent {
     uplink: Option<JoinHandle<()>>,
     events: UnboundedReceiver<Event>,
     core: Core,
+    /// A new assignment that names an interface this machine does not have, yet.
+    too_early: Option<Assignment>,
+    look_at: MonoMs,
 }
 
 impl Agent {
@@ -68,8 +74,11 @@ impl Agent {
         let shared = Rc::new(Shared::open(&config).map_err(|error| Failure::Failed(error.to_string()))?);
         let prober = Rc::new(Prober::new(shared.clock.settings(config.resolvers.clone())));
         let (teller, events) = mpsc::unbounded_channel();
-        let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
-        let identity = identity.map_err(|error| Failure::Failed(format!("{error}; run `rusta-agent enroll` first")))?;
+        let identity = identity_of(&config).unwrap_or_else(|missing| {
+            tracing::error!(missing, "it measures, and reports once that is there");
+            shared.contact.borrow_mut().last_error = Some(missing);
+            None
+        });
         let agent = identity.as_ref().map_or(AgentId(0), |identity| identity.agent);
         let uplink = match (&config.collector, identity) {
             (Some(collector), Some(identity)) => {
@@ -84,17 +93,28 @@ impl Agent {
         shared.adopt(watch.clone());
         let core = Core::start(shared.clone(), prober.clone(), watch, agent, config.report.every).follow(begun);
         tracing::info!(%agent, boot = %shared.clock.boot(), owed = shared.spool.borrow().depth().frames, "agent started");
-        Ok(Agent { config, agent, shared, prober, uplink, events, core })
+        let look_at = shared.clock.now() + LOOK_AGAIN;
+        Ok(Agent { config, agent, shared, prober, uplink, events, core, too_early: None, look_at })
     }
 
     /// Measures and reports until told otherwise; returns the next configuration and when targets had their last round,
     /// `None` to stop.
     async fn live(mut self, file: &Path, signals: &mut Signals, alarm: &mut Alarm) -> Option<(Config, HashMap<String, MonoMs>)> {
-        let listener = status::listen(&self.config.status_socket);
+        let mut listener = status::listen(&self.config.status_socket);
         let next = loop {
-            let moment = self.core.next_moment();
+            let misses = listener.is_none() || self.is_waiting();
+            let moment = if misses { self.core.next_moment().min(self.look_at) } else { self.core.next_moment() };
             tokio::select! {
-                () = alarm.ring(moment) => self.core.due(),
+                () = alarm.ring(moment) => {
+                    self.core.due();
+                    if misses && self.shared.clock.now() >= self.look_at {
+                        self.look_at = self.shared.clock.now() + LOOK_AGAIN;
+                        listener = listener.or_else(|| status::listen(&self.config.status_socket));
+                        if self.found_missing() && let Some(next) = reload(file) {
+                            break Some(next);
+                        }
+                    }
+                }
                 finished = self.core.round() => self.core.append_all(finished),
                 Some(event) = self.events.recv() => self.heed(event),
                 visitor = status::visitor(listener.as_ref()) => status::tell(visitor, &self.status()).await,
@@ -111,27 +131,79 @@ impl Agent {
         next.map(|next| (next, self.core.begun()))
     }
 
+    /// Tells whether something is not there that this life waits for.
+    fn is_waiting(&self) -> bool {
+        self.too_early.is_some() || self.config.collector.is_some() && self.uplink.is_none()
+    }
+
+    /// Looks for what was missing. Returns whether a new life should begin with it.
+    fn found_missing(&mut self) -> bool {
+        if let Some(assignment) = self.too_early.take() {
+            self.try_out(assignment);
+        }
+        self.uplink.is_none() && matches!(identity_of(&self.config), Ok(Some(_)))
+    }
+
     fn heed(&mut self, event: Event) {
         match event {
-            Event::Acknowledged { connected } => self.shared.assignments.borrow_mut().acknowledged(connected),
+            Event::Acknowledged { connected } => {
+                let link = self.shared.contact.borrow().link.clone();
+                self.shared.assignments.borrow_mut().acknowledged(connected, link.as_deref());
+            }
             Event::Unreachable => {}
-            Event::Assigned { version, yaml } => match self.config.assigned(&yaml) {
-                Ok(watch) => {
-                    tracing::info!(version, links = watch.links.len(), targets = watch.targets.len(), "assignment on trial");
-                    self.shared.assignments.borrow_mut().begin(Assignment { version, yaml }, self.shared.clock.now());
-                    self.change_watch(watch);
-                }
-                Err(mistakes) => {
-                    let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
-                    tracing::error!(version, mistakes = mistakes.len(), first, "assignment cannot be used");
-                    self.shared.assignments.borrow_mut().fail(version);
-                }
-            },
+            Event::Assigned { version, yaml } => self.try_out(Assignment { version, yaml }),
         }
     }
 
+    /// Puts an assignment on trial, or refuses it.
+    fn try_out(&mut self, assignment: Assignment) {
+        let version = assignment.version;
+        match self.config.assigned(&assignment.yaml, Some(&Machine::look())) {
+            Ok(watch) => {
+                tracing::info!(version, links = watch.links.len(), targets = watch.targets.len(), "assignment on trial");
+                let (unproved, within) = (self.must_prove(&watch), trial_of(&watch));
+                self.shared.assignments.borrow_mut().begin(assignment, unproved, within, self.shared.clock.now());
+                self.change_watch(watch);
+            }
+            Err(mistakes) => {
+                let reason = mistakes.first().map(ToString::to_string).unwrap_or_default();
+                let is_known = self.shared.assignments.borrow().versions().2.is_some_and(|refused| refused.version == version);
+                if !is_known {
+                    self.shared.assignments.borrow_mut().refuse(version, reason);
+                }
+                // All is well with it but for an interface that may appear.
+                self.too_early = self.config.assigned(&assignment.yaml, None).is_ok().then_some(assignment);
+            }
+        }
+    }
+
+    /// Lists the links that a trial of this watch must hear from: those that are new, or tied to something else, and those that
+    /// work at present. One that is down before the trial says nothing about it, nor does one without targets.
+    fn must_prove(&self, watch: &Watch) -> BTreeSet<String> {
+        let present = self.shared.watch.borrow();
+        let works = self.working_links();
+        let is_news = |link: &crate::config::Link| present.links.iter().all(|old| old.name != link.name || old.way != link.way);
+        let links = watch.links.iter().enumerate().filter(|(place, _)| watch.targets.iter().any(|target| target.link == *place));
+        links.map(|(_, link)| link).filter(|link| works.contains(&link.name) || is_news(link)).map(|link| link.name.clone()).collect()
+    }
+
+    /// Lists the links over which a probe's last round succeeded since this watch began.
+    fn working_links(&self) -> BTreeSet<String> {
+        let watch = self.shared.watch.borrow();
+        let succeeded = |place: &usize| self.core.target(*place).1.is_some_and(|outcome| outcome.verdict() == Seen::Success);
+        (0..watch.targets.len()).filter(succeeded).map(|place| watch.links[watch.targets[place].link].name.clone()).collect()
+    }
+
     fn judge_assignment(&mut self) {
-        let verdict = self.shared.assignments.borrow_mut().judge(self.shared.clock.now());
+        if !self.shared.assignments.borrow().on_trial() {
+            return;
+        }
+        let works = self.working_links();
+        let verdict = {
+            let mut assignments = self.shared.assignments.borrow_mut();
+            assignments.proved(works.iter().map(String::as_str));
+            assignments.judge(self.shared.clock.now())
+        };
         if let Verdict::RollBack(good) = verdict {
             self.change_watch(watch_of(&self.config, good.as_ref()));
         }
@@ -175,7 +247,7 @@ impl Agent {
 
 /// The file's watch, with the last good assignment laid over it.
 fn watch_of(config: &Config, good: Option<&Assignment>) -> Watch {
-    match good.map(|assignment| config.assigned(&assignment.yaml)) {
+    match good.map(|assignment| config.assigned(&assignment.yaml, None)) {
         Some(Ok(watch)) => watch,
         Some(Err(mistakes)) => {
             tracing::error!(mistakes = mistakes.len(), "the kept assignment does not fit this configuration; local targets only");
@@ -185,11 +257,26 @@ fn watch_of(config: &Config, good: Option<&Assignment>) -> Watch {
     }
 }
 
-/// Reads the file again; one the agent could not start with leaves it as it is.
-fn reload(file: &Path) -> Option<Config> {
-    let config = Config::load(file).map_err(|faults| tracing::error!("{faults}")).ok()?;
+/// How long a trial of a watch may take: each link's quickest target has two rounds in it.
+fn trial_of(watch: &Watch) -> Duration {
+    let slowest = |target: &crate::config::Target| {
+        let link = &watch.links[target.link];
+        if link.metered { target.every.max(link.quiet) } else { target.every }
+    };
+    let quickest = |link: usize| watch.targets.iter().filter(|target| target.link == link).map(slowest).min();
+    let longest = (0..watch.links.len()).filter_map(quickest).max().unwrap_or_default();
+    TRIAL.max(longest * 2)
+}
+
+/// Reads the identity the file names; `None` if it names no collector.
+fn identity_of(config: &Config) -> Result<Option<Identity>, String> {
     let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
-    identity.map_err(|error| tracing::error!(%error, "configuration is not taken over")).ok().map(|_| config)
+    identity.map_err(|error| format!("no identity: {error}; run `rusta-agent enroll`"))
+}
+
+/// Reads the file again; one that cannot be read leaves everything as it is.
+fn reload(file: &Path) -> Option<Config> {
+    Config::load(file).map_err(|faults| tracing::error!("{faults}")).ok()
 }
 
 #[cfg(test)]

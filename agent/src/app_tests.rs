@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::config::Machine;
 use crate::spool::Spool;
 use rusta_wire::{Frame, Outcome, Sequence, SeriesTable};
 use tokio::net::TcpListener;
@@ -14,7 +13,7 @@ fn config(dir: &Path, port: u16) -> Config {
          targets: [{{ name: port, link: gov, rung: gateway, every: 1s, timeout: 1s, tcp: {{ address: '127.0.0.1:{port}' }} }}]",
         dir.display()
     );
-    Config::parse(&text, &Machine::default()).unwrap()
+    Config::parse(&text).unwrap()
 }
 
 fn run(story: impl Future<Output = ()>) {
@@ -72,7 +71,12 @@ fn an_assignment_that_cannot_be_read_changes_nothing_and_a_good_one_is_tried() {
         let yaml = "targets: [{ name: county, link: gov, rung: pop, tcp: { address: '127.0.0.1:9' } }]";
         agent.heed(Event::Assigned { version: 6, yaml: yaml.into() });
         assert_eq!(agent.shared.watch.borrow().targets.len(), 2);
-        assert_eq!(agent.shared.assignments.borrow().versions(), (None, Some(6), Some(5)));
+        {
+            let assignments = agent.shared.assignments.borrow();
+            let (good, trial, refused) = assignments.versions();
+            assert_eq!((good, trial, refused.map(|r| r.version)), (None, Some(6), Some(5)));
+            assert!(refused.is_some_and(|r| r.reason.contains("nam")), "{refused:?}");
+        }
         agent.heed(Event::Acknowledged { connected: agent.shared.clock.now() });
         assert_eq!(agent.shared.assignments.borrow().versions().0, Some(6));
         agent.drain(false).await;
@@ -82,12 +86,39 @@ fn an_assignment_that_cannot_be_read_changes_nothing_and_a_good_one_is_tried() {
     });
 }
 
+/// The fault this keeps out: a router that was not enrolled yet ended instead of measuring.
 #[test]
-fn an_agent_without_its_identity_says_what_to_do() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path(), 9);
-    let urls = vec!["https://127.0.0.1:1".parse().unwrap()];
-    config.collector = Some(crate::config::Collector { urls, identity_dir: dir.path().join("none") });
-    let error = Agent::start(config, &HashMap::new()).map(|_| ()).unwrap_err().to_string();
-    assert!(error.contains("rusta-agent enroll"), "{error}");
+fn an_agent_without_its_identity_measures_and_says_what_it_waits_for() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = config(dir.path(), 9);
+        let urls = vec!["https://127.0.0.1:1".parse().unwrap()];
+        config.collector = Some(crate::config::Collector { urls, identity_dir: dir.path().join("none") });
+        let mut agent = Agent::start(config, &HashMap::new()).unwrap();
+        live_until(&mut agent, 1).await;
+        assert!(agent.is_waiting() && !agent.found_missing());
+        let error = agent.status().report.last_error.unwrap();
+        assert!(error.contains("no identity") && error.contains("rusta-agent enroll"), "{error}");
+        agent.drain(false).await;
+    });
+}
+
+#[test]
+fn an_assignment_whose_interface_is_not_there_waits_for_it_and_says_so() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut agent = Agent::start(config(dir.path(), 9), &HashMap::new()).unwrap();
+        let yaml = "links: [{ name: sat, network: nin, interface: nosuch0 }]";
+        agent.heed(Event::Assigned { version: 7, yaml: yaml.into() });
+        assert_eq!(agent.shared.watch.borrow().links.len(), 1);
+        let status = agent.status();
+        assert_eq!((status.assignment.failed, status.assignment.on_trial), (Some(7), None));
+        assert!(status.assignment.reason.unwrap().contains("unknown interface `nosuch0`"));
+        assert!(agent.is_waiting());
+        // The modem has come up.
+        agent.too_early.as_mut().unwrap().yaml = yaml.replace("nosuch0", "lo");
+        assert!(!agent.found_missing());
+        assert_eq!(agent.status().assignment.on_trial, Some(7));
+        agent.drain(false).await;
+    });
 }

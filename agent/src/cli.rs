@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::{Builder, LocalOptions};
 
-use crate::config::Config;
+use crate::config::{Config, Machine};
 use crate::terminal::say;
 use crate::usage::{EnrollArgs, Failure, ProbeArgs, StatusArgs};
 use crate::{app, diagnostics, enroll, privilege, probe_once, status};
@@ -78,7 +78,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Run(args) => {
             diagnostics::to_stderr();
             let config = Config::load(&args.config)?;
-            privilege::drop_the_rest();
+            privilege::drop_the_rest(config.may_run_plugins());
             on_this_thread(async move { app::run(&args.config, config).await })
         }
         Command::Probe(args) => on_this_thread(async move { probe_once::run(&args).await }),
@@ -109,8 +109,6 @@ fn on_this_thread(story: impl Future<Output = Result<(), Failure>> + 'static) ->
 fn check(args: &ConfigArg) -> Result<(), Failure> {
     let config = Config::load(&args.config)?;
     let watch = config.watch();
-    for remark in &config.remarks {
-        say(&format!("{}:{remark} (the link is gone until it appears)\n", args.config.display()))?;
-    }
-    say(&format!("{}: {} links, {} targets, no mistakes\n", args.config.display(), watch.links.len(), watch.targets.len()))
+    say(&format!("{}: {} links, {} targets, no mistakes\n", args.config.display(), watch.links.len(), watch.targets.len()))?;
+    config.absent(&Machine::look()).iter().try_for_each(|absent| say(&format!("note: {absent}\n")))
 }

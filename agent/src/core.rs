@@ -362,7 +362,7 @@ fn pace(watch: &Watch, target: &Target, nearest: bool, agent: AgentId) -> Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Machine};
+    use crate::config::Config;
 
     #[test]
     fn the_lowest_anchor_of_a_link_is_its_nearest() {
@@ -374,7 +374,7 @@ targets:
   - { name: other, link: apn0, towards: V-1, rung: gateway, tcp: { address: "10.1.0.1:443" } }
   - { name: gov, link: gov, rung: core, tcp: { address: "10.3.0.1:443" } }
 "#;
-        let watch = Config::parse(text, &Machine::default()).unwrap().watch();
+        let watch = Config::parse(text).unwrap().watch();
         assert_eq!(nearest_anchors(&watch), [false, true, false, true]);
         let quiet: Vec<u64> =
             watch.targets.iter().zip(nearest_anchors(&watch)).map(|(t, n)| pace(&watch, t, n, AgentId(1)).quiet.as_secs()).collect();
@@ -386,7 +386,7 @@ targets:
         for n in 0..targets {
             text += &format!("  - {{ name: t{n}, link: gov, rung: core, every: 10s, tcp: {{ address: '10.3.0.1:{}' }} }}\n", n + 1);
         }
-        let watch = Config::parse(&text, &Machine::default()).unwrap().watch();
+        let watch = Config::parse(&text).unwrap().watch();
         watch.targets.iter().map(|t| pace(&watch, t, false, AgentId(agent)).splay % 10_000).collect()
     }
 
@@ -416,7 +416,7 @@ targets:
     #[test]
     fn a_quiet_month_of_the_example_fits_its_share() {
         const MONTH_MS: u64 = 30 * 86_400_000;
-        let config = Config::parse(include_str!("../../configs/agent.yaml"), &Machine::default()).unwrap();
+        let config = Config::parse(include_str!("../../configs/agent.yaml")).unwrap();
         let (watch, every) = (config.watch(), config.report.every);
         let nearest = nearest_anchors(&watch);
         let paces: Vec<Pace> = watch.targets.iter().zip(&nearest).map(|(t, near)| pace(&watch, t, *near, AgentId(7))).collect();

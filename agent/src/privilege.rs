@@ -1,7 +1,8 @@
 //! What the agent may do on the router: open raw sockets and tie sockets to interfaces (CAP_NET_RAW), nothing else.
 //!
 //! Started as root, as procd does, it keeps the uid, so that its files and devices stay its own, and drops every other
-//! capability, also for the programs it starts. Started unprivileged, it has nothing to drop.
+//! capability, also for the programs it starts. Where plugins are configured it keeps what starts them as another user
+//! (CAP_SETUID, CAP_SETGID): a plugin never runs as root. Started unprivileged, it has nothing to drop.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,9 +12,13 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 const KEPT: Capability = Capability::CAP_NET_RAW;
 
-/// Drops everything but the kept capability, for good. Call it before the first thread is started.
-pub fn drop_the_rest() {
-    if let Err(error) = narrow() {
+/// What starting a program as another user takes.
+const FOR_PLUGINS: [Capability; 2] = [Capability::CAP_SETUID, Capability::CAP_SETGID];
+
+/// Drops everything but the kept capabilities, for good. Call it before the first thread is started.
+pub fn drop_the_rest(has_plugins: bool) {
+    let kept: CapsHashSet = [KEPT].into_iter().chain(FOR_PLUGINS.into_iter().filter(|_| has_plugins)).collect();
+    if let Err(error) = narrow(&kept) {
         tracing::warn!(%error, "privileges could not be dropped");
     }
     // A plugin with a set-uid bit must not get back what was given up.
@@ -38,11 +43,11 @@ pub fn become_owner(dir: &Path) -> nix::Result<()> {
     setresuid(owner, owner, owner)
 }
 
-fn narrow() -> Result<(), CapsError> {
+fn narrow(kept: &CapsHashSet) -> Result<(), CapsError> {
     let had = caps::read(None, CapSet::Permitted)?;
-    let keep: CapsHashSet = had.iter().copied().filter(|c| *c == KEPT).collect();
+    let keep: CapsHashSet = had.iter().copied().filter(|c| kept.contains(c)).collect();
     if had.contains(&Capability::CAP_SETPCAP) {
-        for capability in caps::all().into_iter().filter(|c| *c != KEPT) {
+        for capability in caps::all().into_iter().filter(|c| !kept.contains(c)) {
             // A kernel older than this list has fewer to drop.
             let _ = caps::drop(None, CapSet::Bounding, capability);
         }
@@ -61,7 +66,7 @@ mod tests {
     fn only_raw_sockets_are_kept() {
         // Capabilities are a thread's own; the other tests keep theirs.
         std::thread::spawn(|| {
-            drop_the_rest();
+            drop_the_rest(false);
             let left = caps::read(None, CapSet::Permitted).unwrap();
             assert!(left.iter().all(|c| *c == KEPT), "{left:?}");
             assert!(caps::read(None, CapSet::Effective).unwrap().iter().all(|c| *c == KEPT));

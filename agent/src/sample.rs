@@ -116,7 +116,7 @@ impl Recorder {
         // A round that was due before the interval began may end in it.
         let from = samples.iter().map(|s| s.at).min().unwrap_or(self.from).min(self.from);
         self.from = until;
-        Batch { id, covers: 1, from, until, clock, reason, summary_s: 0, thinned: 0, dropped: 0, table: self.table.id(), samples }
+        Batch { id, covers: 1, from, until, clock, reason, summary_s: 0, thinned: 0, dropped: 0, lost: 0, table: self.table.id(), samples }
     }
 
     fn part_place(&mut self, target: usize, name: &str, metrics: impl Iterator<Item = Metric>) -> Option<usize> {
@@ -205,14 +205,14 @@ fn seconds(every: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Machine};
+    use crate::config::Config;
     use crate::probe::Part;
     use rusta_wire::{AgentId, BootId, ClockSource, Sequence, UnixMs};
 
     fn recorder() -> Recorder {
         let text =
             "links: [{ name: gov, network: gov }]\ntargets: [{ name: gw, link: gov, rung: gateway, tcp: { address: '10.0.0.1:1' } }]";
-        let watch = Config::parse(text, &Machine::default()).unwrap().watch();
+        let watch = Config::parse(text).unwrap().watch();
         Recorder::start(&watch, &[Duration::from_secs(60)], MonoMs(1_000))
     }
 

@@ -92,8 +92,11 @@ pub struct AssignmentStatus {
     pub in_force: Option<u64>,
     /// The one on trial.
     pub on_trial: Option<u64>,
-    /// The one that was rolled back or could not be read.
+    /// The one that was rolled back or could not be used.
     pub failed: Option<u64>,
+    /// Why.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// How reporting goes.
@@ -152,7 +155,9 @@ pub fn of(shared: &Shared, core: &Core, agent: Option<AgentId>) -> Status {
     let clock = shared.clock.believed();
     let contact = shared.contact.borrow().clone();
     let watch = shared.watch.borrow().clone();
-    let (in_force, on_trial, failed) = shared.assignments.borrow().versions();
+    let assignments = shared.assignments.borrow();
+    let (in_force, on_trial, refused) = assignments.versions();
+    let (failed, reason) = (refused.map(|refused| refused.version), refused.map(|refused| refused.reason.clone()));
     let links = watch.links.iter().enumerate().map(|(place, link)| LinkStatus {
         name: link.name.clone(),
         network: link.network.to_string(),
@@ -175,7 +180,7 @@ pub fn of(shared: &Shared, core: &Core, agent: Option<AgentId>) -> Status {
             acknowledged: contact.acknowledged,
             last_error: contact.last_error,
         },
-        assignment: AssignmentStatus { in_force, on_trial, failed },
+        assignment: AssignmentStatus { in_force, on_trial, failed, reason },
         cpu_ms: health::cpu_ms(),
         rss_kib: health::rss_kib(),
     }
@@ -240,9 +245,14 @@ impl Status {
         }
         let number = |name: &str| self.spool.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
         out.push_str(&format!("spool {} batches, {} bytes", number("frames"), number("bytes")));
-        out.push_str(&format!("; thinned {}, dropped {} samples\n", number("thinned"), number("dropped")));
+        out.push_str(&format!("; thinned {}, dropped {} samples", number("thinned"), number("dropped")));
+        match number("lost") {
+            0 => out.push('\n'),
+            lost => out.push_str(&format!(", lost {lost} batches to a damaged disk\n")),
+        }
         if let Some(version) = self.assignment.failed {
-            out.push_str(&format!("assignment {version:016x} was rolled back\n"));
+            let reason = self.assignment.reason.as_deref().unwrap_or_default();
+            out.push_str(&format!("assignment {version:016x} was refused: {reason}\n"));
         }
         for link in &self.links {
             let fault = link.broken_rung.as_deref().map_or("no rung broken".to_string(), |rung| format!("broken: {rung}"));

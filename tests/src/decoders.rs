@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::LazyLock;
 
-use rusta_agent::config::{Config, Machine};
+use rusta_agent::config::Config;
 use rusta_agent::modem::{self, Facts};
 use rusta_agent::packet::{certificate, dns, http, http2, ntp, sip};
 use rusta_collector::inventory::source::{self, Files};
@@ -227,7 +227,7 @@ fn self_signed() -> Vec<u8> {
 
 fn agent_config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Err(mistakes) = Config::parse(text, &Machine::default()) {
+    if let Err(mistakes) = Config::parse(text) {
         assert!(!mistakes.is_empty(), "refused without a reason");
     }
 }

@@ -124,6 +124,7 @@ impl VirtualAgent {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: self.table.id(),
             samples,
         }

@@ -96,6 +96,7 @@ fn main() -> Result<(), DecodeError> {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: table.id(),
             samples,
         };

@@ -95,6 +95,8 @@ pub struct Batch<S = Vec<Sample>> {
     pub thinned: u64,
     /// Samples dropped since this boot began.
     pub dropped: u64,
+    /// Batches lost since this boot began: kept once, and not to be read or named any more.
+    pub lost: u64,
     /// The series table its samples refer to.
     pub table: TableId,
     /// In any order; decoding returns them by series, then time.
@@ -138,6 +140,8 @@ struct HeadMessage {
     dropped: u64,
     #[prost(fixed64, tag = "12")]
     table: u64,
+    #[prost(uint64, tag = "40")]
+    lost: u64,
 }
 
 /// Fields that hold columns, in either coding.
@@ -255,7 +259,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Fields in the order of their tags, as one message would have them.
+    /// The head's fields, then the columns': a reader takes them as one message.
     fn with_columns(&self, columns: &ColumnsMessage) -> Vec<u8> {
         let mut bytes = self.head_message().encode_to_vec();
         bytes.extend(columns.encode_to_vec());
@@ -280,6 +284,7 @@ impl Batch {
             summary_s: self.summary_s,
             thinned: self.thinned,
             dropped: self.dropped,
+            lost: self.lost,
             table: self.table.0,
         }
     }
@@ -342,6 +347,7 @@ impl Batch<Samples> {
             summary_s: message.summary_s,
             thinned: message.thinned,
             dropped: message.dropped,
+            lost: message.lost,
             table: head.table,
             samples: read_samples(&columns, head.from, table)?,
         };
@@ -362,6 +368,7 @@ impl<S> Batch<S> {
             summary_s: self.summary_s,
             thinned: self.thinned,
             dropped: self.dropped,
+            lost: self.lost,
             table: self.table,
             samples,
         }

@@ -30,6 +30,7 @@ fn batch(table: &SeriesTable, samples: Vec<Sample>) -> Batch {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table.id(),
         samples,
     }

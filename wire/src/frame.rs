@@ -160,6 +160,23 @@ impl<'a> Frame<'a> {
         }
     }
 
+    /// Tells whether bytes are the whole beginning of a frame that stops too early, as a write does that the power cut.
+    pub fn is_cut(bytes: &[u8]) -> bool {
+        // A damaged length looks like one that is not reached: the checksum knows the length that was written.
+        matches!(Frame::read(bytes), Err(FrameError::Cut { .. }))
+            && kind_with_length(bytes, bytes.len().saturating_sub(HEADER_BYTES)).is_none()
+    }
+
+    /// Says what a frame that cannot be read was: by its checksum, else by what its header says. `None` for bytes that are no
+    /// header, or that stop too early.
+    pub fn kind_of_damaged(bytes: &[u8]) -> Option<FrameKind> {
+        let header = bytes.first_chunk::<HEADER_BYTES>()?;
+        let length = usize::try_from(u32::from_le_bytes([header[4], header[5], header[6], header[7]])).ok()?;
+        let by_checksum = kind_with_length(bytes, length).or_else(|| kind_with_length(bytes, bytes.len() - HEADER_BYTES));
+        let is_whole = length <= FRAME_PAYLOAD_BYTES && bytes.len() >= HEADER_BYTES + length;
+        by_checksum.or_else(|| FrameKind::from_code(header[3]).filter(|_| is_whole && header[2] == VERSION))
+    }
+
     /// Reads frames one after another until the bytes end; the first fault ends the iteration as its last item.
     pub fn read_all(bytes: &'a [u8]) -> impl Iterator<Item = Result<Frame<'a>, FrameError>> {
         let mut rest = bytes;
@@ -179,6 +196,16 @@ impl<'a> Frame<'a> {
             }
         })
     }
+}
+
+/// Finds the kind with which the checksum of a payload of this length holds.
+fn kind_with_length(bytes: &[u8], length: usize) -> Option<FrameKind> {
+    let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    let payload = rest.get(..length)?;
+    let told = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
+    let [l0, l1, l2, l3] = u32::try_from(length).ok()?.to_le_bytes();
+    let kinds = [FrameKind::Table, FrameKind::Batch, FrameKind::Mark];
+    kinds.into_iter().find(|kind| checksum(&[VERSION, kind.code(), l0, l1, l2, l3], payload) == told)
 }
 
 fn checksum(head: &[u8], payload: &[u8]) -> u32 {

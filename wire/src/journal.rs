@@ -15,7 +15,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::frame::Frame;
+use crate::frame::{Frame, FrameKind};
 
 /// How a segment's file name ends.
 const SUFFIX: &str = ".journal";
@@ -43,6 +43,8 @@ pub struct Recovery {
     pub damaged_bytes: u64,
     /// Segments that could not be read at all.
     pub unreadable: u32,
+    /// Batches among the damage: frames that were whole once, not the end of a write that the power cut.
+    pub lost: u64,
 }
 
 /// What was written and need not be on disk yet, for whoever may wait for the disk.
@@ -131,7 +133,7 @@ impl Journal {
             starts.push((bytes.len(), frame.encoded_len()));
             frame.write(&mut bytes);
         }
-        if self.head_length() > 0 && self.head_length() + length_of(&bytes) > self.segment_bytes {
+        if !self.takes(bytes.len()) {
             self.rotate()?;
         }
         let begin = self.head_length();
@@ -222,6 +224,21 @@ impl Journal {
         self.segments.values().sum()
     }
 
+    /// Returns the head's number.
+    pub fn head(&self) -> u32 {
+        self.head_number
+    }
+
+    /// Returns the oldest segment, unless that is the head.
+    pub fn oldest(&self) -> Option<u32> {
+        self.segments.keys().next().copied().filter(|number| *number != self.head_number)
+    }
+
+    /// Tells whether so many more bytes go into the head; into an empty one go any.
+    pub fn takes(&self, bytes: usize) -> bool {
+        self.head_length() == 0 || self.head_length() + length_of_n(bytes) <= self.segment_bytes
+    }
+
     /// Returns the bytes in the head.
     pub fn head_length(&self) -> u64 {
         self.segments.get(&self.head_number).copied().unwrap_or(0)
@@ -242,11 +259,25 @@ fn recover(segment: u32, bytes: &[u8], recovery: &mut Recovery, visit: &mut impl
             Err(_) => {
                 let next = (at + 1..bytes.len()).find(|next| Frame::read(&bytes[*next..]).is_ok()).unwrap_or(bytes.len());
                 recovery.damaged_bytes += length_of_n(next - at);
+                recovery.lost += batches_in(&bytes[at..next]);
                 at = next;
             }
         }
     }
     whole_until
+}
+
+/// Counts the batches that damage cost. Bytes that stop inside their frame, or that were never written, are the end of a
+/// write that the power cut: nobody was told that they were on disk.
+fn batches_in(damaged: &[u8]) -> u64 {
+    let starts = (0..damaged.len()).filter(|at| damaged[*at..].starts_with(b"RU"));
+    let kinds = starts.map(|at| Frame::kind_of_damaged(&damaged[at..]));
+    let (mut batches, mut others) = (0, 0);
+    for kind in kinds.flatten() {
+        if kind == FrameKind::Batch { batches += 1 } else { others += 1 }
+    }
+    let is_cut = Frame::is_cut(damaged) || damaged.iter().all(|byte| *byte == 0);
+    if batches + others == 0 && !is_cut { 1 } else { batches }
 }
 
 fn segment_numbers(dir: &Path) -> io::Result<Vec<u32>> {
@@ -278,7 +309,8 @@ fn reopen(dir: &Path, number: u32, length: u64, whole_until: u64) -> io::Result<
 }
 
 fn create(dir: &Path, number: u32) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).open(segment_path(dir, number))
+    // What an attempt on a full disk left behind is empty, and belongs to nobody.
+    OpenOptions::new().read(true).write(true).create(true).truncate(true).open(segment_path(dir, number))
 }
 
 fn length_of(bytes: &[u8]) -> u64 {
@@ -296,7 +328,6 @@ fn to_u32(n: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::FrameKind;
 
     fn frame(n: u8) -> Frame<'static> {
         Frame::new(FrameKind::Batch, vec![n; 10 + usize::from(n)]).unwrap()

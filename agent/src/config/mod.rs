@@ -24,9 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use crate::calendar::Calendar;
 use crate::calendar::day_of;
 use crate::interfaces::Device;
-use crate::probe::{Place, Probe};
+use crate::probe::{Place, Probe, ProbeConfig};
 use crate::socket::Way;
-pub use text::Sync;
+pub use text::{Allowed, Sync};
 pub use yaml::Mistake;
 use yaml::{Note, Reading, Step};
 
@@ -49,10 +49,10 @@ pub struct Config {
     pub status_socket: PathBuf,
     /// Name servers; empty: the system's.
     pub resolvers: Vec<SocketAddr>,
+    /// What else than plain probes an assignment may name.
+    pub allow_assigned: Vec<Allowed>,
     /// The file's own links and targets, as typed: an assignment is laid over them.
     pub local: text::Assigned,
-    /// What is no mistake but may be meant otherwise: an interface or address that this machine does not have at present.
-    pub remarks: Vec<Mistake>,
 }
 
 /// Where reports go.
@@ -211,24 +211,18 @@ impl Config {
         let unread =
             |text: String| Faults { file: file.clone(), mistakes: vec![Mistake { line: 1, column: 1, path: String::new(), text }] };
         let text = std::fs::read_to_string(path).map_err(|error| unread(format!("cannot be read: {error}")))?;
-        Config::parse(&text, &Machine::look()).map_err(|mistakes| Faults { file: file.clone(), mistakes })
+        Config::parse(&text).map_err(|mistakes| Faults { file: file.clone(), mistakes })
     }
 
     /// Reads and checks a text.
     ///
     /// # Errors
     /// Everything that is wrong with it, in the order of the text.
-    pub fn parse(text: &str, machine: &Machine) -> Result<Config, Vec<Mistake>> {
+    pub fn parse(text: &str) -> Result<Config, Vec<Mistake>> {
         let Reading { value, mut notes, skipped } = yaml::read::<text::File>(text).map_err(|mistake| vec![mistake])?;
-        let mut absent = Vec::new();
-        let links = value.iter().flat_map(|file| &file.links);
-        let places = Check { notes: &mut absent, skipped: &skipped }.items("links", links.clone().count());
-        for (path, link) in places.into_iter().zip(links) {
-            check_presence(&path, link, machine, &mut Check { notes: &mut absent, skipped: &skipped });
-        }
         let config = value.map(|file| build(file, &mut Check { notes: &mut notes, skipped: &skipped }));
         match config {
-            Some(config) if notes.is_empty() => Ok(Config { remarks: yaml::place(text, &absent), ..config }),
+            Some(config) if notes.is_empty() => Ok(config),
             _ => Err(yaml::place(text, &notes)),
         }
     }
@@ -240,18 +234,79 @@ impl Config {
         watch(&self.local, &mut Check { notes: &mut notes, skipped: &HashSet::new() })
     }
 
-    /// Lays an assignment over the file's own links and targets: assigned ones are added; a link of the same name keeps
-    /// the file's interface and address where the assignment names none, a target of the same name stays as in the file.
+    /// Says which of the file's links are tied to what this machine does not have at present. That is their state, not a
+    /// mistake: an interface or an address may come and go.
+    pub fn absent(&self, machine: &Machine) -> Vec<String> {
+        let what = |link: &text::Link| match (&link.interface, link.source) {
+            (Some(interface), _) if !machine.has(interface) => Some(format!("there is no interface `{interface}`")),
+            (_, Some(source)) if !machine.addresses.contains(&source) => Some(format!("nothing here has the address {source}")),
+            _ => None,
+        };
+        let gone =
+            |link: &text::Link| Some(format!("link {}: {} at present; it counts as gone until that appears", link.name, what(link)?));
+        self.local.links.iter().filter_map(gone).collect()
+    }
+
+    /// Tells whether a plugin may ever be started: by this file, or by an assignment it allows that.
+    pub fn may_run_plugins(&self) -> bool {
+        let is_plugin = |target: &text::Target| matches!(target.probe, ProbeConfig::Exec(_));
+        self.allow_assigned.contains(&Allowed::Exec) || self.local.targets.iter().any(is_plugin)
+    }
+
+    /// Lays an assignment over the file's own links and targets: assigned ones are added; of a link of the same name, what the
+    /// file says of this place (interface, address, network, metered, plan) holds; a target of the same name stays as in the
+    /// file. `machine` is given when the assignment is new: it must name interfaces that are there.
     ///
     /// # Errors
     /// Everything wrong with the assignment; places are those of its text.
-    pub fn assigned(&self, text: &str) -> Result<Watch, Vec<Mistake>> {
+    pub fn assigned(&self, text: &str, machine: Option<&Machine>) -> Result<Watch, Vec<Mistake>> {
         let Reading { value, mut notes, skipped } = yaml::read::<text::Assigned>(text).map_err(|mistake| vec![mistake])?;
-        let watch = value.map(|assigned| watch(&lay_over(&self.local, assigned), &mut Check { notes: &mut notes, skipped: &skipped }));
+        let watch = value.map(|assigned| {
+            let mut check = Check { notes: &mut notes, skipped: &skipped };
+            self.check_allowed(&assigned, &mut check);
+            if let Some(machine) = machine {
+                self.check_presence(&assigned, machine, &mut check);
+            }
+            watch(&lay_over(&self.local, assigned), &mut check)
+        });
         match watch {
             Some(watch) if notes.is_empty() => Ok(watch),
             _ => Err(yaml::place(text, &notes)),
         }
+    }
+
+    fn check_allowed(&self, assigned: &text::Assigned, check: &mut Check<'_>) {
+        for (path, target) in check.items("targets", assigned.targets.len()).into_iter().zip(&assigned.targets) {
+            let files = target.probe.files();
+            let needs = match (&target.probe, files.first()) {
+                (ProbeConfig::Exec(_), _) => Some((Allowed::Exec, "a program of this router".to_string())),
+                (ProbeConfig::Ussd(_), _) => Some((Allowed::Ussd, "a code that may cost money".to_string())),
+                (_, Some(file)) => Some((Allowed::Files, format!("`{file}` of this router"))),
+                _ => None,
+            };
+            if let Some((allowed, what)) = needs.filter(|(allowed, _)| !self.allow_assigned.contains(allowed)) {
+                let word = allowed.as_str();
+                check.wrong(path, format!("names {what}; this router's file does not allow that (`allow_assigned: [{word}]`)"));
+            }
+        }
+    }
+
+    fn check_presence(&self, assigned: &text::Assigned, machine: &Machine, check: &mut Check<'_>) {
+        for (path, link) in check.items("links", assigned.links.len()).into_iter().zip(&assigned.links) {
+            if self.local.links.iter().any(|own| own.name == link.name && own.is_tied()) {
+                continue;
+            }
+            if let Some(interface) = link.interface.as_ref().filter(|i| !machine.has(i)) {
+                let known: Vec<&str> = machine.interfaces.iter().map(String::as_str).collect();
+                check.wrong(key(&path, "interface"), yaml::unknown("interface", interface, &known));
+            }
+        }
+    }
+}
+
+impl Machine {
+    fn has(&self, interface: &str) -> bool {
+        self.interfaces.contains(interface)
     }
 }
 
@@ -259,14 +314,17 @@ impl Config {
 fn lay_over(local: &text::Assigned, mut assigned: text::Assigned) -> text::Assigned {
     for link in &mut assigned.links {
         if let Some(own) = local.links.iter().find(|l| l.name == link.name) {
-            if link.interface.is_none() && link.netifd.is_none() && link.path.is_none() {
+            if own.is_tied() {
                 (link.interface, link.netifd, link.path) = (own.interface.clone(), own.netifd.clone(), own.path.clone());
+                link.source = own.source;
             }
-            if link.resolvers.is_empty() {
+            if !own.resolvers.is_empty() {
                 link.resolvers.clone_from(&own.resolvers);
             }
-            link.source = link.source.or(own.source);
-            link.plan = link.plan.take().or_else(|| own.plan.clone());
+            link.network = own.network;
+            link.metered = own.metered.or(link.metered);
+            link.quiet = own.quiet.or(link.quiet);
+            link.plan = own.plan.clone().or_else(|| link.plan.take());
         }
     }
     assigned.targets.retain(|target| local.targets.iter().all(|own| own.name != target.name));
@@ -321,8 +379,8 @@ fn build(file: text::File, check: &mut Check<'_>) -> Config {
         },
         status_socket: file.status_socket,
         resolvers: file.resolvers.into_iter().map(|r| r.0).collect(),
+        allow_assigned: file.allow_assigned,
         local,
-        remarks: Vec::new(),
     }
 }
 
@@ -383,20 +441,6 @@ fn check_report(report: &Report, local: &text::Assigned, check: &mut Check<'_>) 
     }
 }
 
-/// A link whose interface is not there is a link that is gone, as it may be at any time: the agent starts, and says so.
-fn check_presence(path: &[Step], link: &text::Link, machine: &Machine, check: &mut Check<'_>) {
-    if link.hotplug {
-        return;
-    }
-    if let Some(interface) = link.interface.as_ref().filter(|i| !machine.interfaces.contains(*i)) {
-        let known: Vec<&str> = machine.interfaces.iter().map(String::as_str).collect();
-        check.wrong(key(path, "interface"), yaml::unknown("interface", interface, &known));
-    }
-    if let Some(source) = link.source.filter(|s| !machine.addresses.contains(s)) {
-        check.wrong(key(path, "source"), format!("this machine has no address {source}"));
-    }
-}
-
 fn watch(typed: &text::Assigned, check: &mut Check<'_>) -> Watch {
     let links = build_links(typed, check);
     let targets = build_targets(typed, &links, check);
@@ -420,8 +464,8 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
                 source: link.source,
                 resolvers: link.resolvers.iter().map(|r| r.0).collect(),
             },
-            metered: link.metered,
-            quiet: link.quiet.0,
+            metered: link.metered.unwrap_or(false),
+            quiet: link.quiet.unwrap_or_else(text::quarter_hour).0,
             plan,
         });
     }

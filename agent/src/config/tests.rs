@@ -5,7 +5,7 @@ fn machine() -> Machine {
 }
 
 fn mistakes(text: &str) -> Vec<String> {
-    Config::parse(text, &machine()).map(|_| ()).unwrap_err().iter().map(Mistake::to_string).collect()
+    Config::parse(text).map(|_| ()).unwrap_err().iter().map(Mistake::to_string).collect()
 }
 
 const GOOD: &str = r#"
@@ -22,7 +22,7 @@ targets:
 
 #[test]
 fn a_good_file_means_what_it_says() {
-    let config = Config::parse(GOOD, &machine()).unwrap();
+    let config = Config::parse(GOOD).unwrap();
     assert_eq!(config.collector.as_ref().unwrap().urls[0].to_string(), "https://127.0.0.1:8443");
     let watch = config.watch();
     assert_eq!(watch.links[0].plan.unwrap().bytes, 3 << 30);
@@ -32,9 +32,9 @@ fn a_good_file_means_what_it_says() {
 }
 
 #[test]
-fn the_example_file_is_valid_but_for_this_machines_interfaces() {
+fn the_example_file_is_valid() {
     let text = include_str!("../../../configs/agent.yaml");
-    Config::parse(text, &machine()).unwrap();
+    Config::parse(text).unwrap();
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn more_targets_than_a_table_holds_are_refused() {
         let targets: String = (0..targets).map(target).collect();
         format!("links: [{{ name: gov, network: gov }}]\ntargets:\n{targets}")
     };
-    assert!(Config::parse(&with(1_500), &machine()).is_ok());
+    assert!(Config::parse(&with(1_500)).is_ok());
     let found = mistakes(&with(2_500));
     assert!(found.len() == 1 && found[0].contains("targets: their names and metrics take"), "{found:?}");
 }
@@ -82,22 +82,11 @@ targets:
     assert!(!found.iter().any(|f| f.starts_with("9:") || f.contains("missing")), "{found:#?}");
 }
 
-/// A modem that was unplugged while the router started kept the agent from ever running.
-#[test]
-fn an_interface_that_is_not_there_is_remarked_and_no_mistake() {
-    let text = "links:\n  - { name: a, network: gov, interface: eth7 }\n  - { name: b, network: apn, source: 10.9.9.9 }\n  \
-                - { name: c, network: apn, interface: usb0, hotplug: true }\n";
-    let remarks: Vec<String> = Config::parse(text, &machine()).unwrap().remarks.iter().map(ToString::to_string).collect();
-    assert_eq!(remarks.len(), 2, "{remarks:?}");
-    assert!(remarks[0].starts_with("2:41: links[0].interface: unknown interface `eth7`; did you mean `eth0`?"), "{remarks:?}");
-    assert!(remarks[1].starts_with("3:38: links[1].source: this machine has no address 10.9.9.9"), "{remarks:?}");
-}
-
 #[test]
 fn a_link_is_tied_to_one_device_and_asks_its_own_resolvers() {
     let text = "links:\n  - { name: a, network: apn, netifd: wwan, resolvers: [10.74.2.1, \"[fd00::53]:5353\"] }\n  \
                 - { name: b, network: apn, path: pci-0000:00:14.0-usb-0:1.2:1.4 }\n";
-    let watch = Config::parse(text, &machine()).unwrap().watch();
+    let watch = Config::parse(text).unwrap().watch();
     assert_eq!(watch.links[0].way.interface, Some(Device::Netifd("wwan".into())));
     assert_eq!(watch.links[0].way.resolvers, ["10.74.2.1:53", "[fd00::53]:5353"].map(|a| a.parse().unwrap()));
     assert_eq!(watch.links[1].way.interface, Some(Device::Path("pci-0000:00:14.0-usb-0:1.2:1.4".into())));
@@ -111,19 +100,82 @@ fn an_unknown_link_is_told_with_the_nearest() {
     assert_eq!(mistakes(&text), ["10:27: targets[1].link: unknown link `gof`; did you mean `gov`?"]);
 }
 
+/// The fault this keeps out: a modem that had not yet come up was a mistake of the file, and the init script never started.
+#[test]
+fn what_is_not_there_yet_is_a_note_and_no_mistake() {
+    let text = GOOD.replace("interface: wwan0", "interface: wwan7").replace("source: 10.0.0.2", "source: 10.9.9.9");
+    let config = Config::parse(&text).unwrap();
+    let notes = config.absent(&machine());
+    assert!(notes.len() == 2 && notes[0].contains("link apn0: there is no interface `wwan7`"), "{notes:?}");
+    assert!(notes[1].contains("link gov: nothing here has the address 10.9.9.9"), "{notes:?}");
+    assert!(Config::parse(GOOD).unwrap().absent(&machine()).is_empty());
+    assert!(Config::parse("links: [{ name: a, network: apn, interface: nosuch0, hotplug: true }]").is_ok());
+}
+
 #[test]
 fn an_assignment_is_laid_over_the_file() {
-    let config = Config::parse(GOOD, &machine()).unwrap();
+    let config = Config::parse(GOOD).unwrap();
     let watch = config
-        .assigned("links: [{ name: apn0, network: apn, metered: true }]\ntargets:\n  - { name: county, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n  - { name: portal, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n")
+        .assigned("links: [{ name: apn0, network: apn, metered: true }]\ntargets:\n  - { name: county, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n  - { name: portal, link: apn0, rung: pop, tcp: { address: '10.2.0.1:443' } }\n", None)
         .unwrap();
     assert_eq!(watch.links[0].way.interface, Some("wwan0".into()));
     let names: Vec<_> = watch.targets.iter().map(|t| t.name.as_str()).collect();
     assert_eq!(names, ["county", "gateway", "portal"]);
     assert_eq!(watch.links[watch.targets[2].link].name, "gov");
-    let wrong =
-        config.assigned("targets: [{ name: x, link: nowhere, rung: pop, tcp: { address: '10.2.0.1:443' } }]").map(|_| ()).unwrap_err();
+    let wrong = config
+        .assigned("targets: [{ name: x, link: nowhere, rung: pop, tcp: { address: '10.2.0.1:443' } }]", None)
+        .map(|_| ())
+        .unwrap_err();
     assert_eq!(wrong[0].path, "targets[0].link");
+}
+
+/// The fault this keeps out: an assignment overrode `metered: true` and the interface, and the SIM paid for it.
+#[test]
+fn what_the_file_says_of_this_place_holds_against_an_assignment() {
+    let config = Config::parse(GOOD).unwrap();
+    let assigned = "links:\n  - { name: apn0, network: internet, interface: eth0, metered: false, plan: { bytes: 90GiB } }\n  \
+                    - { name: gov, network: gov, interface: eth9, metered: true }";
+    let watch = config.assigned(assigned, Some(&machine())).unwrap();
+    let (apn, gov) = (&watch.links[0], &watch.links[1]);
+    assert_eq!((apn.way.interface.clone(), apn.network, apn.metered), (Some("wwan0".into()), Network::Apn, true));
+    assert_eq!(apn.plan.unwrap().bytes, 3 << 30);
+    assert_eq!((gov.way.interface.clone(), gov.way.source), (None, Some("10.0.0.2".parse().unwrap())));
+    assert!(gov.metered, "what the file leaves open is the assignment's");
+}
+
+#[test]
+fn a_new_assignment_with_an_interface_that_is_not_here_is_refused() {
+    let config = Config::parse(GOOD).unwrap();
+    let assigned = "links: [{ name: sat, network: nin, interface: eth7 }]";
+    let wrong = config.assigned(assigned, Some(&machine())).map(|_| ()).unwrap_err();
+    assert_eq!(wrong[0].to_string(), "1:47: links[0].interface: unknown interface `eth7`; did you mean `eth0`?");
+    assert!(config.assigned(assigned, None).is_ok(), "one that was good before is not refused for a modem that is late");
+}
+
+/// The fault this keeps out: an imported sheet with an `exec` target was a root shell on every router.
+#[test]
+fn what_touches_the_router_itself_needs_its_own_word_before_an_assignment_may_name_it() {
+    let target = |probe: &str| format!("targets: [{{ name: x, link: gov, rung: core, every: 1h, {probe} }}]");
+    let here = std::env::current_exe().unwrap().display().to_string();
+    let cases = [
+        ("exec", "exec: { command: [/bin/true] }".to_string()),
+        ("ussd", "ussd: { device: /dev/ttyUSB2, code: '*555#', allow_cost: true }".to_string()),
+        ("files", "tls: { address: 'a.example:443', ca: /etc/ssl/own.pem }".to_string()),
+        ("files", "modem: { reader: at, device: /dev/ttyUSB2 }".to_string()),
+        ("files", format!("host: {{ disk: '{here}' }}")),
+        #[cfg(feature = "snmp")]
+        ("files", "snmp: { address: 10.0.0.1, community_file: /etc/shadow }".to_string()),
+    ];
+    for (word, probe) in &cases {
+        let wrong = Config::parse(GOOD).unwrap().assigned(&target(probe), None).map(|_| ()).unwrap_err();
+        assert!(wrong.iter().any(|m| m.to_string().contains(&format!("`allow_assigned: [{word}]`"))), "{probe}: {wrong:?}");
+        let allowing = format!("allow_assigned: [{word}]\n{GOOD}");
+        let said = Config::parse(&allowing).unwrap().assigned(&target(probe), None).map(|_| ());
+        assert!(said.is_ok_and(|()| true) || probe.contains("/etc/ssl") || probe.contains("snmp"), "{probe}");
+        assert_eq!(Config::parse(&allowing).unwrap().may_run_plugins(), *word == "exec");
+    }
+    assert!(Config::parse(GOOD).unwrap().assigned(&target("modem: { reader: mmcli }"), None).is_ok());
+    assert!(mistakes("allow_assigned: [root]")[0].contains("root"));
 }
 
 #[test]

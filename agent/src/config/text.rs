@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -32,12 +32,38 @@ pub struct File {
     /// Name servers for probes and reports; empty: the system's.
     #[serde(default)]
     pub resolvers: Vec<Resolver>,
+    /// What else than plain probes an assignment may name on this router.
+    #[serde(default)]
+    pub allow_assigned: Vec<Allowed>,
     /// The ways upstream.
     #[serde(default)]
     pub links: Vec<Link>,
     /// What is probed.
     #[serde(default)]
     pub targets: Vec<Target>,
+}
+
+/// One of `allow_assigned:`. Whoever writes assignments is not thereby the master of every router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Allowed {
+    /// Programs (`exec`).
+    Exec,
+    /// Codes that may cost money (`ussd`).
+    Ussd,
+    /// Paths of files and devices of this router, whichever probe names them.
+    Files,
+}
+
+impl Allowed {
+    /// Returns the word in the file.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Allowed::Exec => "exec",
+            Allowed::Ussd => "ussd",
+            Allowed::Files => "files",
+        }
+    }
 }
 
 /// The part of the file an assignment may hold.
@@ -163,18 +189,25 @@ pub struct Link {
     /// Name servers of this link; empty: the file's for all links, or those the system learnt for its interface.
     #[serde(default)]
     pub resolvers: Vec<Resolver>,
-    /// The interface or address comes and goes, as a USB modem does: `check` does not remark its absence.
+    /// Says that the interface or address comes and goes, as a USB modem does. Any may, so this changes nothing.
+    #[serde(default, rename = "hotplug")]
+    pub _hotplug: bool,
+    /// Traffic costs money: probe little while all is quiet. Left out: what an assignment says, else no.
     #[serde(default)]
-    pub hotplug: bool,
-    /// Traffic costs money: probe little while all is quiet.
-    #[serde(default)]
-    pub metered: bool,
+    pub metered: Option<bool>,
     /// On a quiet metered link, how often targets other than the nearest anchor are probed.
-    #[serde(default = "quarter_hour")]
-    pub quiet: Span,
+    #[serde(default)]
+    pub quiet: Option<Span>,
     /// The data plan.
     #[serde(default)]
     pub plan: Option<Plan>,
+}
+
+impl Link {
+    /// Tells whether packets of the link are held to a device or an address.
+    pub fn is_tied(&self) -> bool {
+        self.interface.is_some() || self.netifd.is_some() || self.path.is_some() || self.source.is_some()
+    }
 }
 
 /// `plan:` of a link. Everybody's bytes are counted on the link's interface; without one, only the agent's own are known.
@@ -224,8 +257,14 @@ pub struct Target {
     pub probe: ProbeConfig,
 }
 
+/// Where the agent is at home on this machine. OpenWrt's `/var` is memory, which no power cut leaves anything in; what must
+/// survive lies in `/etc`, an overlay in flash.
+fn home(openwrt: &str, elsewhere: &str) -> PathBuf {
+    PathBuf::from(if Path::new("/etc/openwrt_release").exists() { openwrt } else { elsewhere })
+}
+
 fn default_socket() -> PathBuf {
-    PathBuf::from("/run/rusta/agent.sock")
+    home("/var/run/rusta/agent.sock", "/run/rusta/agent.sock")
 }
 
 fn default_identity() -> PathBuf {
@@ -233,7 +272,7 @@ fn default_identity() -> PathBuf {
 }
 
 fn default_spool() -> PathBuf {
-    PathBuf::from("/var/lib/rusta-agent/spool")
+    home("/etc/rusta/state/spool", "/var/lib/rusta-agent/spool")
 }
 
 /// The cycle of the link state machine.
@@ -252,7 +291,7 @@ fn wear_budget() -> Size {
 }
 
 /// 96 ladders a day cost under a megabyte a month.
-fn quarter_hour() -> Span {
+pub(super) fn quarter_hour() -> Span {
     Span(Duration::from_secs(900))
 }
 

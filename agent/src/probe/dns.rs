@@ -29,6 +29,12 @@ pub struct Config {
     pub tcp: bool,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// DNS query.
 #[derive(Debug)]
 pub struct Dns {

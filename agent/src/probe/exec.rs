@@ -2,7 +2,7 @@
 //!
 //! The plugin gets no environment but a fixed path and the link it should keep to (`RUSTA_INTERFACE`, `RUSTA_SOURCE`): a
 //! program of someone else's cannot be bound from outside. It runs in a process group of its own, which is killed at the
-//! deadline or when it talks too much.
+//! deadline or when it talks too much. It never runs as root: an agent that is root starts it as nobody.
 
 use std::path::Path;
 
@@ -19,6 +19,12 @@ use super::{Measurement, Part};
 pub struct Config {
     /// The program, with its full path, and its arguments, one list item each.
     pub command: Vec<String>,
+}
+
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// The Monitoring Plugins guidelines allow a few lines; eight KiB are a few screens.
@@ -74,7 +80,7 @@ impl Exec {
             // A program that we cannot hold to a link would go out by another one.
             return Err(Outcome::LinkGone);
         }
-        Command { words: &self.command, output_bytes: OUTPUT_BYTES }.run(round).await
+        Command { words: &self.command, output_bytes: OUTPUT_BYTES, as_nobody: true }.run(round).await
     }
 }
 
@@ -184,6 +190,9 @@ mod tests {
     #[tokio::test]
     async fn a_plugin_that_hangs_dies_with_its_children() {
         let dir = tempfile::tempdir().unwrap();
+        // Everybody may write there, so that a survivor could.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(dir.path(), open).unwrap();
         let survivor = dir.path().join("survivor");
         let started = Instant::now();
         let measured = sh(&format!("(sleep 1.5; touch {}) & sleep 60", survivor.display())).await;
@@ -207,6 +216,13 @@ mod tests {
         assert_eq!(prober().measure(&target, &way, Duration::from_secs(1)).await.outcome, Outcome::Ok);
         let gone = prober().measure(&target, &by_interface("nosuch0"), Duration::from_secs(1)).await;
         assert_eq!((gone.outcome, gone.value(Metric::ExitCode)), (Outcome::LinkGone, None));
+    }
+
+    /// The fault this keeps out: an assigned plugin ran with uid 0 on every router.
+    #[tokio::test]
+    async fn a_plugin_never_runs_as_root() {
+        let measured = sh("test $(id -u) != 0 && test $(id -g) != 0 && test \"$(id -G)\" = \"$(id -g)\"").await;
+        assert_eq!(measured.outcome, Outcome::Ok, "{measured:?}");
     }
 
     #[tokio::test]

@@ -30,6 +30,12 @@ pub struct Config {
     pub interfaces: Vec<String>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        if self.disk == root() { Vec::new() } else { vec![self.disk.display().to_string()] }
+    }
+}
+
 fn root() -> PathBuf {
     "/".into()
 }

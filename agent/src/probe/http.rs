@@ -41,6 +41,12 @@ pub struct Config {
     pub connect_to: Option<Place>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        self.ca.iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
 /// The request methods a probe may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]

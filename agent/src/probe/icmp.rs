@@ -28,6 +28,12 @@ pub struct Config {
     pub size: Option<u16>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 fn three() -> u16 {
     3
 }

@@ -66,6 +66,11 @@ macro_rules! probes {
         pub enum Probe { $(#[doc = concat!("`", $key, "`")] $kind($module::$kind),)+ }
 
         impl ProbeConfig {
+            /// Lists the paths of files and devices of this machine that the settings name.
+            pub fn files(&self) -> Vec<String> {
+                match self { $(ProbeConfig::$kind(config) => config.files(),)+ }
+            }
+
             /// Lists the keys that name a probe kind in a target's configuration.
             pub const KEYS: &'static [&'static str] = &[$($key,)+];
         }

@@ -34,6 +34,12 @@ pub struct Config {
     pub require: Require,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        self.device.iter().filter(|device| device.starts_with('/')).cloned().collect()
+    }
+}
+
 /// The readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -178,7 +184,7 @@ impl Modem {
     }
 
     async fn say(&self, round: &Round<'_>, words: &[String]) -> Result<String, Outcome> {
-        Ok(Command { words, output_bytes: OUTPUT_BYTES }.run(round).await?.output)
+        Ok(Command { words, output_bytes: OUTPUT_BYTES, as_nobody: false }.run(round).await?.output)
     }
 
     async fn read_at(&self, round: &Round<'_>, facts: &mut Facts) -> Result<(), Outcome> {

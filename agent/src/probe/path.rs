@@ -34,6 +34,12 @@ pub struct Config {
     pub mtu: bool,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// The first port of the classic traceroute range; nothing listens there.
 fn traceroute_port() -> u16 {
     33434

@@ -21,7 +21,12 @@ pub(super) struct Command<'a> {
     pub words: &'a [String],
     /// Most bytes of output; a program that says more is killed.
     pub output_bytes: usize,
+    /// Never as root: an agent that is root starts it as nobody, or not at all.
+    pub as_nobody: bool,
 }
+
+/// The user and group that own nothing, on OpenWrt and on Debian.
+const NOBODY: u32 = 65_534;
 
 /// What a program said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,7 @@ pub(super) struct Finished {
 impl Command<'_> {
     /// Runs the program to its end, its limit or the round's deadline.
     pub async fn run(&self, round: &Round<'_>) -> Result<Finished, Outcome> {
-        let mut group = Group::start(self.words, round)?;
+        let mut group = Group::start(self, round)?;
         let mut stdout = group.child.stdout.take().ok_or(Outcome::SystemError)?;
         let output = round.by_deadline(read_up_to(&mut stdout, self.output_bytes)).await?.map_err(|_| Outcome::SystemError)?;
         let output = output.ok_or(Outcome::Malformed)?;
@@ -62,10 +67,13 @@ struct Group {
 }
 
 impl Group {
-    fn start(words: &[String], round: &Round<'_>) -> Result<Self, Outcome> {
-        let (program, arguments) = words.split_first().ok_or(Outcome::SystemError)?;
+    fn start(what: &Command<'_>, round: &Round<'_>) -> Result<Self, Outcome> {
+        let (program, arguments) = what.words.split_first().ok_or(Outcome::SystemError)?;
         let mut command = tokio::process::Command::new(program);
         command.args(arguments).env_clear().env("PATH", PATH).env("LC_ALL", "C").current_dir("/");
+        if what.as_nobody && nix::unistd::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
         if let Some(interface) = round.way.interface_name() {
             command.env("RUSTA_INTERFACE", interface);
         }

@@ -25,6 +25,12 @@ pub struct Config {
     pub status: Vec<u16>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// What carries the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -13,6 +13,12 @@ use super::round::Round;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Config(IgnoredAny);
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// A probe that cannot be built.
 #[derive(Debug)]
 pub struct Snmp(Infallible);

@@ -211,6 +211,132 @@ async fn a_ups_on_battery_says_so() {
     assert_eq!(found.values.0, expected);
 }
 
+/// Values as a Smart-UPS with an AP9630 card gives them (PowerNet-MIB; time ticks are hundredths of a second).
+#[tokio::test]
+async fn an_apc_ups_without_rfc_1628_tells_its_battery() {
+    let walk = |status: u32| {
+        format!(
+            ".1.3.6.1.4.1.318.1.1.1.2.1.1.0 = INTEGER: 2
+            .1.3.6.1.4.1.318.1.1.1.2.1.2.0 = Timeticks: 34500
+            .1.3.6.1.4.1.318.1.1.1.2.2.1.0 = Gauge32: 77
+            .1.3.6.1.4.1.318.1.1.1.2.2.2.0 = Gauge32: 31
+            .1.3.6.1.4.1.318.1.1.1.2.2.3.0 = Timeticks: 246000
+            .1.3.6.1.4.1.318.1.1.1.2.2.8.0 = INTEGER: 27
+            .1.3.6.1.4.1.318.1.1.1.3.2.1.0 = Gauge32: 226
+            .1.3.6.1.4.1.318.1.1.1.4.1.1.0 = INTEGER: {status}
+            .1.3.6.1.4.1.318.1.1.1.4.2.3.0 = Gauge32: 22"
+        )
+    };
+    let (_, found) = read("apc", &Recorded::new(&walk(3))).await;
+    let expected = [
+        (Metric::UpsBatteryStatus, 2),
+        (Metric::UpsOnBatteryS, 345),
+        (Metric::UpsChargePct, 77),
+        (Metric::TemperatureDc, 310),
+        (Metric::UpsMinutesLeft, 41),
+        (Metric::VoltageMv, 27_000),
+        (Metric::UpsInputDv, 2_260),
+        (Metric::UpsSource, 5),
+        (Metric::UpsLoadPct, 22),
+    ];
+    assert_eq!(found.values.0, expected);
+    for (status, source) in [(2, 3), (4, 6), (6, 4), (7, 2), (12, 7)] {
+        let (_, found) = read("apc", &Recorded::new(&walk(status))).await;
+        assert!(found.values.0.contains(&(Metric::UpsSource, source)), "{status}");
+    }
+}
+
+#[tokio::test]
+async fn an_eaton_ups_tells_its_battery() {
+    let recorded = Recorded::new(
+        ".1.3.6.1.4.1.534.1.2.1.0 = INTEGER: 2460
+        .1.3.6.1.4.1.534.1.2.2.0 = INTEGER: 81
+        .1.3.6.1.4.1.534.1.2.4.0 = INTEGER: 99
+        .1.3.6.1.4.1.534.1.3.4.1.2.1 = INTEGER: 231
+        .1.3.6.1.4.1.534.1.4.1.0 = INTEGER: 18
+        .1.3.6.1.4.1.534.1.4.5.0 = INTEGER: 10
+        .1.3.6.1.4.1.534.1.6.1.0 = INTEGER: 24",
+    );
+    let (_, found) = read("eaton", &recorded).await;
+    let expected = [
+        (Metric::UpsMinutesLeft, 41),
+        (Metric::VoltageMv, 81_000),
+        (Metric::UpsChargePct, 99),
+        (Metric::UpsInputDv, 2_310),
+        (Metric::UpsLoadPct, 18),
+        (Metric::UpsSource, 3),
+        (Metric::TemperatureDc, 240),
+    ];
+    assert_eq!(found.values.0, expected);
+    assert!(!read("apc", &recorded).await.0 && !read("netagent", &recorded).await.0);
+}
+
+#[tokio::test]
+async fn a_netagent_ups_tells_its_battery() {
+    let recorded = Recorded::new(
+        ".1.3.6.1.4.1.935.1.1.1.2.1.1.0 = INTEGER: 2
+        .1.3.6.1.4.1.935.1.1.1.2.2.1.0 = INTEGER: 100
+        .1.3.6.1.4.1.935.1.1.1.2.2.2.0 = INTEGER: 273
+        .1.3.6.1.4.1.935.1.1.1.2.2.3.0 = INTEGER: 265
+        .1.3.6.1.4.1.935.1.1.1.3.2.1.0 = INTEGER: 2324
+        .1.3.6.1.4.1.935.1.1.1.4.1.1.0 = INTEGER: 3
+        .1.3.6.1.4.1.935.1.1.1.4.2.3.0 = INTEGER: 12",
+    );
+    let (_, found) = read("netagent", &recorded).await;
+    let expected = [
+        (Metric::UpsBatteryStatus, 2),
+        (Metric::UpsChargePct, 100),
+        (Metric::VoltageMv, 27_300),
+        (Metric::TemperatureDc, 265),
+        (Metric::UpsInputDv, 2_324),
+        (Metric::UpsSource, 5),
+        (Metric::UpsLoadPct, 12),
+    ];
+    assert_eq!(found.values.0, expected);
+}
+
+/// The rows of a CRS317 and of an RB5009: what each counts stands in another column.
+#[tokio::test]
+async fn routeros_gauges_are_read_by_what_each_row_counts() {
+    let recorded = Recorded::new(
+        ".1.3.6.1.2.1.1.2.0 = OID: .1.3.6.1.4.1.14988.1
+        .1.3.6.1.4.1.14988.1.1.3.100.1.2.13 = STRING: \"psu1-voltage\"
+        .1.3.6.1.4.1.14988.1.1.3.100.1.2.17 = STRING: \"cpu-temperature\"
+        .1.3.6.1.4.1.14988.1.1.3.100.1.2.7001 = STRING: \"fan1-speed\"
+        .1.3.6.1.4.1.14988.1.1.3.100.1.3.13 = INTEGER: 121
+        .1.3.6.1.4.1.14988.1.1.3.100.1.3.17 = INTEGER: 43
+        .1.3.6.1.4.1.14988.1.1.3.100.1.3.50 = INTEGER: -4
+        .1.3.6.1.4.1.14988.1.1.3.100.1.3.7001 = INTEGER: 3900
+        .1.3.6.1.4.1.14988.1.1.3.100.1.4.13 = INTEGER: 3
+        .1.3.6.1.4.1.14988.1.1.3.100.1.4.17 = INTEGER: 1
+        .1.3.6.1.4.1.14988.1.1.3.100.1.4.50 = INTEGER: 1
+        .1.3.6.1.4.1.14988.1.1.3.100.1.4.7001 = INTEGER: 2",
+    );
+    let (_, found) = read("mikrotik-gauges", &recorded).await;
+    let parts: Vec<(&str, &[(Metric, i64)])> = found.parts.iter().map(|p| (p.name.as_str(), &p.values[..])).collect();
+    let expected: [(&str, &[(Metric, i64)]); 3] = [
+        ("psu1-voltage", &[(Metric::VoltageMv, 12_100)]),
+        ("cpu-temperature", &[(Metric::TemperatureDc, 430)]),
+        ("gauge50", &[(Metric::TemperatureDc, -40)]),
+    ];
+    assert_eq!(parts, expected);
+}
+
+/// The faults these keep out: RutOS without 48690.2.1.0 gave nothing, and a good SINR of legacy firmware was told as a bad one.
+#[tokio::test]
+async fn rutos_is_known_by_its_modems_and_legacy_sinr_by_its_sign() {
+    let uncounted = TELTONIKA.replace(".1.3.6.1.4.1.48690.2.1.0 = INTEGER: 1\n", "");
+    let recorded = Recorded::new(&uncounted);
+    let (recognised, found) = read("teltonika", &recorded).await;
+    assert!(recognised && found.parts[0].values.contains(&(Metric::RsrpDbm, -94)));
+    let secret: ObjectId = "1.3.6.1.4.1.48690.3".parse().unwrap();
+    assert!(recorded.asked.lock().unwrap().iter().all(|(object, stride)| !object.touches(&secret) && *stride != Some(Stride::Bulk)));
+    assert!(!read("teltonika-legacy", &recorded).await.0);
+    let legacy = Recorded::new(&format!("{TELTONIKA_LEGACY}\n.1.3.6.1.4.1.48690.2.22.0 = STRING: \"-13.4\""));
+    let (_, found) = read("teltonika-legacy", &legacy).await;
+    assert!(found.values.0.contains(&(Metric::SinrCb, 134)), "{:?}", found.values.0);
+}
+
 #[tokio::test]
 async fn an_olt_lists_its_subscribers_but_not_the_silent_ones() {
     let recorded = Recorded::new(

@@ -40,6 +40,12 @@ pub struct Config {
     pub ca: Option<PathBuf>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        self.ca.iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
 /// Long enough to leave TCP slow start on LTE, short enough for a weekly test on a SIM (`domain.md`: 22 MB a month).
 fn five_megabytes() -> u64 {
     5_000_000

@@ -24,6 +24,12 @@ pub struct Config {
     pub ca: Option<PathBuf>,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        self.ca.iter().map(|path| path.display().to_string()).collect()
+    }
+}
+
 /// TLS handshake.
 #[derive(Debug)]
 pub struct Tls {

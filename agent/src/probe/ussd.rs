@@ -26,6 +26,12 @@ pub struct Config {
     pub allow_cost: bool,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        vec![self.device.display().to_string()]
+    }
+}
+
 /// USSD request.
 #[derive(Debug)]
 pub struct Ussd {

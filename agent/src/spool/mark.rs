@@ -1,7 +1,8 @@
 //! Marks: the spool's notes to itself in the journal, saying which batches were offered and which are done.
 //!
-//! A mark speaks of one or more boots. Marks add up: what one says, a later one never takes back. A checkpoint repeats all
-//! that is known, so that segments with older marks can go.
+//! A mark speaks of one or more boots. Marks add up: what one says, a later one never takes back. A mark is written after the
+//! batch it speaks of and segments go oldest first, so no mark is needed longer than its segment. What orders and counts a
+//! boot is named again in every segment that holds a batch of it.
 
 use std::collections::HashMap;
 
@@ -34,6 +35,11 @@ struct BootMessage {
     thinned: u64,
     #[prost(uint64, tag = "6")]
     dropped: u64,
+    /// Boots with higher numbers came later; 0 is what spools of version 0.1 wrote.
+    #[prost(uint64, tag = "7")]
+    order: u64,
+    #[prost(uint64, tag = "8")]
+    lost: u64,
 }
 
 /// What is known of one boot.
@@ -44,6 +50,8 @@ pub(super) struct Life {
     pub(super) done: Ranges,
     pub(super) thinned: u64,
     pub(super) dropped: u64,
+    pub(super) order: u64,
+    pub(super) lost: u64,
 }
 
 impl Life {
@@ -55,6 +63,8 @@ impl Life {
             done: self.done.flat(),
             thinned: self.thinned,
             dropped: self.dropped,
+            order: self.order,
+            lost: self.lost,
         }
     }
 }
@@ -69,9 +79,10 @@ pub(super) fn done(tickets: &[(Ticket, u32)]) -> Option<Frame<'static>> {
     frame(tickets, |life, (ticket, covers)| life.done.insert(ticket.sequence.0, u64::from(*covers)))
 }
 
-/// Says everything, boots oldest first.
-pub(super) fn checkpoint(boots: &[(BootId, Life)]) -> Option<Frame<'static>> {
-    encode(MarkMessage { boots: boots.iter().map(|(boot, life)| life.message(*boot)).collect() })
+/// Names a boot: where it stands among the others, and its counters.
+pub(super) fn note(boot: BootId, life: &Life) -> Option<Frame<'static>> {
+    let told = Life { offered: Ranges::default(), done: Ranges::default(), ..life.clone() };
+    encode(MarkMessage { boots: vec![told.message(boot)] })
 }
 
 fn frame<T: SpeaksOf>(said: &[T], note: impl Fn(&mut Life, &T)) -> Option<Frame<'static>> {
@@ -103,7 +114,7 @@ impl SpeaksOf for (Ticket, u32) {
     }
 }
 
-/// `None` if the mark is too large for a frame, which costs repeats after a restart and nothing else.
+/// `None` if the mark is too large for a frame: no upload has so many batches.
 fn encode(message: MarkMessage) -> Option<Frame<'static>> {
     Frame::new(FrameKind::Mark, message.encode_to_vec()).ok()
 }
@@ -111,7 +122,7 @@ fn encode(message: MarkMessage) -> Option<Frame<'static>> {
 /// All marks of a journal, added up.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    /// In the order of the last checkpoint, then as they appeared.
+    /// As they appeared.
     pub(super) boots: Vec<BootId>,
     pub(super) lives: HashMap<BootId, Life>,
 }
@@ -129,6 +140,8 @@ impl Summary {
             life.next = life.next.max(said.next);
             life.thinned = life.thinned.max(said.thinned);
             life.dropped = life.dropped.max(said.dropped);
+            life.lost = life.lost.max(said.lost);
+            life.order = life.order.max(said.order);
             life.offered.extend_flat(&said.offered);
             life.done.extend_flat(&said.done);
         }
@@ -156,7 +169,7 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5].map(|n| life.offered.contains(n)), [false, true, true, true, false]);
         assert_eq!([2, 3, 4, 5].map(|n| life.done.contains(n)), [false, true, true, false]);
         let mut again = Summary::default();
-        again.take(&checkpoint(&[(boot, life.clone())]).unwrap().payload);
-        assert_eq!(again.lives[&boot].done, life.done);
+        again.take(&note(boot, &Life { order: 7, lost: 3, ..life.clone() }).unwrap().payload);
+        assert_eq!((again.lives[&boot].order, again.lives[&boot].lost), (7, 3));
     }
 }

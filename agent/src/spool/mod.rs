@@ -1,20 +1,26 @@
 //! The spool: every batch waits here, on disk and bounded, until a collector has acknowledged it.
 //!
 //! ```text
-//! batch --append--> journal: [table][batch][mark: offered] [batch] [mark: done] ...
-//!                                   |                                  ^
-//!                                   +--> uplink --acknowledged---------+     a segment whose batches are all done goes
+//! oldest segment                                        head
+//! [table][boot][batch][batch][mark: offered][mark: done] | [table][boot][batch] <--append, merge, clean
+//!  \______ goes when nothing in it waits; what does is written again at the head first
 //! ```
 //!
 //! Invariants
-//! 1. A batch is done only when acknowledged, refused for good, or told as thinned or dropped.
+//! 1. A batch is done only when acknowledged, refused for good, or told as thinned, dropped or lost.
 //! 2. A batch's bytes leave only after a mark on disk says they were *offered*; only batches never offered are merged, so a
 //!    collector never sees one sequence number with two contents it could both count.
-//! 3. The journal never takes more than `max_bytes`. Full: the oldest never-offered batches are merged into 5-minute, then
-//!    hourly summaries (`thin.rs`); only when nothing is left to thin is the oldest dropped, and both are counted.
+//! 3. The journal never takes more than `max_bytes`. Crowded, by the bytes of what waits: the oldest never-offered batches
+//!    are merged into 5-minute, then hourly summaries (`thin.rs`); only when nothing is left to thin is the oldest dropped,
+//!    and both are counted.
 //! 4. A number is used once in a boot, also when the journal was wiped or could not be written in between.
-//! 5. Damage or a failing disk never stops the agent: what cannot be written waits in memory, bounded.
+//! 5. Damage or a failing disk never stops the agent: what cannot be written waits in memory, bounded, and goes to disk as
+//!    soon as that takes it.
+//! 6. A segment names everything in it: each batch's table and boot stand before it. Segments go oldest first, and a segment
+//!    in which nothing waits goes without a write, so a full disk cannot keep it.
 
+#[cfg(test)]
+mod full_disk_tests;
 mod mark;
 #[cfg(test)]
 mod power_cut_tests;
@@ -24,6 +30,9 @@ mod room;
 #[cfg(test)]
 mod tests;
 mod thin;
+mod write;
+#[cfg(test)]
+mod year_tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -45,8 +54,8 @@ const SEGMENTS: u64 = 32;
 /// Largest segment; recovery reads one into memory at a time.
 const SEGMENT_BYTES_MAX: u64 = 256 * 1024;
 
-/// Smallest segment: the largest frame must fit beside its marks.
-const SEGMENT_BYTES_MIN: u64 = 80 * 1024;
+/// Smallest segment: a usual table is a tenth of it. A frame that is larger has a segment of its own.
+const SEGMENT_BYTES_MIN: u64 = 32 * 1024;
 
 /// What one forced write costs a flash at least: a page of data and one of the file system's journal.
 const SYNC_BYTES: u64 = 8 * 1024;
@@ -75,7 +84,7 @@ pub struct Ticket {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     /// Place in `boots`.
-    boot: u16,
+    boot: u32,
     /// Place in `tables`.
     table: u16,
     sequence: u64,
@@ -85,6 +94,8 @@ struct Entry {
     until: MonoMs,
     place: Place,
     offered: bool,
+    /// Merging it was tried and gained nothing.
+    settled: bool,
 }
 
 impl Entry {
@@ -94,11 +105,22 @@ impl Entry {
 }
 
 /// A series table some batch needs.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct StoredTable {
     id: TableId,
-    /// `None` once no batch needed it and its segment went; it is written again when one does.
-    place: Option<Place>,
+    /// Its frame in each segment that has it.
+    places: Vec<Place>,
+    /// Its frame while no segment has it.
+    memory: Option<Vec<u8>>,
+}
+
+/// A boot with frames in the journal.
+#[derive(Debug)]
+struct Boot {
+    id: BootId,
+    life: Life,
+    /// The newest segment that names it.
+    noted: u32,
 }
 
 /// What is waiting and what was lost, for `status` and the agent's own samples.
@@ -116,6 +138,8 @@ pub struct Depth {
     pub dropped: u64,
     /// Bytes found damaged when the spool was opened.
     pub damaged_bytes: u64,
+    /// Batches that cannot be read or named any more, found in this boot.
+    pub lost: u64,
     /// Batches a collector refused for good.
     pub refused: u64,
     /// Bytes written to disk since the wear day began, forced writes rounded up to pages.
@@ -133,14 +157,20 @@ pub struct Spool {
     /// Keeps a second agent out of the directory.
     _lock: Option<Flock<File>>,
     /// Every boot with frames in the journal, oldest first; the last is this boot.
-    boots: Vec<(BootId, Life)>,
+    boots: Vec<Boot>,
     tables: Vec<StoredTable>,
     /// Oldest first.
     entries: Vec<Entry>,
     /// Batches that are not picked, because the uplink laid them aside.
     aside: BTreeSet<Ticket>,
+    /// Bytes of waiting batches in each segment.
+    live: BTreeMap<u32, u64>,
     memory: BTreeMap<u32, Vec<u8>>,
     memory_next: u32,
+    /// Marks the disk did not take.
+    marks_owed: Vec<Vec<u8>>,
+    /// The table of the last batch put in.
+    present: Option<TableId>,
     depth: Depth,
     last_sync: MonoMs,
     wear_day: MonoMs,
@@ -161,35 +191,30 @@ impl Spool {
     /// Only a second agent on the same directory.
     pub fn open(settings: config::Spool, boot: BootId, now: MonoMs) -> Result<Spool, InUse> {
         let lock = recovery::lock(&settings)?;
-        let segment_bytes = (settings.max_bytes / SEGMENTS).clamp(SEGMENT_BYTES_MIN.min(settings.max_bytes / 4), SEGMENT_BYTES_MAX);
-        let mut found = recovery::Found::default();
-        let journal = match Journal::open(&settings.dir, segment_bytes, |place, frame| found.take(place, frame)) {
-            Ok((journal, recovery)) => {
-                found.damaged_bytes = recovery.damaged_bytes;
-                Some(journal)
-            }
-            Err(error) => {
-                tracing::error!(dir = %settings.dir.display(), %error, "spool directory cannot be used; samples wait in memory");
-                None
-            }
-        };
-        let disk_works = journal.is_some();
         let mut spool = Spool {
             settings,
-            journal,
+            journal: None,
             flash: Flash::at_once(),
             _lock: lock,
             boots: Vec::new(),
             tables: Vec::new(),
             entries: Vec::new(),
+            live: BTreeMap::new(),
             memory: BTreeMap::new(),
             memory_next: 0,
             aside: BTreeSet::new(),
+            marks_owed: Vec::new(),
+            present: None,
             depth: Depth::default(),
             last_sync: now,
             wear_day: now,
-            disk_works,
+            disk_works: true,
         };
+        let mut found = recovery::Found::default();
+        match recovery::open(&spool.settings, &mut found) {
+            Ok(journal) => spool.journal = Some(journal),
+            Err(error) => spool.tell_disk(Some(&error)),
+        }
         found.settle(boot, now, &mut spool);
         Ok(spool)
     }
@@ -210,27 +235,32 @@ impl Spool {
     /// # Errors
     /// The batch cannot be encoded.
     pub fn append(&mut self, mut batch: Batch, table: &SeriesTable, offered: bool) -> Result<Ticket, rusta_wire::DecodeError> {
-        (batch.thinned, batch.dropped) = (self.depth.thinned, self.depth.dropped);
-        let payload = batch.encode(table)?;
-        let frame = Frame::new(FrameKind::Batch, payload).map_err(|_| too_large())?;
-        self.make_room(frame.encoded_len());
-        let table = self.keep_table(table)?;
+        (batch.thinned, batch.dropped, batch.lost) = (self.depth.thinned, self.depth.dropped, self.depth.lost);
+        let frame = Frame::new(FrameKind::Batch, batch.encode(table)?).map_err(|_| too_large())?;
+        self.reopen();
+        self.keep_tables(table)?;
+        self.flush(frame.encoded_len());
+        let table = self.table_place(batch.table);
+        let boot = self.boots.len() - 1;
+        let ticket = Ticket { boot: batch.id.boot, sequence: batch.id.sequence };
+        let mark = if offered { mark::offered(&[ticket]) } else { None };
+        let place = self.write_batch(table, boot, &frame, mark).unwrap_or_else(|| self.remember(&frame));
         let entry = Entry {
-            boot: to_u16(self.boots.len()).saturating_sub(1),
-            table,
+            boot: to_u32(boot),
+            table: to_u16(table),
             sequence: batch.id.sequence.0,
             covers: batch.covers,
             summary_s: batch.summary_s,
             until: batch.until,
-            place: Place { segment: IN_MEMORY, offset: 0, length: 0 },
+            place,
             offered,
+            settled: false,
         };
-        let ticket = Ticket { boot: batch.id.boot, sequence: batch.id.sequence };
-        let mark = if offered { mark::offered(&[ticket]) } else { None };
-        let place = self.write(&[Some(frame), mark].into_iter().flatten().collect::<Vec<_>>());
-        self.entries.push(Entry { place, ..entry });
-        if let Some((_, life)) = self.boots.last_mut() {
-            life.next = life.next.max(entry.end());
+        self.count_live(place, true);
+        self.entries.push(entry);
+        self.bound_memory();
+        if let Some(boot) = self.boots.last_mut() {
+            boot.life.next = boot.life.next.max(entry.end());
         }
         Ok(ticket)
     }
@@ -278,7 +308,7 @@ impl Spool {
     /// and those that ended at `since` or later. The oldest of them comes first: live state leaves out a round that follows a
     /// later one of its target.
     pub fn freshest(&self, since: MonoMs, bytes: u64, most: usize) -> Vec<Ticket> {
-        let boot = to_u16(self.boots.len()).saturating_sub(1);
+        let boot = to_u32(self.boots.len()).saturating_sub(1);
         let newest = self.this_boot().next;
         let is_fresh = |e: &&Entry| e.boot == boot && (e.end() + FRESH > newest || e.until >= since);
         let fresh = self.entries.iter().rev().take_while(is_fresh).count();
@@ -320,30 +350,43 @@ impl Spool {
             }
         }
         if !fresh.is_empty() {
-            self.write_mark(mark::offered(&fresh));
+            self.write_marks(mark::offered(&fresh).into_iter().collect());
             self.sync(now, self.settings.sync != Sync::Never);
         }
     }
 
     /// Reads a batch's frame and the table it needs. `None`: it is not waiting, or the disk has lost it, which is counted.
     pub fn read(&mut self, ticket: Ticket) -> Option<(Vec<u8>, TableId)> {
-        let place = self.find(ticket)?;
-        let entry = self.entries[place];
+        let entry = self.entries[self.find(ticket)?];
         match self.frame_bytes(entry.place) {
             Ok(bytes) => Some((bytes, self.tables[usize::from(entry.table)].id)),
             Err(error) => {
                 tracing::error!(sequence = %ticket.sequence, %error, "a spooled batch cannot be read and is lost");
-                self.depth.damaged_bytes += u64::from(entry.place.length);
-                self.done(&[ticket]);
+                self.lose(&[ticket]);
                 None
             }
         }
     }
 
-    /// Reads a table's frame.
-    pub fn read_table(&self, id: TableId) -> Option<Vec<u8>> {
-        let table = self.tables.iter().find(|t| t.id == id)?;
-        self.frame_bytes(table.place?).ok()
+    /// Reads a table's frame. `None`: no copy of it can be read; the next batch of that table brings it again.
+    pub fn read_table(&mut self, id: TableId) -> Option<Vec<u8>> {
+        let table = self.tables.iter().position(|t| t.id == id)?;
+        self.table_frame(table)
+    }
+
+    /// Lets go of the batches of a table that neither this spool nor the collector has, and counts them. One that can still be
+    /// had from what is measured at present is not among them.
+    pub fn give_up_table(&mut self, id: TableId) {
+        // Before the first batch of this start nobody knows what will be measured.
+        if self.present.is_none() || self.read_table(id).is_some() {
+            return;
+        }
+        let nameless = self.entries.iter().filter(|e| self.tables[usize::from(e.table)].id == id);
+        let nameless: Vec<Ticket> = nameless.map(|e| self.ticket(e)).collect();
+        if !nameless.is_empty() {
+            tracing::error!(batches = nameless.len(), "batches whose names are lost cannot be reported");
+            self.lose(&nameless);
+        }
     }
 
     /// Frees batches a collector has on disk.
@@ -361,7 +404,7 @@ impl Spool {
     pub fn depth(&self) -> Depth {
         Depth {
             frames: self.entries.len(),
-            bytes: self.entries.iter().map(|e| u64::from(e.place.length)).sum(),
+            bytes: self.live_bytes(),
             disk_bytes: self.journal.as_ref().map_or(0, Journal::bytes),
             ..self.depth
         }
@@ -373,137 +416,64 @@ impl Spool {
     }
 
     fn ticket(&self, entry: &Entry) -> Ticket {
-        Ticket { boot: self.boots[usize::from(entry.boot)].0, sequence: Sequence(entry.sequence) }
+        Ticket { boot: self.boots[entry.boot as usize].id, sequence: Sequence(entry.sequence) }
     }
 
     fn find(&self, ticket: Ticket) -> Option<usize> {
-        self.entries.iter().position(|e| e.sequence == ticket.sequence.0 && self.boots[usize::from(e.boot)].0 == ticket.boot)
+        let boot = to_u32(self.boots.iter().rposition(|b| b.id == ticket.boot)?);
+        self.entries.iter().position(|e| e.sequence == ticket.sequence.0 && e.boot == boot)
     }
 
     fn this_boot(&self) -> &Life {
         // `open` puts this boot last and nothing takes it away.
-        &self.boots[self.boots.len() - 1].1
+        &self.boots[self.boots.len() - 1].life
     }
 
     fn done(&mut self, tickets: &[Ticket]) {
-        self.forget(tickets);
+        self.forget(tickets, false);
         self.free_segments();
     }
 
-    /// Takes batches out of the queue and notes on disk that they are done.
-    fn forget(&mut self, tickets: &[Ticket]) {
+    /// Lets go of batches that cannot be read or named.
+    fn lose(&mut self, tickets: &[Ticket]) {
+        let covers = |ticket: &Ticket| self.find(*ticket).map_or(0, |place| u64::from(self.entries[place].covers));
+        self.depth.lost += tickets.iter().map(covers).sum::<u64>();
+        self.forget(tickets, true);
+        self.free_segments();
+    }
+
+    /// Takes batches out of the queue and notes on disk that they are done, with the counters if one of them changed.
+    fn forget(&mut self, tickets: &[Ticket], counted: bool) {
         let mut gone = Vec::new();
         for ticket in tickets {
             let Some(place) = self.find(*ticket) else { continue };
             let entry = self.entries.remove(place);
-            self.boots[usize::from(entry.boot)].1.done.insert(entry.sequence, u64::from(entry.covers));
+            self.boots[entry.boot as usize].life.done.insert(entry.sequence, u64::from(entry.covers));
+            self.count_live(entry.place, false);
             if entry.place.segment == IN_MEMORY {
                 self.memory.remove(&entry.place.offset);
             }
             gone.push((*ticket, entry.covers));
         }
         if !gone.is_empty() {
-            self.write_mark(mark::done(&gone));
+            let note = if counted { self.counters() } else { None };
+            self.write_marks(mark::done(&gone).into_iter().chain(note).collect());
         }
     }
 
-    /// Removes every full segment that holds no waiting batch. What else it holds and is still needed (tables, marks of
-    /// batches elsewhere) is written to the head first.
-    fn free_segments(&mut self) {
-        let Some(journal) = &self.journal else { return };
-        let free: Vec<u32> =
-            journal.full_segments().into_iter().filter(|segment| self.entries.iter().all(|e| e.place.segment != *segment)).collect();
-        if free.is_empty() {
-            return;
-        }
-        self.carry_over(&free);
-        // The segments must not go before what was carried over is safe.
-        let gone = self.journal.iter_mut().flat_map(|journal| free.iter().filter_map(|segment| journal.take_out(*segment)));
-        let gone = gone.collect();
-        self.force(gone);
-    }
-
-    fn carry_over(&mut self, leaving: &[u32]) {
-        for table in 0..self.tables.len() {
-            let Some(place) = self.tables[table].place.filter(|place| leaving.contains(&place.segment)) else { continue };
-            self.tables[table].place = None;
-            let needed = self.entries.iter().any(|e| usize::from(e.table) == table);
-            let Some(bytes) = needed.then(|| self.frame_bytes(place).ok()).flatten() else { continue };
-            if let Ok((frame, _)) = Frame::read(&bytes) {
-                self.tables[table].place = Some(self.write(&[frame]));
-            }
-        }
-        let said = self.checkpoint();
-        self.write_mark(mark::checkpoint(&said));
-    }
-
-    /// Says everything marks have said about what is still in the journal, so that older marks are not needed any more.
-    fn checkpoint(&self) -> Vec<(BootId, Life)> {
-        let mut said = self.boots.clone();
-        for (_, life) in &mut said {
-            life.offered = ranges::Ranges::default();
-        }
-        for entry in self.entries.iter().filter(|e| e.offered) {
-            said[usize::from(entry.boot)].1.offered.insert(entry.sequence, 1);
-        }
-        if let Some((_, this)) = said.last_mut() {
-            (this.thinned, this.dropped) = (self.depth.thinned, self.depth.dropped);
-        }
-        said
-    }
-
-    fn keep_table(&mut self, table: &SeriesTable) -> Result<u16, rusta_wire::DecodeError> {
-        let encoded = table.encode();
-        let id = TableId::of(&encoded);
-        let known = self.tables.iter().position(|t| t.id == id).unwrap_or_else(|| {
-            self.tables.push(StoredTable { id, place: None });
-            self.tables.len() - 1
-        });
-        if self.tables[known].place.is_none() {
-            let frame = Frame::new(FrameKind::Table, encoded).map_err(|_| too_large())?;
-            self.tables[known].place = Some(self.write(&[frame]));
-        }
-        Ok(to_u16(known))
-    }
-
-    fn write_mark(&mut self, mark: Option<Frame<'_>>) {
-        // Marks of batches in memory matter to nobody after a restart, so a disk that refuses costs repeats only.
-        if let Some(frame) = mark {
-            self.write_to_disk(&[frame]);
-        }
-    }
-
-    /// Writes frames, to memory if the disk refuses, and returns the place of the first.
-    fn write(&mut self, frames: &[Frame<'_>]) -> Place {
-        if let Some(place) = self.write_to_disk(frames) {
-            return place;
-        }
-        let bytes = frames[0].to_bytes();
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        self.memory.insert(self.memory_next, bytes);
-        self.memory_next += 1;
-        self.bound_memory();
-        Place { segment: IN_MEMORY, offset: self.memory_next - 1, length }
-    }
-
-    fn write_to_disk(&mut self, frames: &[Frame<'_>]) -> Option<Place> {
-        let result = self.journal.as_mut()?.append(frames);
-        match result {
-            Ok(places) => {
-                self.depth.written_today += frames.iter().map(|f| u64::try_from(f.encoded_len()).unwrap_or(0)).sum::<u64>();
-                self.tell_disk(None);
-                places.first().copied()
-            }
-            Err(error) => {
-                self.tell_disk(Some(&error));
-                None
-            }
-        }
+    /// The mark that keeps this boot's counters.
+    fn counters(&mut self) -> Option<Frame<'static>> {
+        let depth = self.depth;
+        let this = self.boots.last_mut()?;
+        (this.life.thinned, this.life.dropped, this.life.lost) = (depth.thinned, depth.dropped, depth.lost);
+        mark::note(this.id, &this.life)
     }
 
     fn tell_disk(&mut self, error: Option<&io::Error>) {
         match error {
-            Some(error) if self.disk_works => tracing::error!(%error, "spool cannot be written; samples wait in memory"),
+            Some(error) if self.disk_works => {
+                tracing::error!(dir = %self.settings.dir.display(), %error, "spool cannot be written; samples wait in memory");
+            }
             None if !self.disk_works => tracing::info!("spool can be written again"),
             _ => {}
         }
@@ -518,8 +488,8 @@ impl Spool {
         }
     }
 
-    fn batch_of(&self, entry: &Entry) -> Option<(Batch, SeriesTable)> {
-        let table = self.read_table(self.tables.get(usize::from(entry.table))?.id)?;
+    fn batch_of(&mut self, entry: &Entry) -> Option<(Batch, SeriesTable)> {
+        let table = self.table_frame(usize::from(entry.table))?;
         let encoded = Frame::read(&table).ok()?.0.payload;
         let table = SeriesTable::decode(&encoded).ok()?;
         let bytes = self.frame_bytes(entry.place).ok()?;
@@ -531,6 +501,10 @@ impl Spool {
 
 fn too_large() -> rusta_wire::DecodeError {
     rusta_wire::DecodeError::Field { field: "values", fault: "more bytes than a frame may hold" }
+}
+
+fn to_u32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 fn to_u16(n: usize) -> u16 {

@@ -9,7 +9,8 @@ use rusta_wire::{Batch, Frame, FrameKind, Metric, MetricKind, MonoMs, Outcome, S
 
 #[cfg(test)]
 use super::Ticket;
-use super::{Entry, IN_MEMORY, Spool};
+use super::room::Gain;
+use super::{Entry, FRESH, IN_MEMORY, Spool};
 
 /// One step of thinning.
 #[derive(Debug, Clone, Copy)]
@@ -29,46 +30,92 @@ pub(super) const FINE: Level = Level { from_s: 0, to_s: 300, batches: 64 };
 pub(super) const COARSE: Level = Level { from_s: 300, to_s: 3_600, batches: 16 };
 
 impl Spool {
-    /// Merges the oldest run of batches of a level. Returns whether that gained anything.
-    pub(super) fn thin(&mut self, level: Level) -> bool {
-        let Some((start, run)) = self.oldest_run(level) else { return false };
-        let bytes_before: u32 = run.iter().map(|e| e.place.length).sum();
-        let Some((batches, table)) = self.decode_run(&run) else {
-            // One of them cannot be read: give up the oldest, the rest gets its turn.
-            self.drop_entry(&run[0]);
-            return true;
-        };
-        let samples: usize = batches.iter().map(|b| b.samples.len()).sum();
-        let (merged, table) = summarise(&batches, &table, level.to_s);
-        let Some(frame) = merged.encode(&table).ok().and_then(|payload| Frame::new(FrameKind::Batch, payload).ok()) else {
-            return false;
-        };
-        if frame.encoded_len() * 4 > usize::try_from(bytes_before).unwrap_or(0) * 3 {
-            return false;
+    /// Merges the oldest run of batches of a level that gains something, after at most so many `tries`. One that still grows is
+    /// left alone, unless there is a `hurry`.
+    pub(super) fn thin(&mut self, level: Level, hurry: bool, tries: &mut u32) -> Gain {
+        let mut from = 0;
+        while let Some((start, length)) = self.oldest_run(level, hurry, from) {
+            if *tries == 0 {
+                return Gain::None;
+            }
+            *tries -= 1;
+            match self.merge(start, length, level) {
+                Gain::None => {
+                    self.entries[start..start + length].iter_mut().for_each(|e| e.settled |= !hurry);
+                    from = start + length;
+                }
+                gain => return gain,
+            }
         }
-        let Ok(table) = self.keep_table(&table) else { return false };
-        let Some(place) = self.write_to_disk(&[frame]) else { return false };
-        self.depth.thinned += u64::try_from(samples).unwrap_or(0);
-        let entry = Entry { table, covers: merged.covers, summary_s: level.to_s, until: merged.until, place, ..run[0] };
-        self.entries.splice(start..start + run.len(), [entry]);
-        true
+        Gain::None
     }
 
-    /// Finds the oldest neighbours that may become one: same boot, table and level, no gap, never offered.
-    fn oldest_run(&self, level: Level) -> Option<(usize, Vec<Entry>)> {
-        let fits = |e: &Entry| !e.offered && e.summary_s == level.from_s && e.place.segment != IN_MEMORY;
+    /// Puts one batch in the place of `length` of them.
+    fn merge(&mut self, start: usize, length: usize, level: Level) -> Gain {
+        let run = self.entries[start..start + length].to_vec();
+        let bytes_before: u32 = run.iter().map(|e| e.place.length).sum();
+        let Some((batches, table)) = self.decode_run(&run) else {
+            let unreadable = run.iter().find(|e| self.batch_of(e).is_none()).copied();
+            return match unreadable {
+                // Without names it cannot be merged, but perhaps told: the collector may have them.
+                Some(entry) if self.frame_bytes(entry.place).is_ok() => Gain::None,
+                Some(entry) => {
+                    let ticket = self.ticket(&entry);
+                    self.lose(&[ticket]);
+                    Gain::Some
+                }
+                None => Gain::None,
+            };
+        };
+        let (merged, table, thinned) = summarise(&batches, &table, level.to_s);
+        let Some(frame) = merged.encode(&table).ok().and_then(|payload| Frame::new(FrameKind::Batch, payload).ok()) else {
+            // Together they are too large for a frame.
+            return if length > 1 { self.merge(start, length / 2, level) } else { Gain::None };
+        };
+        if frame.encoded_len() * 4 > usize::try_from(bytes_before).unwrap_or(0) * 3 {
+            return Gain::None;
+        }
+        let place = self.table_place(merged.table);
+        if self.tables[place].places.is_empty() {
+            let Ok(names) = Frame::new(FrameKind::Table, table.encode()) else { return Gain::None };
+            self.tables[place].memory = Some(names.to_bytes());
+        }
+        self.depth.thinned += thinned;
+        let counters = self.counters();
+        let Some(written) = self.write_batch(place, run[0].boot as usize, &frame, counters) else {
+            self.depth.thinned -= thinned;
+            return Gain::Refused;
+        };
+        run.iter().for_each(|e| self.count_live(e.place, false));
+        self.count_live(written, true);
+        let table = super::to_u16(place);
+        let entry = Entry { table, covers: merged.covers, summary_s: level.to_s, until: merged.until, place: written, ..run[0] };
+        self.entries.splice(start..start + length, [entry]);
+        Gain::Some
+    }
+
+    /// Finds the oldest neighbours from `from` on that may become one: same boot, table and level, no gap, never offered. One
+    /// alone may hold many rounds. A run grows while batches of its boot follow it; the newest are fresh, and stay as they are.
+    fn oldest_run(&self, level: Level, hurry: bool, from: usize) -> Option<(usize, usize)> {
+        let fits = |e: &Entry| !e.offered && !e.settled && e.summary_s == level.from_s && e.place.segment != IN_MEMORY;
         let joins = |a: &Entry, b: &Entry| fits(a) && fits(b) && a.boot == b.boot && a.table == b.table && a.end() == b.sequence;
-        let mut start = 0;
-        for group in self.entries.chunk_by(joins) {
-            if group.len() >= 2 && fits(&group[0]) {
-                return Some((start, group[..group.len().min(level.batches)].to_vec()));
+        let this = u32::try_from(self.boots.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let fresh = usize::try_from(FRESH).unwrap_or(0);
+        let kept = self.entries.iter().rev().take(fresh).filter(|e| e.boot == this).count();
+        let old = &self.entries[..self.entries.len() - kept];
+        let mut start = from;
+        for group in old.get(from..).unwrap_or_default().chunk_by(joins) {
+            let next = self.entries.get(start + group.len());
+            let grows = group.len() < level.batches && next.is_some_and(|next| next.boot == group[0].boot);
+            if fits(&group[0]) && (!grows || hurry && group.len() > 1) {
+                return Some((start, group.len().min(level.batches)));
             }
             start += group.len();
         }
         None
     }
 
-    fn decode_run(&self, run: &[Entry]) -> Option<(Vec<Batch>, SeriesTable)> {
+    fn decode_run(&mut self, run: &[Entry]) -> Option<(Vec<Batch>, SeriesTable)> {
         let decoded: Option<Vec<_>> = run.iter().map(|entry| self.batch_of(entry)).collect();
         let mut table = SeriesTable::default();
         let batches = decoded?
@@ -88,14 +135,25 @@ impl Spool {
     }
 }
 
-/// Merges batches of one boot and table, oldest first, into one of summaries of `to_s` seconds.
-fn summarise(batches: &[Batch], table: &SeriesTable, to_s: u32) -> (Batch, SeriesTable) {
+/// Lists the tables that thinning makes from one.
+pub(super) fn made_from(table: &SeriesTable) -> [SeriesTable; 2] {
+    let fine = summary_table(table, FINE.to_s);
+    let coarse = summary_table(&fine, COARSE.to_s);
+    [fine, coarse]
+}
+
+/// Merges batches of one boot and table, oldest first, into one of summaries of `to_s` seconds. Says too how many rounds had a
+/// sample of their own before and have none after.
+fn summarise(batches: &[Batch], table: &SeriesTable, to_s: u32) -> (Batch, SeriesTable, u64) {
     let table = summary_table(table, to_s);
     let (first, last) = (&batches[0], &batches[batches.len() - 1]);
     let mut stretches: BTreeMap<(SeriesIndex, u64), Vec<&Sample>> = BTreeMap::new();
     for sample in batches.iter().flat_map(|b| &b.samples) {
         stretches.entry((sample.series, sample.at.0 / (u64::from(to_s) * 1000))).or_default().push(sample);
     }
+    let single =
+        |sample: &&&Sample| table.series[usize::from(sample.series.0)].value(**sample, Metric::Rounds).is_none_or(|rounds| rounds == 1);
+    let thinned = stretches.values().filter(|rounds| rounds.len() > 1).flat_map(|rounds| rounds.iter().filter(single)).count();
     let samples = stretches.values().map(|rounds| summary(rounds, &table)).collect();
     let covers = u32::try_from(last.id.sequence.0 + u64::from(last.covers) - first.id.sequence.0).unwrap_or(u32::MAX);
     let merged = Batch {
@@ -108,10 +166,11 @@ fn summarise(batches: &[Batch], table: &SeriesTable, to_s: u32) -> (Batch, Serie
         summary_s: to_s,
         thinned: last.thinned,
         dropped: last.dropped,
+        lost: last.lost,
         table: TableId::of(&table.encode()),
         samples,
     };
-    (merged, table)
+    (merged, table, u64::try_from(thinned).unwrap_or(u64::MAX))
 }
 
 /// Counts the rounds a batch tells of.

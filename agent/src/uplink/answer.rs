@@ -84,6 +84,7 @@ impl Uplink {
     /// Notes the tables the collector misses. `false` if it says so again after they were sent.
     fn owe_tables(&mut self, answer: &Answer) -> bool {
         let news = answer.missing_tables.iter().any(|table| !self.tables_owed.contains(table));
+        answer.missing_tables.iter().for_each(|table| self.shared.spool.borrow_mut().give_up_table(*table));
         self.tables_owed.extend(&answer.missing_tables);
         news
     }

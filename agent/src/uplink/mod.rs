@@ -26,7 +26,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusta_wire::{Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits, upload_mark};
+use rusta_wire::{AgentId, Batch, Frame, FrameKind, MonoMs, SeriesTable, TableId, limits, upload_mark};
 use rustls::ClientConfig;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -124,6 +124,8 @@ pub struct Uplink {
     backoff: Backoff,
     /// Whether the collector reads the dense coding; it says so on each connection.
     dense: bool,
+    /// What was said of assignments over this connection.
+    told: String,
     /// Tables to send in front of the next request.
     tables_owed: BTreeSet<TableId>,
     /// Most batches in the next request: halved while requests are turned away, to find the one that is in the way.
@@ -164,6 +166,7 @@ impl Uplink {
             pace,
             backoff: Backoff::default(),
             dense: false,
+            told: String::new(),
             tables_owed: BTreeSet::new(),
             most: MOST_BATCHES,
             aside: Aside::default(),
@@ -285,11 +288,18 @@ impl Uplink {
         Ok(())
     }
 
-    /// Says which boot this is and how long it has lasted: a router without a clock is dated from its first contact.
+    /// Says which boot this is and how long it has lasted: a router without a clock is dated from its first contact. Says too
+    /// which assignments there are, when that changed.
     fn introduce(&mut self, now: MonoMs) {
         if let (Some(connection), false) = (&mut self.connection, self.introduced) {
             connection.say_once("rusta-boot", self.shared.clock.boot().to_string());
             connection.say_once("rusta-uptime-ms", now.0.to_string());
+            self.told.clear();
+        }
+        let told = self.shared.assignments.borrow().told();
+        if let Some(connection) = self.connection.as_mut().filter(|_| told != self.told) {
+            connection.say_once("rusta-assignment", told.clone());
+            self.told = told;
         }
     }
 
@@ -301,7 +311,9 @@ impl Uplink {
         let mut batches = Vec::new();
         for ticket in tickets {
             let Some((bytes, table)) = spool.read(*ticket) else { continue };
-            if self.is_own(&bytes) {
+            let bytes =
+                if agent_of(&bytes) == Some(AgentId(0)) { self.signed(&bytes, spool.read_table(table)).unwrap_or(bytes) } else { bytes };
+            if agent_of(&bytes) == Some(self.identity.agent) {
                 let dense = if self.dense { spool.read_table(table).and_then(|table| densely(&bytes, &table)) } else { None };
                 batches.extend(dense.unwrap_or(bytes));
                 tables.insert(table);
@@ -320,9 +332,14 @@ impl Uplink {
         body
     }
 
-    fn is_own(&self, frame: &[u8]) -> bool {
-        let head = Frame::read(frame).ok().and_then(|(frame, _)| Batch::head(&frame.payload).ok());
-        head.is_some_and(|head| head.id.agent == self.identity.agent)
+    /// Puts this identity on a batch that was measured before there was any.
+    fn signed(&self, frame: &[u8], table: Option<Vec<u8>>) -> Option<Vec<u8>> {
+        let payload_of = |bytes| Some(Frame::read(bytes).ok()?.0.payload);
+        let table = table?;
+        let table = SeriesTable::decode(&payload_of(&table)?).ok()?;
+        let mut batch = Batch::decode(&payload_of(frame)?, &table).ok()?;
+        batch.id.agent = self.identity.agent;
+        Some(Frame::new(FrameKind::Batch, batch.encode(&table).ok()?).ok()?.to_bytes())
     }
 
     async fn request(&mut self, path: &str, body: Option<(&str, Vec<u8>)>) -> Result<Response, LinkError> {
@@ -523,6 +540,11 @@ impl Uplink {
 /// Everybody behind a mast that came back would call at once.
 fn link_back_spread() -> Duration {
     Duration::from_millis(random_u64() % LINK_BACK_SPREAD_MS)
+}
+
+fn agent_of(frame: &[u8]) -> Option<AgentId> {
+    let (frame, _) = Frame::read(frame).ok()?;
+    Batch::head(&frame.payload).ok().map(|head| head.id.agent)
 }
 
 /// Waits until the collector ends the connection; for ever if there is none.

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use super::*;
-use crate::config::{Config, Machine, Watch};
+use crate::config::{Config, Watch};
 use crate::spool::Spool;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -225,7 +225,7 @@ fn prepare(urls: &[SocketAddr], authority: &Authority, owed: u64, settings: &str
         settings,
         dir.path().display()
     );
-    let config = Config::parse(&text, &Machine::default()).unwrap();
+    let config = Config::parse(&text).unwrap();
     let shared = Rc::new(Shared::open(&config).unwrap());
     // Its numbers begin at 0, as if the boot had only begun.
     let from_zero = crate::config::Spool { dir: dir.path().join("spool-from-0"), ..config.spool.clone() };
@@ -258,6 +258,7 @@ fn spool_as(shared: &Shared, agent: AgentId, ended: MonoMs) {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table.id(),
         samples: Vec::new(),
     };
@@ -544,11 +545,27 @@ fn batches_of_another_identity_are_let_go_and_stop_nothing() {
         *script.settled.borrow_mut() = paced(1 << 20);
         let address = collector(&authority, script.clone(), 2020, 2090).await;
         let agent = start(&[address], &authority, 0);
-        spool_as(&agent.shared, AgentId(0), agent.shared.clock.now());
+        spool_as(&agent.shared, AgentId(77), agent.shared.clock.now());
         spool_one(&agent.shared);
         until(|| agent.shared.spool.borrow().is_empty()).await;
         assert_eq!(*script.uploads.borrow(), [[1]]);
         assert_eq!(agent.shared.spool.borrow().depth().refused, 1);
+    });
+}
+
+/// The fault this keeps out: what a router measured before its enrolment was nobody's.
+#[test]
+fn what_was_measured_before_the_enrolment_is_reported_after_it() {
+    run(async {
+        let (authority, script) = (Authority::new(), Rc::new(Script::default()));
+        *script.settled.borrow_mut() = paced(1 << 20);
+        let address = collector(&authority, script.clone(), 2020, 2090).await;
+        let agent = start(&[address], &authority, 0);
+        spool_as(&agent.shared, AgentId(0), agent.shared.clock.now());
+        spool_one(&agent.shared);
+        until(|| agent.shared.spool.borrow().is_empty()).await;
+        assert_eq!(script.uploads.borrow().concat(), [0, 1]);
+        assert_eq!(agent.shared.spool.borrow().depth().refused, 0);
     });
 }
 
@@ -627,7 +644,7 @@ fn assignments_are_fetched_when_their_version_changes() {
         assert!(matches!(agent.events.recv().await, Some(Event::Acknowledged { .. })));
         let Some(Event::Assigned { version, yaml }) = agent.events.recv().await else { panic!("no assignment") };
         assert_eq!((version, yaml.as_str()), (7, "targets: []"));
-        let watch: Watch = Config::parse(SETTINGS, &Machine::default()).unwrap().assigned(&yaml).unwrap();
+        let watch: Watch = Config::parse(SETTINGS).unwrap().assigned(&yaml, None).unwrap();
         assert_eq!(watch.links.len(), 1);
     });
 }
@@ -639,7 +656,7 @@ fn a_report_never_leaves_by_a_link_that_is_gone() {
         let address = collector(&authority, script.clone(), 2020, 2090).await;
         let mut agent = start(&[address], &authority, 0);
         let text = "report: { links: [gone] }\nlinks: [{ name: gone, network: apn, interface: nosuch0, hotplug: true }]";
-        let config = Config::parse(text, &Machine::default()).unwrap();
+        let config = Config::parse(text).unwrap();
         agent.shared.adopt(Rc::new(config.watch()));
         *agent.shared.report_links.borrow_mut() = config.report.links;
         spool_one(&agent.shared);

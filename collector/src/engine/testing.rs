@@ -86,6 +86,7 @@ impl Agent {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: self.table.id(),
             samples: (0..self.table.series.len()).map(sample).collect(),
         }

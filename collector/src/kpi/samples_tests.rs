@@ -246,6 +246,7 @@ fn batch(agent: AgentId, table: &SeriesTable, until: i64, ok: bool) -> Batch {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table.id(),
         samples: table.series.iter().enumerate().map(|(place, series)| sample(place, series)).collect(),
     }

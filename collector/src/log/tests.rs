@@ -36,6 +36,7 @@ pub(crate) fn batch(agent: u64, boot: u64, sequence: u64, covers: u32) -> Batch 
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table().id(),
         samples: vec![Sample { series: SeriesIndex(0), at: MonoMs(from.0 + 500), outcome: Outcome::Ok, values: vec![Some(3)] }],
     }

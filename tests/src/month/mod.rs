@@ -219,6 +219,7 @@ impl Month {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: agent.table.id(),
             samples,
         }

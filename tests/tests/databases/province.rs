@@ -141,6 +141,7 @@ fn record(site: u32, start: UnixMs) -> Record {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table.id(),
         samples: samples.collect(),
     };

@@ -83,11 +83,59 @@ fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
     assert_eq!(read(outer.join("debian-binary")), "2.0\n");
     run_ok(Command::new("tar").arg("-xpzf").arg(outer.join("data.tar.gz")).arg("-C").arg(&root));
     run_ok(Command::new("tar").arg("-xpzf").arg(outer.join("control.tar.gz")).arg("-C").arg(&control));
-    assert_files(&root, &[("usr/sbin/rusta-agent", 0o755), ("etc/init.d/rusta-agent", 0o755), ("etc/rusta/agent.yaml", 0o600)]);
+    assert_files(
+        &root,
+        &[
+            ("usr/sbin/rusta-agent", 0o755),
+            ("etc/init.d/rusta-agent", 0o755),
+            ("etc/rusta/agent.yaml", 0o600),
+            ("lib/upgrade/keep.d/rusta-agent", 0o644),
+        ],
+    );
+    // `/var` is memory there; what the agent must not lose lies in what a sysupgrade keeps.
+    let config = read(root.join("etc/rusta/agent.yaml"));
+    let kept = read(root.join("lib/upgrade/keep.d/rusta-agent"));
+    assert!(config.contains("dir: /etc/rusta/state/spool") && !config.contains("/var/lib"), "{config}");
+    assert!(kept.lines().any(|path| "/etc/rusta/state/spool".starts_with(path)), "{kept}");
+    for script in ["postinst", "prerm"] {
+        let text = read(control.join(script));
+        assert!(text.ends_with(&format!("default_{script} $0 $@\n")), "{text}");
+        assert_eq!(std::fs::metadata(control.join(script)).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_shell_reads(&control.join(script));
+    }
     assert_eq!(read(control.join("conffiles")), "/etc/rusta/agent.yaml\n");
     let about = read(control.join("control"));
     assert!(about.contains(&format!("Version: {version}-1\n")) && !about.contains('@'), "{about}");
     assert_shell_reads(&root.join("etc/init.d/rusta-agent"));
+}
+
+/// The fault this keeps out: `check` stood before the start, and a router whose modem was late never had an agent.
+#[test]
+fn the_openwrt_service_starts_whatever_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let calls = folder.path().join("calls");
+    // rc.common sources the script and calls its functions; procd's own are written down here.
+    let rc = format!(
+        "for name in open_instance set_param close_instance add_reload_trigger add_raw_trigger; do \
+             eval \"procd_$name() {{ echo procd_$name \\\"\\$@\\\" >>{calls}; }}\"; done\n\
+         mkdir() {{ :; }}\n. {init}\nstart_service && service_triggers",
+        calls = calls.display(),
+        init = repository().join("configs/openwrt/rusta-agent.init").display()
+    );
+    // No program, no file: it is started all the same.
+    run_ok(Command::new("dash").arg("-c").arg(&rc).env("PATH", "/nonexistent"));
+    let said = read(&calls);
+    for line in [
+        "procd_open_instance",
+        "procd_set_param command /usr/sbin/rusta-agent run --config /etc/rusta/agent.yaml",
+        "procd_set_param respawn 3600 30 0",
+        "procd_set_param file /etc/rusta/agent.yaml",
+        "procd_set_param reload_signal HUP",
+        "procd_close_instance",
+        "procd_add_raw_trigger interface.*.up 2000 /etc/init.d/rusta-agent reload",
+    ] {
+        assert!(said.lines().any(|said| said.trim_end() == line), "{line} is not in\n{said}");
+    }
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Samples {
                 summary_s: 0,
                 thinned: 0,
                 dropped: 0,
+                lost: 0,
                 table: self.table.id(),
                 samples: round(mono, !self.failing.contains(&site)).to_vec(),
             };

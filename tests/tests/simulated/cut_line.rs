@@ -168,6 +168,7 @@ impl Agent {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: self.table.id(),
             samples,
         };

@@ -114,6 +114,7 @@ impl Agent {
             summary_s: 0,
             thinned: 0,
             dropped: 0,
+            lost: 0,
             table: table.id(),
             samples: round(MonoMs(at.0.saturating_sub(10_000)), random.below(10) > 0).to_vec(),
         };

@@ -58,6 +58,7 @@ pub fn full_batch() -> Batch {
         summary_s: 300,
         thinned: 12,
         dropped: 7,
+        lost: 0,
         table: table().id(),
         samples: vec![
             sample(0, 86_400_000, Outcome::Ok, &answered),
@@ -83,6 +84,7 @@ pub fn bare_batch() -> Batch {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: table().id(),
         samples: vec![],
     }

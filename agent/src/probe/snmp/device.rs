@@ -17,18 +17,22 @@ use rusta_wire::{Metric, Outcome};
 use serde::Deserialize;
 
 use super::super::Part;
-use super::manager::{Datum, Manager, ObjectId, Stride};
+use super::manager::{Binding, Datum, Manager, ObjectId, Stride};
 use super::{Found, PARTS};
 
 /// The device files that come with the program.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("apc", include_str!("../../../../configs/snmp/apc.yaml")),
     ("cisco-lte", include_str!("../../../../configs/snmp/cisco-lte.yaml")),
+    ("eaton", include_str!("../../../../configs/snmp/eaton.yaml")),
     ("huawei-olt", include_str!("../../../../configs/snmp/huawei-olt.yaml")),
     ("huawei-vrp", include_str!("../../../../configs/snmp/huawei-vrp.yaml")),
+    ("mikrotik-gauges", include_str!("../../../../configs/snmp/mikrotik-gauges.yaml")),
     ("mikrotik-health", include_str!("../../../../configs/snmp/mikrotik-health.yaml")),
     ("mikrotik-lte", include_str!("../../../../configs/snmp/mikrotik-lte.yaml")),
     ("mikrotik-optical", include_str!("../../../../configs/snmp/mikrotik-optical.yaml")),
     ("net-snmp", include_str!("../../../../configs/snmp/net-snmp.yaml")),
+    ("netagent", include_str!("../../../../configs/snmp/netagent.yaml")),
     ("teltonika", include_str!("../../../../configs/snmp/teltonika.yaml")),
     ("teltonika-legacy", include_str!("../../../../configs/snmp/teltonika-legacy.yaml")),
     ("ups", include_str!("../../../../configs/snmp/ups.yaml")),
@@ -59,7 +63,11 @@ pub(super) struct Device {
 #[serde(deny_unknown_fields)]
 struct Detect {
     /// The object that tells.
-    oid: ObjectId,
+    #[serde(default)]
+    oid: Option<ObjectId>,
+    /// The column that tells: it has rows.
+    #[serde(default)]
+    rows: Option<ObjectId>,
     /// Its value is an object below this one.
     #[serde(default)]
     under: Option<ObjectId>,
@@ -81,6 +89,9 @@ enum Kind {
 struct Rows {
     /// What a part is called; its row number follows.
     part: String,
+    /// The column of texts that name the parts; without it, or where it is empty, their row numbers do.
+    #[serde(default)]
+    name: Option<ObjectId>,
     columns: Vec<Object>,
     /// Walks one object at a time, so that nothing beyond a column is fetched.
     #[serde(default)]
@@ -93,6 +104,9 @@ struct Rows {
 struct Object {
     metric: String,
     oid: ObjectId,
+    /// Rows that count, in a table whose rows count different things.
+    #[serde(default, rename = "where")]
+    only: Option<Only>,
     /// Multiplies the number.
     #[serde(default = "one")]
     times: f64,
@@ -112,6 +126,17 @@ struct Object {
     #[serde(default)]
     hex: bool,
 }
+
+/// A row counts where another column has this number.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Only {
+    oid: ObjectId,
+    is: i64,
+}
+
+/// Longest name of a part; a device's own names are a few words.
+const NAME_BYTES: usize = 64;
 
 fn one() -> f64 {
     1.0
@@ -136,18 +161,28 @@ impl Device {
 
     fn parse(name: &str, text: &str) -> Result<Self, String> {
         let device: Device = serde_yaml::from_str(text).map_err(|e| format!("{name}: {e}"))?;
+        if device.detect.oid.is_some() == device.detect.rows.is_some() {
+            return Err(format!("{name}: `detect` has one of `oid` and `rows`"));
+        }
+        if let Some(secret) = device.asked().find(|oid| FORBIDDEN.iter().any(|secret| oid.touches(secret))) {
+            return Err(format!("{name}: {secret} is or holds a subtree with passwords, which is never read"));
+        }
         for object in device.objects() {
             if Metric::by_name(&object.metric).is_none() {
                 return Err(format!("{name}: there is no metric `{}`", object.metric));
-            }
-            if FORBIDDEN.iter().any(|secret| object.oid.touches(secret)) {
-                return Err(format!("{name}: {} is or holds a subtree with passwords, which is never read", object.oid));
             }
             if object.divide == 0.0 {
                 return Err(format!("{name}: `divide: 0` at {}", object.oid));
             }
         }
         Ok(device)
+    }
+
+    /// Lists everything the device is asked for.
+    fn asked(&self) -> impl Iterator<Item = &ObjectId> {
+        let names = self.rows.iter().flat_map(|rows| &rows.name);
+        let conditions = self.objects().flat_map(|object| &object.only).map(|only| &only.oid);
+        self.detect.oid.iter().chain(&self.detect.rows).chain(names).chain(conditions).chain(self.objects().map(|object| &object.oid))
     }
 
     fn objects(&self) -> impl Iterator<Item = &Object> {
@@ -166,8 +201,7 @@ impl Device {
 
     /// Reads the device, if it is one of these.
     pub async fn read(&self, manager: &impl Manager, found: &mut Found) -> Result<bool, Outcome> {
-        let told = manager.get(std::slice::from_ref(&self.detect.oid)).await?;
-        if !told.iter().any(|(_, datum)| self.detect.fits(datum)) {
+        if !self.detect.recognises(manager).await? {
             return Ok(false);
         }
         let objects: Vec<ObjectId> = self.values.iter().map(|object| object.oid.clone()).collect();
@@ -186,6 +220,15 @@ impl Device {
 }
 
 impl Detect {
+    async fn recognises(&self, manager: &impl Manager) -> Result<bool, Outcome> {
+        if let Some(column) = &self.rows {
+            // One step at a time: nothing beyond the column is fetched.
+            return Ok(!manager.walk(column, Stride::Single).await?.is_empty());
+        }
+        let told = manager.get(self.oid.as_slice()).await?;
+        Ok(told.iter().any(|(_, datum)| self.fits(datum)))
+    }
+
     fn fits(&self, datum: &Datum) -> bool {
         let kind_fits = match (self.kind, datum) {
             (None, _) | (Some(Kind::Text), Datum::Text(_)) | (Some(Kind::Number), Datum::Integer(_) | Datum::Counter64(_)) => true,
@@ -200,17 +243,33 @@ impl Rows {
     async fn read(&self, manager: &impl Manager) -> Result<Vec<Part>, Outcome> {
         let mut rows: BTreeMap<Vec<u32>, Vec<(Metric, i64)>> = BTreeMap::new();
         let stride = if self.single_steps { Stride::Single } else { Stride::Bulk };
+        let mut walked: BTreeMap<ObjectId, Vec<Binding>> = BTreeMap::new();
+        let conditions = self.columns.iter().flat_map(|column| &column.only).map(|only| &only.oid);
+        for oid in self.columns.iter().map(|column| &column.oid).chain(conditions).chain(&self.name) {
+            if !walked.contains_key(oid) {
+                walked.insert(oid.clone(), manager.walk(oid, stride).await?);
+            }
+        }
+        let at =
+            |column: &ObjectId, row: &[u32]| walked[column].iter().find(|(oid, _)| oid.below(column) == Some(row)).map(|(_, datum)| datum);
         for column in &self.columns {
-            for (oid, datum) in manager.walk(&column.oid, stride).await? {
+            for (oid, datum) in &walked[&column.oid] {
                 let Some(row) = oid.below(&column.oid) else { continue };
-                if let Some(value) = column.read(&datum) {
+                let counts = |only: &Only| at(&only.oid, row).and_then(Datum::integer) == Some(only.is);
+                if !column.only.as_ref().is_none_or(counts) {
+                    continue;
+                }
+                if let Some(value) = column.read(datum) {
                     rows.entry(row.to_vec()).or_default().push(value);
                 }
             }
         }
         let part = |(row, values): (Vec<u32>, _)| {
-            let row: Vec<String> = row.iter().map(u32::to_string).collect();
-            Part { name: format!("{}{}", self.part, row.join(".")), outcome: Outcome::Ok, values }
+            let told = self.name.as_ref().and_then(|column| at(column, &row)?.text());
+            let is_name =
+                |name: &String| !name.is_empty() && name.len() <= NAME_BYTES && !name.contains(|c: char| c.is_control() || c == '/');
+            let number = || row.iter().map(u32::to_string).collect::<Vec<_>>().join(".");
+            Part { name: told.filter(is_name).unwrap_or_else(|| format!("{}{}", self.part, number())), outcome: Outcome::Ok, values }
         };
         Ok(rows.into_iter().take(PARTS).map(part).collect())
     }

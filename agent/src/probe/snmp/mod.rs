@@ -50,6 +50,14 @@ pub struct Config {
     pub sensors: bool,
 }
 
+impl Config {
+    pub(super) fn files(&self) -> Vec<String> {
+        let user = self.user.iter().flat_map(|user| [Some(&user.auth_password_file), user.privacy_password_file.as_ref()]).flatten();
+        let secrets = self.community_file.iter().chain(user).map(|path| path.display().to_string());
+        secrets.chain(self.devices.iter().filter(|device| device.starts_with('/')).cloned()).collect()
+    }
+}
+
 /// A user of the User-based Security Model (RFC 3414).
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
