@@ -105,6 +105,7 @@ fn honest(agent: AgentId, minute: i64, answered: bool) -> Batch {
         summary_s: 0,
         thinned: 0,
         dropped: 0,
+        lost: 0,
         table: village_table().id(),
         samples: vec![sample(0), sample(1)],
     }
@@ -266,6 +267,7 @@ fn one(random: &mut Random, minutes: i64, n: u64) -> Sent {
         summary_s: pick(random, &[0, 300, u32::MAX]),
         thinned: pick(random, &[0, u64::MAX]),
         dropped: pick(random, &[0, u64::MAX]),
+        lost: pick(random, &[0, u64::MAX]),
         table: table.id(),
         samples,
     };
