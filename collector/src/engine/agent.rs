@@ -75,7 +75,7 @@ impl AgentTrack {
             self.view.observed_at = until;
             self.view.clock = Some(batch.clock.source);
             self.view.clock_skew_ms = record.boot.and_then(|boot| skew_ms(batch, boot));
-            self.view.lost = batch.thinned.saturating_add(batch.dropped);
+            self.view.lost = batch.thinned.saturating_add(batch.dropped).saturating_add(batch.lost);
             self.view.spool_frames = spool_frames(record).or(self.view.spool_frames);
             self.learn_interval(batch);
         } else if until.is_some() {

@@ -164,7 +164,7 @@ pub struct AgentView {
     pub clock_skew_ms: Option<i64>,
     /// Frames still in its spool, as it last said.
     pub spool_frames: Option<i64>,
-    /// Samples it ever thinned or dropped in this boot.
+    /// Samples it ever thinned or dropped, and batches it lost to a damaged disk, in this boot.
     pub lost: u64,
 }
 

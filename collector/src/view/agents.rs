@@ -33,7 +33,7 @@ pub struct AgentRow {
     pub clock_skew_ms: Option<i64>,
     /// Frames waiting in its spool.
     pub spool_frames: Option<i64>,
-    /// Samples it thinned or dropped in this boot.
+    /// Samples it thinned or dropped, and batches it lost to a damaged disk, in this boot.
     pub lost: u64,
     /// Version of its program; `null` if it never said.
     pub version: Option<String>,
