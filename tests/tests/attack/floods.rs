@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusta_tests::fleet::{Refused, village_table};
-use rusta_tests::programs::eventually;
 use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, Outcome, Sample, Sequence, SeriesIndex};
 
 use crate::stand::{Stand, body, p99};
@@ -123,53 +122,6 @@ fn sequences_with_a_hole_after_each_and_batches_that_unfold_cost_no_memory() {
         out
     };
     attack("unfolding", next, 6);
-}
-
-/// 2,400 connections that announced an enrolment and sent nothing kept a report waiting for 37.8 s.
-#[test]
-fn two_thousand_four_hundred_announced_enrolments_keep_no_report_waiting() {
-    let stand = Stand::start();
-    let mut honest = stand.enroll("one");
-    stand.report(&mut honest, true);
-    let base = stand.memory_from_now();
-    let ca = stand.ca();
-    let (held, tried) = stand.runtime.block_on(async { announced(&ca, stand.agents, 2_400).await });
-    // This process and the collector share two processors: their handshakes are over first.
-    eventually(Duration::from_secs(120), "the crowd is there", || {
-        (stand.metric("rusta_connections_strangers_refused_total{port=\"agents\"}") >= 2_200).then_some(())
-    });
-    let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
-    println!("{tried} connections tried, {} still open", held.iter().filter(|one| one.is_some()).count());
-    let slow = p99(took);
-    assert!(slow < NOTICED, "a report waited {slow:?}");
-    stand.assert_memory(base);
-    drop(held);
-    // Somebody else's crowd is gone: a device enrols.
-    let mut newcomer = stand.enroll("two");
-    stand.report(&mut newcomer, true);
-}
-
-/// Opens TLS connections whose heads announce bodies that never come.
-async fn announced(ca: &str, address: std::net::SocketAddr, count: usize) -> (Vec<Option<reqwest::Client>>, usize) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut all = Vec::new();
-    let mut under_way = Vec::new();
-    for _ in 0..count {
-        let client = reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(ca.as_bytes()).unwrap()])
-            .timeout(Duration::from_secs(20))
-            .build()
-            .unwrap();
-        let request = client.post(format!("https://{address}/v1/enroll")).header("content-length", "16000").body("{");
-        under_way.push(tokio::spawn(async move {
-            let _never_whole = request.send().await;
-        }));
-        all.push(Some(client));
-        if under_way.len() % 100 == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-    (all, count)
 }
 
 /// Connections that shake no hand, beside strangers that say nothing after it.
