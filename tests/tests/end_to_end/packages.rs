@@ -123,7 +123,7 @@ fn the_openwrt_service_starts_whatever_is_missing() {
         init = repository().join("configs/openwrt/rusta-agent.init").display()
     );
     // No program, no file: it is started all the same.
-    run_ok(Command::new("dash").arg("-c").arg(&rc).env("PATH", "/nonexistent"));
+    run_ok(Command::new("/bin/dash").arg("-c").arg(&rc).env("PATH", "/nonexistent"));
     let said = read(&calls);
     for line in [
         "procd_open_instance",
