@@ -68,6 +68,7 @@ enum Command {
     #[command(subcommand)]
     Inventory(inventory::cli::Command),
     Kpi(crate::kpi::cli::KpiArgs),
+    Explain(crate::kpi::cli::ExplainArgs),
     Report(crate::report::ReportArgs),
     /// Add, list and remove the people who may look.
     Users(crate::people::command::UsersArgs),
@@ -149,6 +150,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => Ok(completions(shell)?),
         Command::Inventory(command) => inventory::cli::run(place, command),
         Command::Kpi(args) => crate::kpi::cli::run(place, &args),
+        Command::Explain(args) => crate::kpi::cli::explain(place, &args),
         Command::Report(args) => crate::report::run(place, &args),
         Command::Users(args) => crate::people::command::run(&args, place),
     }

@@ -5,6 +5,7 @@
 
 use crate::engine::{AgentState, LinkState, SiteState, VillageState};
 use crate::inventory::{Access, Criticality, NodeKind, RegionKind, Role, SiteKind};
+use crate::kpi::Counted;
 use crate::persian::{Named, named};
 
 named!(LinkState {
@@ -104,6 +105,30 @@ named!(Access {
     Ethernet => "کابل شبکه", "Ethernet";
 });
 
+named!(Counted {
+    Villages => "روستا", "villages";
+    Sites => "سایت", "sites";
+    Links => "لینک", "links";
+    Outages => "قطعی", "outages";
+    Interruptions => "بار قطعی", "interruptions";
+    Services => "خدمت", "services";
+    Attempts => "آزمون", "attempts";
+    Seconds => "ثانیه", "s";
+    Minutes => "دقیقه", "min";
+    Hours => "ساعت", "h";
+    Reports => "گزارش", "reports";
+    Packets => "بسته", "packets";
+    Rounds => "دور سنجش", "rounds";
+    Readings => "خوانش مودم", "readings";
+    Tests => "آزمون گذردهی", "throughput tests";
+    Slots => "بازه پنج‌دقیقه‌ای", "five-minute slots";
+    Fields => "فیلد", "fields";
+    Kibibytes => "کیبی‌بایت", "KiB";
+    Calls => "تماس", "calls";
+    Shifts => "نوبت ۱۲ ساعته", "12-hour shifts";
+    Nothing => "هیچ", "nothing";
+});
+
 #[cfg(test)]
 mod tests {
     use rusta_wire::{Network, Outcome, ProbeKind, Rung};
@@ -138,5 +163,6 @@ mod tests {
         check(Network::ALL);
         check(ProbeKind::ALL);
         check(Outcome::ALL);
+        check(Counted::ALL);
     }
 }

@@ -55,6 +55,7 @@ pub fn routes(telemetry: &Telemetry) -> Router<WebState> {
     let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(kpis::list))
         .routes(routes!(kpis::definitions))
+        .routes(routes!(kpis::explain))
         .routes(routes!(regions::list))
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::gather::{BuildError, Gathered, Gatherer, Subject};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
-use super::{LOOK_AHEAD_MS, Object, ObjectKind, SLOT_DAYS, packed, slots, tables, threads};
+use super::{LOOK_AHEAD_MS, Late, Object, ObjectKind, SLOT_DAYS, overlay, packed, slots, tables, threads};
 use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
@@ -92,6 +92,7 @@ struct Ready {
     gathered: Gathered,
     day: SiteDay,
     slots: Vec<u8>,
+    late: Late,
     until: UnixMs,
 }
 
@@ -249,7 +250,8 @@ impl Crew<'_> {
         let slots = slots::pack(&day, &gathered.reports.slots);
         // Here and not where it is written: one thread writes for all.
         day.fold();
-        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, until }))
+        let late = overlay::learnt_in(&day.spans, &gathered.reports.late);
+        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, late, until }))
     }
 }
 
@@ -259,7 +261,8 @@ fn keep(tx: &Transaction<'_>, built: &[Done], is_over: bool) -> Result<(), Build
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;
         let Gathered { digests, reports, .. } = &ready.gathered;
-        let built = tables::Built { day: &ready.day, slots: &ready.slots, until: ready.until, digests: *digests, reports };
+        let late = ready.late;
+        let built = tables::Built { day: &ready.day, slots: &ready.slots, until: ready.until, digests: *digests, reports, late };
         tables::write_site(tx, site, day, &built)?;
     }
     // Villages after all sites: several sites of one village may be among them.

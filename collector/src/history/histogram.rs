@@ -19,10 +19,16 @@ pub struct Histogram {
 impl Histogram {
     /// Counts one value.
     pub fn add(&mut self, value: i64) {
+        self.add_many(value, 1);
+    }
+
+    /// Counts a value so many times.
+    pub fn add_many(&mut self, value: i64, times: u64) {
         let bucket = bucket(value);
         match self.buckets.binary_search_by_key(&bucket, |(known, _)| *known) {
-            Ok(place) => self.buckets[place].1 += 1,
-            Err(place) => self.buckets.insert(place, (bucket, 1)),
+            Ok(place) => self.buckets[place].1 += times,
+            Err(place) if times > 0 => self.buckets.insert(place, (bucket, times)),
+            Err(_) => {}
         }
     }
 

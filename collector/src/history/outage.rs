@@ -30,6 +30,8 @@ pub struct Outage {
     pub cause: Option<Cause>,
     /// What proves it, as `agent/target@time` of each anchor's first failure, or `agent/boot@time`.
     pub evidence: Vec<String>,
+    /// Announced work inside it, which does not split it.
+    pub work: Vec<(UnixMs, UnixMs)>,
     /// Counts up from 1 when late data changes any of the above.
     pub revision: u32,
 }
@@ -40,8 +42,21 @@ pub(super) struct Piece {
     pub(super) from: UnixMs,
     pub(super) until: UnixMs,
     pub(super) cause: Option<Cause>,
+    /// Announced work inside it.
+    pub(super) work: Vec<(UnixMs, UnixMs)>,
     /// What followed within the day; `None` if the piece reaches the day's end, or as far as it is built.
     pub(super) ended: Option<Ended>,
+}
+
+impl Piece {
+    /// Takes announced work off the end of an outage nobody saw the end of: it was seen down up to the work.
+    fn end_unseen(&mut self) {
+        while self.ended == Some(Ended::Lost)
+            && let Some((from, _)) = self.work.pop_if(|(_, until)| *until == self.until)
+        {
+            self.until = from;
+        }
+    }
 }
 
 /// Lists the stretches of down in a day's spans.
@@ -50,9 +65,17 @@ pub(super) fn pieces<S: Counted>(spans: &[Span<S>]) -> Vec<Piece> {
     for span in spans {
         match out.last_mut().filter(|piece| piece.until == span.from && piece.ended.is_none()) {
             Some(piece) if span.state.is_down() => (piece.until, piece.cause) = (span.until, surer(piece.cause, span.cause)),
-            Some(piece) => piece.ended = Some(how_ended(span.state)),
+            // What lies under announced work was not up: whether the outage goes on shows after it.
+            Some(piece) if span.state.is_work() => {
+                piece.work.push((span.from, span.until));
+                piece.until = span.until;
+            }
+            Some(piece) => {
+                piece.ended = Some(how_ended(span.state));
+                piece.end_unseen();
+            }
             None if span.state.is_down() => {
-                out.push(Piece { from: span.from, until: span.until, cause: span.cause, ended: None });
+                out.push(Piece { from: span.from, until: span.until, cause: span.cause, work: Vec::new(), ended: None });
             }
             None => {}
         }
@@ -69,4 +92,32 @@ pub(super) fn how_ended<S: Counted>(next: S) -> Ended {
 pub(super) fn surer(first: Option<Cause>, second: Option<Cause>) -> Option<Cause> {
     let confidence = |cause: Option<Cause>| cause.map_or(-1, |cause| i32::from(cause.confidence));
     if confidence(second) > confidence(first) { second } else { first }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::LinkState;
+
+    fn found(states: &[(LinkState, i64)]) -> Vec<(i64, i64, usize, Option<Ended>)> {
+        let mut from = 0;
+        let one = |(state, seconds): &(LinkState, i64)| {
+            let span = Span { from: UnixMs::from_seconds(from), until: UnixMs::from_seconds(from + seconds), state: *state, cause: None };
+            from += seconds;
+            span
+        };
+        let spans: Vec<_> = states.iter().map(one).collect();
+        pieces(&spans).iter().map(|piece| (piece.from.seconds(), piece.until.seconds(), piece.work.len(), piece.ended)).collect()
+    }
+
+    #[test]
+    fn announced_work_inside_an_outage_does_not_split_it() {
+        use LinkState::{Down, Maintenance, Unknown, Up};
+        let one = found(&[(Up, 100), (Down, 200), (Maintenance, 300), (Down, 50), (Up, 10)]);
+        assert_eq!(one, [(100, 650, 1, Some(Ended::Restored))]);
+        assert_eq!(found(&[(Down, 200), (Maintenance, 300), (Up, 10)]), [(0, 500, 1, Some(Ended::Restored))], "not up until then");
+        assert_eq!(found(&[(Down, 200), (Maintenance, 300), (Unknown, 10)]), [(0, 200, 0, Some(Ended::Lost))], "seen down until the work");
+        assert_eq!(found(&[(Down, 200), (Maintenance, 300)]), [(0, 500, 1, None)], "nobody knows yet");
+        assert_eq!(found(&[(Up, 10), (Maintenance, 300), (Down, 90), (Up, 1)]), [(310, 400, 0, Some(Ended::Restored))]);
+    }
 }

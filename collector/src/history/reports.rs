@@ -16,6 +16,32 @@ const ON_TIME_MS: i64 = 600_000;
 /// An interval outside of this is a fault of the agent's clock or configuration, not a promise.
 const INTERVAL_S: std::ops::RangeInclusive<i64> = 1..=3_600;
 
+/// What was learnt of a site later than in time: unknown while it happened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Late {
+    /// Seconds that turned out up, degraded or down.
+    pub known_s: u64,
+    /// Of those, down.
+    pub down_s: u64,
+    /// Days of sites with any.
+    pub days: u64,
+}
+
+impl Late {
+    /// Makes what was learnt of one day of one site.
+    pub fn of_day(known_s: u64, down_s: u64) -> Late {
+        Late { known_s, down_s, days: u64::from(known_s > 0) }
+    }
+}
+
+impl std::ops::AddAssign for Late {
+    fn add_assign(&mut self, other: Late) {
+        self.known_s += other.known_s;
+        self.down_s += other.down_s;
+        self.days += other.days;
+    }
+}
+
 /// Reports of some stretch of time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reports {
@@ -27,6 +53,8 @@ pub struct Reports {
     pub lag_s: Histogram,
     /// The agent's clock minus true time, milliseconds.
     pub skew_ms: Histogram,
+    /// What was learnt late; of whole days only.
+    pub late: Late,
 }
 
 /// A day's reports, by the slot they end in.
@@ -36,6 +64,8 @@ pub struct DayReports {
     pub interval_s: u32,
     /// By slot.
     pub slots: BTreeMap<Place, Reports>,
+    /// What reports cover that were not on time, in no order.
+    pub late: Vec<(UnixMs, UnixMs)>,
 }
 
 impl Reports {
@@ -45,6 +75,7 @@ impl Reports {
         self.on_time_ms = self.on_time_ms.saturating_add(other.on_time_ms);
         self.lag_s.merge(&other.lag_s);
         self.skew_ms.merge(&other.skew_ms);
+        self.late += other.late;
     }
 }
 
@@ -70,6 +101,9 @@ pub(super) fn count<'a>(arrived: impl Iterator<Item = Arrived<'a>>, (from, until
         slot.covered_ms += covered;
         slot.on_time_ms += if lag_ms <= ON_TIME_MS { covered } else { 0 };
         slot.lag_s.add(lag_ms / 1000);
+        if lag_ms > ON_TIME_MS {
+            day.late.push((one.boot.date(one.batch.from).max(from), ended_at));
+        }
         if one.batch.clock.source > ClockSource::Persisted {
             slot.skew_ms.add(one.batch.clock.unix.0.saturating_sub(ended_at.0));
         }

@@ -1,7 +1,7 @@
 //! The five-minute layer: what charts of up to a year and windows that cut a day are read from.
 //!
 //! ```text
-//! slots: one row per site and day = deflate(protobuf: links -> slots -> packets, quality, histograms;
+//! slots: one row per site and day = deflate(protobuf: links -> slots -> packets, quality, distributions;
 //!                                                      services -> slots -> rounds; reports -> slots)
 //! ```
 //!
@@ -107,6 +107,10 @@ struct SlotMessage {
     metrics: Vec<u32>,
     #[prost(bytes = "bytes", repeated, tag = "4")]
     buckets: Vec<Bytes>,
+    #[prost(bytes = "bytes", tag = "5")]
+    rtt_us: Bytes,
+    #[prost(bytes = "bytes", tag = "6")]
+    pdv_us: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -144,6 +148,8 @@ pub(super) fn pack(day: &SiteDay, reports: &BTreeMap<Place, Reports>) -> Vec<u8>
             counts: vec![values.packets.0, values.packets.1, values.quality.0, values.quality.1],
             metrics: kept(values).map(|(metric, _)| u32::from(metric.code())).collect(),
             buckets: kept(values).map(|(_, histogram)| histogram.encode().into()).collect(),
+            rtt_us: values.rtt_us.encode().into(),
+            pdv_us: values.pdv_us.encode().into(),
         };
         Bytes::from(message.encode_to_vec())
     };
@@ -168,9 +174,12 @@ pub(super) fn pack(day: &SiteDay, reports: &BTreeMap<Place, Reports>) -> Vec<u8>
     packed.write_all(&message.encode_to_vec()).and_then(|()| packed.finish()).unwrap_or_default()
 }
 
-/// Lists what a slot keeps: the mean difference of consecutive round trips stays a figure of the day, for its size.
+/// What stays a figure of the day, for its size: a slot keeps the round trips of packets.
+const OF_THE_DAY: [Metric; 3] = [Metric::RttUsP50, Metric::PdvUsP95, Metric::IpdvUsMean];
+
+/// Lists what a slot keeps.
 fn kept(values: &Values) -> impl Iterator<Item = (&Metric, &Histogram)> {
-    values.histograms.iter().filter(|(metric, _)| **metric != Metric::IpdvUsMean)
+    values.histograms.iter().filter(|(metric, _)| !OF_THE_DAY.contains(metric))
 }
 
 fn report(place: Place, of: &Reports) -> ReportsMessage {
@@ -203,7 +212,7 @@ pub(super) fn unpack(bytes: &[u8], wanted: impl Fn(Place) -> bool) -> Option<Slo
     }
     for one in message.reports.into_iter().filter(|one| wanted(one.place)) {
         let (lag_s, skew_ms) = (Histogram::decode(&one.lag_s)?, Histogram::decode(&one.skew_ms)?);
-        let reports = Reports { covered_ms: one.covered_ms, on_time_ms: one.on_time_ms, lag_s, skew_ms };
+        let reports = Reports { covered_ms: one.covered_ms, on_time_ms: one.on_time_ms, lag_s, skew_ms, ..Reports::default() };
         slots.reports.insert(Place::try_from(one.place).ok()?, reports);
     }
     Some(slots)
@@ -215,7 +224,9 @@ fn values(message: &SlotMessage) -> Option<(Place, Values)> {
     for (code, bytes) in message.metrics.iter().zip(&message.buckets) {
         histograms.insert(Metric::from_code(*code)?, Histogram::decode(bytes)?);
     }
-    Some((Place::try_from(message.place).ok()?, Values { packets: (sent, received), quality: (judged, good), histograms }))
+    let (rtt_us, pdv_us) = (Histogram::decode(&message.rtt_us)?, Histogram::decode(&message.pdv_us)?);
+    let values = Values { packets: (sent, received), rtt_us, pdv_us, quality: (judged, good), histograms };
+    Some((Place::try_from(message.place).ok()?, values))
 }
 
 /// Sites whose slots are unpacked before the next are read: a few megabytes.

@@ -55,6 +55,8 @@ pub(super) trait Counted: Copy + PartialEq {
     fn is_down(self) -> bool;
     /// Tells whether this was measured: up, degraded, down, or looked for and unknown; not maintenance, not closed.
     fn is_measured(self) -> bool;
+    /// Tells whether this is announced work.
+    fn is_work(self) -> bool;
     /// Tells whether this ends an outage by measurement.
     fn is_carried(self) -> bool;
 }
@@ -70,6 +72,9 @@ macro_rules! counted {
             }
             fn is_measured(self) -> bool {
                 !matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Maintenance | Class::NotInService)
+            }
+            fn is_work(self) -> bool {
+                matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Maintenance)
             }
             fn is_carried(self) -> bool {
                 matches!(match self { $(<$state>::$variant => Class::$class,)+ }, Class::Up | Class::Degraded)

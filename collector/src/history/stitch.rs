@@ -19,8 +19,8 @@ use crate::store::StoreError;
 /// One object's day: its spans and what proves each stretch of down.
 pub(super) type Found<S> = (Vec<Span<S>>, BTreeMap<UnixMs, Vec<String>>);
 
-/// An outage's row but for its key: end, restored, cause, evidence.
-type Content = (Option<UnixMs>, Option<Ended>, Option<Cause>, String);
+/// An outage's row but for its key: end, restored, cause, evidence, announced work inside it.
+type Content = (Option<UnixMs>, Option<Ended>, Option<Cause>, String, String);
 
 /// Reads a link's spans of a day.
 pub(super) fn link_spans(tx: &Transaction<'_>, site: i64, day: Day, name: &str) -> Result<Option<Found<LinkState>>, StoreError> {
@@ -49,16 +49,17 @@ pub(super) fn outages<S: Counted>(
     read: impl Fn(Day) -> Result<Option<Found<S>>, StoreError>,
 ) -> Result<(), StoreError> {
     let Some(middle) = read(day)? else { return Ok(()) };
-    let is_down = |span: Option<&Span<S>>| span.is_some_and(|span| span.state.is_down());
+    // Work may lie inside an outage, so what stands before and behind it is looked at too.
+    let may_go_on = |span: Option<&Span<S>>| span.is_some_and(|span| span.state.is_down() || span.state.is_work());
     let (mut first, mut last) = (day, day);
     let mut days = vec![middle];
     // The neighbours always belong to it: an outage that ended at midnight may have reached over it before.
-    while first == day || is_down(days.first().and_then(|(spans, _)| spans.first())) {
+    while first == day || may_go_on(days.first().and_then(|(spans, _)| spans.first())) {
         let Some(found) = read(first.previous())? else { break };
         days.insert(0, found);
         first = first.previous();
     }
-    while last == day || is_down(days.last().and_then(|(spans, _)| spans.last())) {
+    while last == day || may_go_on(days.last().and_then(|(spans, _)| spans.last())) {
         let Some(found) = read(last.next())? else { break };
         days.push(found);
         last = last.next();
@@ -81,7 +82,9 @@ fn write(
     for piece in pieces {
         let proofs = evidence.get(&piece.from).map(|proofs| serde_json::to_string(proofs).unwrap_or_default());
         let ended_at = piece.ended.map(|_| piece.until);
-        let content: Content = (ended_at, piece.ended, piece.cause, proofs.unwrap_or_else(|| "[]".to_owned()));
+        let work: Vec<(i64, i64)> = piece.work.iter().map(|(from, until)| (from.0, until.0)).collect();
+        let work = serde_json::to_string(&work).unwrap_or_else(|_| "[]".to_owned());
+        let content: Content = (ended_at, piece.ended, piece.cause, proofs.unwrap_or_else(|| "[]".to_owned()), work);
         let revision = match before.get(&piece.from) {
             Some((known, revision)) if *known == content => {
                 kept += usize::from(*revision > 0);
@@ -103,10 +106,10 @@ fn write(
 }
 
 fn insert(tx: &Transaction<'_>, id: i64, started_at: UnixMs, content: &Content, revision: u32) -> Result<(), StoreError> {
-    let (ended_at, ended, cause, evidence) = content;
+    let (ended_at, ended, cause, evidence, work) = content;
     let mut statement = tx.prepare_cached(
-        "INSERT OR REPLACE INTO outages (object, started_at, ended_at, restored, rung, confidence, evidence, revision)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR REPLACE INTO outages (object, started_at, ended_at, restored, rung, confidence, evidence, revision, work)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     statement.execute(params![
         id,
@@ -117,19 +120,20 @@ fn insert(tx: &Transaction<'_>, id: i64, started_at: UnixMs, content: &Content, 
         cause.map(|cause| cause.confidence),
         evidence,
         revision,
+        work,
     ])?;
     Ok(())
 }
 
 fn stored(tx: &Transaction<'_>, id: i64, from: UnixMs, until: UnixMs) -> Result<HashMap<UnixMs, (Content, u32)>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT started_at, ended_at, restored, rung, confidence, evidence, revision FROM outages
+        "SELECT started_at, ended_at, restored, rung, confidence, evidence, revision, work FROM outages
          WHERE object = ?1 AND started_at >= ?2 AND started_at < ?3",
     )?;
     let rows = statement.query_map(params![id, from.0, until.0], |row| {
         let ended = row.get::<_, Option<bool>>(2)?.map(|restored| if restored { Ended::Restored } else { Ended::Lost });
         let cause = crate::engine::told::cause_of(row.get(3)?, row.get(4)?);
-        let content = (row.get::<_, Option<i64>>(1)?.map(UnixMs), ended, cause, row.get(5)?);
+        let content = (row.get::<_, Option<i64>>(1)?.map(UnixMs), ended, cause, row.get(5)?, row.get(7)?);
         Ok((UnixMs(row.get(0)?), (content, row.get(6)?)))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)

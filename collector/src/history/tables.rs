@@ -10,7 +10,7 @@ use rusta_wire::{Metric, UnixMs};
 
 use super::outage::{Ended, Outage};
 use super::packed;
-use super::reports::{DayReports, Reports};
+use super::reports::{DayReports, Late, Reports};
 use super::slots::{self, Slots};
 use super::span::{Counted, Span, StateSeconds, clipped, seconds_of};
 use super::timeline::{LinkDay, SiteDay};
@@ -175,10 +175,12 @@ pub fn intervals(db: &Connection, days: Range<Day>) -> Result<Vec<(String, u32)>
 /// # Errors
 /// What the database says.
 pub fn reports(db: &Connection, days: Range<Day>) -> Result<Vec<(String, Reports)>, StoreError> {
-    let sql = "SELECT object, covered_s, on_time_s, lag_s, skew_ms FROM daily_reports WHERE day >= ?1 AND day < ?2";
+    let sql = "SELECT object, covered_s, on_time_s, lag_s, skew_ms, late_known_s, late_down_s FROM daily_reports
+               WHERE day >= ?1 AND day < ?2";
     let sums = sum_by_object(db, ObjectKind::Site, (sql, params![days.start.0, days.end.0]), |sum: &mut Reports, row| {
         let (lag_s, skew_ms) = (histogram(row, 3)?.unwrap_or_default(), histogram(row, 4)?.unwrap_or_default());
-        sum.add(&Reports { covered_ms: count(row, 1)? * 1000, on_time_ms: count(row, 2)? * 1000, lag_s, skew_ms });
+        let late = Late::of_day(count(row, 5)?, count(row, 6)?);
+        sum.add(&Reports { covered_ms: count(row, 1)? * 1000, on_time_ms: count(row, 2)? * 1000, lag_s, skew_ms, late });
         Ok(())
     })?;
     Ok(sums.into_iter().map(|(site, sum)| (site.code, sum)).collect())
@@ -218,7 +220,7 @@ pub fn seconds_of_object(db: &Connection, of: &Object, days: Range<Day>) -> Resu
 /// What the database says.
 pub fn outages(db: &Connection, kind: ObjectKind, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work
          FROM outages x JOIN objects o ON o.id = x.object
          WHERE o.kind = ?1 AND x.started_at < ?3 AND (x.ended_at IS NULL OR x.ended_at > ?2) ORDER BY x.started_at, x.object",
     )?;
@@ -232,7 +234,7 @@ pub fn outages(db: &Connection, kind: ObjectKind, from: UnixMs, until: UnixMs) -
 /// What the database says.
 pub fn outages_of(db: &Connection, of: &Object, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work
          FROM outages x JOIN objects o ON o.id = x.object
          WHERE o.kind = ?1 AND o.code = ?2 AND o.link = ?3 AND x.started_at < ?5 AND (x.ended_at IS NULL OR x.ended_at > ?4)
          ORDER BY x.started_at",
@@ -326,15 +328,17 @@ pub fn packets_of(db: &Connection, of: &Object, days: Range<Day>) -> Result<Vec<
     Ok(packets)
 }
 
-/// Sums the packets and judged slots of each link over days.
+/// Sums the packets, their round trips and the judged slots of each link over days.
 ///
 /// # Errors
 /// What the database says.
 pub fn packets(db: &Connection, days: Range<Day>) -> Result<Vec<(Object, Values)>, StoreError> {
-    let sql = "SELECT object, sent, received, slots, good_slots FROM daily_packets WHERE day >= ?1 AND day < ?2";
+    let sql = "SELECT object, sent, received, slots, good_slots, rtt_us, pdv_us FROM daily_packets WHERE day >= ?1 AND day < ?2";
     sum_by_object(db, ObjectKind::Link, (sql, params![days.start.0, days.end.0]), |sum: &mut Values, row| {
         sum.packets = (sum.packets.0 + count(row, 1)?, sum.packets.1 + count(row, 2)?);
         sum.quality = (sum.quality.0 + count(row, 3)?, sum.quality.1 + count(row, 4)?);
+        histogram(row, 5)?.iter().for_each(|one| sum.rtt_us.merge(one));
+        histogram(row, 6)?.iter().for_each(|one| sum.pdv_us.merge(one));
         Ok(())
     })
 }
@@ -390,6 +394,8 @@ pub(super) struct Built<'a> {
     pub(super) until: UnixMs,
     pub(super) digests: Digests,
     pub(super) reports: &'a DayReports,
+    /// What was learnt too late to be known in time.
+    pub(super) late: Late,
 }
 
 /// Writes a site's day over what stood there before.
@@ -400,7 +406,7 @@ pub(super) fn write_site(tx: &Transaction<'_>, site: &str, day: Day, built: &Bui
         write_link(tx, site, day, link)?;
     }
     write_rounds(tx, whole, day, &built.day.rounds())?;
-    write_reports(tx, whole, day, built.reports)?;
+    write_reports(tx, whole, day, built.reports, built.late)?;
     write_slots(tx, whole, day, built.slots)?;
     write_seconds(tx, &Object::whole(ObjectKind::Site, site), day, seconds_of(&built.day.spans))?;
     write_short_notice(tx, &Object::whole(ObjectKind::SiteShortNotice, site), day, &built.day.short_notice)?;
@@ -418,10 +424,13 @@ fn write_link(tx: &Transaction<'_>, site: &str, day: Day, link: &LinkDay) -> Res
     write_short_notice(tx, &Object { kind: ObjectKind::LinkShortNotice, ..of.clone() }, day, &link.short_notice)?;
     let (id, values) = (object_id(tx, &of)?, link.values());
     let ((sent, received), (judged, good)) = (values.packets, values.quality);
-    if sent > 0 || judged > 0 {
+    if sent > 0 || judged > 0 || values.rtt_us.count() > 0 {
         let counts = [sent, received, judged, good].map(u64::cast_signed);
-        let sql = "INSERT INTO daily_packets (day, object, sent, received, slots, good_slots) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        tx.prepare_cached(sql)?.execute(params![day.0, id, counts[0], counts[1], counts[2], counts[3]])?;
+        let (rtt_us, pdv_us) = (values.rtt_us.encode(), values.pdv_us.encode());
+        let sql = "INSERT INTO daily_packets (day, object, sent, received, slots, good_slots, rtt_us, pdv_us)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        let row = params![day.0, id, counts[0], counts[1], counts[2], counts[3], rtt_us, pdv_us];
+        tx.prepare_cached(sql)?.execute(row)?;
     }
     let mut statement = tx.prepare_cached("INSERT INTO daily_values (day, object, metric, buckets) VALUES (?1, ?2, ?3, ?4)")?;
     for (metric, histogram) in &values.histograms {
@@ -521,13 +530,15 @@ fn write_rounds(tx: &Transaction<'_>, site: i64, day: Day, rounds: &BTreeMap<Str
     Ok(())
 }
 
-fn write_reports(tx: &Transaction<'_>, site: i64, day: Day, reports: &DayReports) -> Result<(), StoreError> {
+fn write_reports(tx: &Transaction<'_>, site: i64, day: Day, reports: &DayReports, late: Late) -> Result<(), StoreError> {
     let mut sum = Reports::default();
     reports.slots.values().for_each(|slot| sum.add(slot));
     let seconds = [sum.covered_ms, sum.on_time_ms].map(|ms| (ms / 1000).cast_signed());
-    let sql = "INSERT OR REPLACE INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let row = params![day.0, site, reports.interval_s, seconds[0], seconds[1], sum.lag_s.encode(), sum.skew_ms.encode()];
+    let late = [late.known_s, late.down_s].map(u64::cast_signed);
+    let sql = "INSERT OR REPLACE INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms, late_known_s, late_down_s)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let (lag_s, skew_ms) = (sum.lag_s.encode(), sum.skew_ms.encode());
+    let row = params![day.0, site, reports.interval_s, seconds[0], seconds[1], lag_s, skew_ms, late[0], late[1]];
     tx.prepare_cached(sql)?.execute(row)?;
     Ok(())
 }
@@ -608,6 +619,12 @@ fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or(0))
 }
 
+/// Reads stretches of announced work, as [`stitch`] writes them.
+pub(super) fn work_of(json: &str) -> Vec<(UnixMs, UnixMs)> {
+    let stretches: Vec<(i64, i64)> = serde_json::from_str(json).unwrap_or_default();
+    stretches.into_iter().map(|(from, until)| (UnixMs(from), UnixMs(until))).collect()
+}
+
 fn outage(kind: ObjectKind, row: &Row<'_>) -> rusqlite::Result<Outage> {
     let evidence: String = row.get(7)?;
     Ok(Outage {
@@ -618,5 +635,6 @@ fn outage(kind: ObjectKind, row: &Row<'_>) -> rusqlite::Result<Outage> {
         cause: cause_of(row.get(5)?, row.get(6)?),
         evidence: serde_json::from_str(&evidence).unwrap_or_default(),
         revision: row.get(8)?,
+        work: work_of(&row.get::<_, String>(9)?),
     })
 }

@@ -107,6 +107,7 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     // A site that knows nothing of it all day does not tell, whether its day was built for another reason or not at all.
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
     let nin = nin.filter(|spans| spans.iter().any(|span| span.state != LinkState::Unknown));
+    let nin = nin.map(|spans| overlay::lay_work(spans, &overlay::announced_for_all(input), LinkState::Maintenance));
     let measured: Vec<&[Span<LinkState>]> = links.iter().map(|link| link.spans.as_slice()).collect();
     let spans = overlay::lay(site_spans(&measured, input), &overlay::closed(input), SiteState::NotInService);
     let held = |name: &str, time| {
@@ -292,7 +293,7 @@ fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &R
     let (slots, plan) = values::of_link(&own, watches.list(), anchors, &measured, (input.from, input.until));
     let evidence =
         measured.iter().filter(|span| span.state == LinkState::Down).map(|span| (span.from, evidence(span, &own, anchors))).collect();
-    let spans = overlay::lay(measured, &overlay::announced(link, input, true), LinkState::Maintenance);
+    let spans = overlay::lay_work(measured, &overlay::announced(link, input, true), LinkState::Maintenance);
     LinkDay {
         name: input.inventory.link(link).name.clone(),
         short_notice: overlay::measured_under(&spans, &overlay::announced(link, input, false)),

@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use rusta_wire::{Metric, Rung, Series, UnixMs, Verdict};
 
 use super::histogram::Histogram;
+use super::packets::{Kept, Packet};
 use super::sighting::{Sighted, Watch};
 use super::span::{Span, at};
 use crate::engine::LinkState;
@@ -25,7 +26,11 @@ pub type Place = u16;
 pub struct Values {
     /// Packets of its anchors sent and received while it was not down.
     pub packets: (u64, u64),
-    /// Slots with at least ten packets to anchors, down or not, and of those the ones of good quality.
+    /// Round trips of anchors' packets, microseconds.
+    pub rtt_us: Histogram,
+    /// The same over the least of each target's slot (RFC 5481), where the slot holds two packets of it or more.
+    pub pdv_us: Histogram,
+    /// Slots with at least ten rounds of anchors, down or not, and of those the ones of good quality.
     pub quality: (u64, u64),
     /// Distributions.
     pub histograms: BTreeMap<Metric, Histogram>,
@@ -64,6 +69,8 @@ impl Values {
     pub fn add(&mut self, other: &Values) {
         self.packets = (self.packets.0.saturating_add(other.packets.0), self.packets.1.saturating_add(other.packets.1));
         self.quality = (self.quality.0 + other.quality.0, self.quality.1 + other.quality.1);
+        self.rtt_us.merge(&other.rtt_us);
+        self.pdv_us.merge(&other.pdv_us);
         for (metric, histogram) in &other.histograms {
             self.histograms.entry(*metric).or_default().merge(histogram);
         }
@@ -111,7 +118,10 @@ struct Counting {
     values: Values,
     /// Packets sent and received, down or not.
     tried: (u64, u64),
-    least_rtt_us: Option<i64>,
+    /// Rounds of anchors that said anything.
+    rounds: u64,
+    /// Round trips by the number of the watch.
+    packets: BTreeMap<usize, Vec<Packet>>,
 }
 
 /// Where the samples of a series keep what is counted.
@@ -119,8 +129,10 @@ struct Counting {
 struct Places {
     /// Sent and received, of an anchor.
     packets: Option<(usize, usize)>,
-    /// The least round trip of an anchor, or what stands nearest to it.
-    least_rtt: [Option<usize>; 2],
+    /// What a round of an anchor keeps of its packets.
+    kept: Option<Kept>,
+    /// How many rounds one of an anchor stands for.
+    rounds: Option<usize>,
     /// Gauges, with the range outside of which a reading is a fault of the reader.
     gauges: Vec<(usize, Metric, RangeInclusive<i64>)>,
     /// Used, limit and the agent's own, of a data plan.
@@ -139,7 +151,8 @@ impl Places {
         let of_anchors = OF_ANCHORS.iter().filter_map(|metric| Some((place(*metric)?, *metric, i64::MIN..=i64::MAX)));
         Places {
             packets: place(Metric::Sent).zip(place(Metric::Received)),
-            least_rtt: [place(Metric::RttUsMin), place(Metric::RttUsP50)],
+            kept: Some(Kept::of(series)),
+            rounds: place(Metric::Rounds),
             gauges: of_anchors.chain(of_devices).collect(),
             plan,
         }
@@ -164,6 +177,7 @@ pub(super) fn of_link(
             count(&mut counting, sighted, places, spans);
             plan = plan_of(sighted, places).or(plan);
         }
+        counting.lay_out();
         counting.values.quality = counting.quality();
         if counting.values != Values::default() {
             slots.insert(place(from, slot[0].at), counting.values);
@@ -186,8 +200,12 @@ fn count(slot: &mut Counting, sighted: &Sighted<'_>, places: &Places, spans: &[S
             slot.values.packets = (slot.values.packets.0 + sent, slot.values.packets.1 + received);
         }
     }
-    let least_rtt_us = places.least_rtt.iter().find_map(|place| value((*place)?));
-    slot.least_rtt_us = least_rtt_us.into_iter().chain(slot.least_rtt_us).min();
+    if let Some(kept) = places.kept {
+        let stands_for = places.rounds.and_then(value).and_then(|rounds| u64::try_from(rounds).ok()).unwrap_or(1);
+        let told = if sighted.sample.outcome.verdict() == Verdict::NoEvidence { 0 } else { stands_for };
+        slot.rounds = slot.rounds.saturating_add(told);
+        slot.packets.entry(sighted.watch.number).or_default().extend(kept.packets(value));
+    }
     for (place, metric, valid) in &places.gauges {
         if let Some(value) = value(*place).filter(|value| valid.contains(value)) {
             slot.values.histograms.entry(*metric).or_default().add(value);
@@ -195,25 +213,37 @@ fn count(slot: &mut Counting, sighted: &Sighted<'_>, places: &Places, spans: &[S
     }
 }
 
-/// Fewer packets say too little about five minutes (`kpis.md`, `quality_ok_share`).
-const LEAST_PACKETS: u64 = 10;
+/// Fewer rounds say too little about five minutes (`kpis.md`, `quality_ok_share`).
+const LEAST_ROUNDS: u64 = 10;
 /// Limits of good quality: RTT p95, jitter p95, and one lost packet in so many.
 const GOOD_RTT_US: i64 = 200_000;
 const GOOD_JITTER_US: i64 = 50_000;
 const GOOD_LOSS_ONE_IN: u64 = 50;
 
 impl Counting {
+    /// Counts the slot's packets, each for itself and over the least of its target.
+    fn lay_out(&mut self) {
+        for packets in std::mem::take(&mut self.packets).into_values() {
+            let (Some(least), count) = (packets.iter().map(|(rtt, _)| *rtt).min(), packets.iter().map(|(_, times)| times).sum::<u64>()) else {
+                continue;
+            };
+            for (rtt, times) in packets {
+                self.values.rtt_us.add_many(rtt, times);
+                if count > 1 {
+                    self.values.pdv_us.add_many(rtt - least, times);
+                }
+            }
+        }
+    }
+
     /// Judges the slot: one counted and good, counted and not, or not counted.
     fn quality(&self) -> (u64, u64) {
         let (sent, received) = self.tried;
-        if sent < LEAST_PACKETS {
+        if self.rounds < LEAST_ROUNDS || sent == 0 {
             return (0, 0);
         }
-        let p95 = |metric| self.values.histograms.get(&metric).and_then(|values| values.quantile(0.95));
-        let rtt = p95(Metric::RttUsP50);
-        // Rounds of one packet have no variation of their own: theirs is over the slot's least (RFC 5481).
-        let jitter = p95(Metric::PdvUsP95).or_else(|| rtt.zip(self.least_rtt_us).map(|(rtt, least)| rtt.saturating_sub(least)));
-        let is_good = sent.saturating_sub(received) * GOOD_LOSS_ONE_IN <= sent
+        let (rtt, jitter) = (self.values.rtt_us.quantile(0.95), self.values.pdv_us.quantile(0.95));
+        let is_good = sent.saturating_sub(received).saturating_mul(GOOD_LOSS_ONE_IN) <= sent
             && rtt.is_some_and(|us| us <= GOOD_RTT_US)
             && jitter.is_some_and(|us| us <= GOOD_JITTER_US);
         (1, u64::from(is_good))

@@ -75,17 +75,19 @@ fn paths_at(inventory: &Inventory, sites: &Sites<'_>, time: UnixMs) -> (Vec<Path
     (paths, cause)
 }
 
-/// Reached if from any site, out of reach if from none that tells.
+/// Reached if from any site, out of reach if from none that tells; under work while it is at every site that tells.
 fn nin_state(lists: &[&[Span<LinkState>]], time: UnixMs) -> Option<LinkState> {
     let states: Vec<LinkState> = lists.iter().filter_map(|spans| at(spans, time)).map(|span| span.state).collect();
     if lists.is_empty() {
         return None;
     }
     let up = states.iter().any(|state| matches!(state, LinkState::Up | LinkState::Degraded));
-    let all_down = !states.is_empty() && states.iter().all(|state| *state == LinkState::Down);
+    let all = |which: &[LinkState]| !states.is_empty() && states.iter().all(|state| which.contains(state));
     Some(if up {
         LinkState::Up
-    } else if all_down {
+    } else if all(&[LinkState::Maintenance]) {
+        LinkState::Maintenance
+    } else if all(&[LinkState::Down, LinkState::Maintenance]) {
         LinkState::Down
     } else {
         LinkState::Unknown

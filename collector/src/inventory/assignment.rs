@@ -7,6 +7,8 @@
 use rusta_wire::Rung;
 use serde_yaml::{Mapping, Value};
 
+use crate::config::parse_duration;
+
 use super::model::{Inventory, Link, LinkId, RegionKind, Role, Site, SiteId};
 use super::profile::{Profile, Service, TargetTemplate};
 
@@ -29,6 +31,13 @@ pub fn of(inventory: &Inventory, site: SiteId) -> Assignment {
     // A mapping of text, numbers and lists always serialises.
     let yaml = serde_yaml::to_string(&root).unwrap_or_default();
     Assignment { version: fnv1a(yaml.as_bytes()), yaml }
+}
+
+/// Returns the shortest interval at which a site's profiles ask for a round, in seconds; `None` if none names one.
+pub fn shortest_interval_s(inventory: &Inventory, site: SiteId) -> Option<u32> {
+    let every = targets(inventory, site);
+    let texts = every.iter().filter_map(|target| target.get("every").and_then(Value::as_str));
+    texts.filter_map(|text| parse_duration(text).ok()).filter_map(|every| u32::try_from(every.as_secs()).ok()).min()
 }
 
 fn link(link: &Link) -> Mapping {

@@ -1,6 +1,9 @@
 //! Figures that somebody announced, and what the programme promised: shown beside what was measured.
 
+use rusta_wire::UnixMs;
+
 use super::model::RegionId;
+use crate::day::Day;
 
 /// A figure somebody announced, with its date and source. It is never mixed with a measured one.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +30,23 @@ pub struct Declared {
     pub source: String,
     /// The source of the figure that replaces this one.
     pub superseded_by: Option<String>,
+}
+
+impl Declared {
+    /// Tells whether it holds at a time: nothing replaced it, and the day it describes has come.
+    pub fn holds_at(&self, at: UnixMs) -> bool {
+        self.superseded_by.is_none() && has_come(&self.as_of, at)
+    }
+}
+
+/// Tells whether a day of the registry, `YYYY-MM-DD`, has come by a time: a fact holds from its day. What is no day has.
+pub fn has_come(day: &str, at: UnixMs) -> bool {
+    day.parse::<jiff::civil::Date>().map_or(true, |day| day <= Day::of(at).date())
+}
+
+/// Returns the figure that describes the latest day; of two of one day the one that was announced, then written, last.
+pub fn newest<'a>(figures: impl Iterator<Item = &'a Declared>) -> Option<&'a Declared> {
+    figures.max_by(|a, b| (&a.as_of, &a.announced_on).cmp(&(&b.as_of, &b.announced_on)))
 }
 
 /// A promise of the programme.

@@ -39,7 +39,7 @@ pub use calendar::{Calendars, Covered, MaintenanceWindow, PublicEvent, Repeat, S
 pub use difference::{Difference, ListChange};
 pub use draft::{Draft, Refers, Written};
 pub use fault::{Fault, Kind, Place, nearest};
-pub use figures::{Declared, Goal};
+pub use figures::{Declared, Goal, has_come, newest};
 pub use model::*;
 pub use profile::{Check, Profile, Scope, Service, TargetTemplate};
 pub use versions::Versions;

@@ -216,6 +216,17 @@ impl Versions {
         self.in_force.last().cloned().unwrap_or_default()
     }
 
+    /// Returns when the first version came into force; before that nothing was in service.
+    pub fn first_from(&self) -> Option<UnixMs> {
+        self.in_force.first().map(|first| first.effective_from)
+    }
+
+    /// Lists the versions that held before one, the latest first.
+    pub fn before(&self, version: u32) -> impl Iterator<Item = &Arc<Inventory>> {
+        let place = self.in_force.iter().position(|known| known.version == version).unwrap_or(0);
+        self.in_force[..place].iter().rev()
+    }
+
     /// Counts the versions.
     pub fn count(&self) -> u32 {
         u32::try_from(self.in_force.len()).unwrap_or(u32::MAX)

@@ -15,7 +15,7 @@ use super::alerts;
 use super::definitions::Definitions;
 use super::facts::Facts;
 use super::figure::Status;
-use super::load::{View, facts};
+use super::load::{View, facts, published};
 use crate::history::tables;
 use crate::inventory::Versions;
 use crate::persian::{Period, Window};
@@ -52,8 +52,8 @@ struct Page {
     is_renewing: bool,
 }
 
-/// What was written of a window, in history and about its incidents.
-type Stamp = (tables::Stamp, alerts::Stamp);
+/// What was written of a window, in history and about its incidents, and the revision it was published in.
+type Stamp = (tables::Stamp, alerts::Stamp, Option<u32>);
 
 /// A year of months, read both ways, and the weeks somebody clicks through.
 const PAGES: usize = 32;
@@ -85,7 +85,7 @@ impl Book {
         let (place, window, minute) = ((period, view, known), period.window(now), minute_of(now));
         let Some(page) = lock(&shelf.pages).get(&place).cloned() else { return shelf.read(place, &versions, now) };
         let runs = page.facts.status == Status::Live;
-        let holds = || Ok::<_, BookError>(page.facts.window == window && shelf.store.read(|db| stamp(db, window))? == page.stamp);
+        let holds = || Ok::<_, BookError>(page.facts.window == window && shelf.store.read(|db| stamp(db, period, window))? == page.stamp);
         if page.minute == minute || (!runs && holds()?) {
             lock(&shelf.pages).entry(place).and_modify(|page| page.minute = minute);
             return Ok(page.facts);
@@ -122,7 +122,7 @@ impl Shelf {
         let (period, view, _) = place;
         let (window, minute) = (period.window(now), minute_of(now));
         // The stamp first: what is written in between has the facts read once more, and none is missed.
-        let read = |db: &Transaction<'_>| Ok::<_, BookError>((stamp(db, window)?, Arc::new(facts(db, versions, period, view, now)?)));
+        let read = |db: &Transaction<'_>| Ok::<_, BookError>((stamp(db, period, window)?, Arc::new(facts(db, versions, period, view, now)?)));
         let (stamp, facts) = self.store.read(read)?;
         let mut pages = lock(&self.pages);
         pages.retain(|_, page| minute - page.minute < KEPT_MINUTES);
@@ -140,8 +140,8 @@ impl Shelf {
     }
 }
 
-fn stamp(db: &Connection, window: Window) -> Result<Stamp, BookError> {
-    Ok((tables::stamp(db, window.from, window.until)?, alerts::stamp(db, window)?))
+fn stamp(db: &Connection, period: Period, window: Window) -> Result<Stamp, BookError> {
+    Ok((tables::stamp(db, window.from, window.until)?, alerts::stamp(db, window)?, published(db, period)?))
 }
 
 fn minute_of(now: UnixMs) -> i64 {

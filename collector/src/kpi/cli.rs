@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 
 use super::load::{self, View};
+use super::explain;
 use super::{Ask, Breakdown, CATALOGUE, Decree, DefineError, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define, named};
 use crate::cli::{Failure, Place};
 use crate::clock;
@@ -182,30 +183,106 @@ fn line(figure: &Figure) -> String {
     format!("{} {}{bounds} ({of}{known}) {} v{}", number(figure.value), figure.unit, figure.standing, figure.definition_version)
 }
 
+/// Show the numbers that made a figure: every village, site, link, outage and service it counts, one line each.
+///
+/// The columns add up exactly: the sum of `numerator` over `numerator_per` is the figure's numerator, and so for
+/// `denominator` and `unknown`, within each `part`; lines of kind `bucket` and `figure` are not to be added. Exit codes:
+/// 0 done, 1 failed, 2 no such KPI, region or period.
+///
+/// rusta-collector explain villages_connected_month --region 0901 --period 1405-08 --out villages.csv
+#[derive(Debug, clap::Args)]
+pub struct ExplainArgs {
+    /// The KPI, also in one version, such as saidi or saidi@1.
+    #[arg(value_name = "KPI")]
+    id: String,
+    /// Code of the region.
+    #[arg(long, value_name = "CODE")]
+    region: String,
+    /// now, 24h, 1405 (year), 1405-q3 (season), 1405-08 (month), 1405-08-30 (day) or 1405-08-30w (week).
+    #[arg(long)]
+    period: String,
+    /// village, household or population.
+    #[arg(long)]
+    weight: Option<String>,
+    /// File to write the CSV to, instead of printing it.
+    #[arg(long, value_name = "FILE.csv")]
+    out: Option<std::path::PathBuf>,
+    /// Print JSON: the figures and their rows.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn explain(place: &Place, args: &ExplainArgs) -> Result<(), Failure> {
+    let (kpi, version) = named(&args.id).map_err(Failure::Usage)?;
+    let period: Period = args.period.parse().map_err(Failure::Usage)?;
+    let weight = args.weight.as_deref().map(str::parse::<Weight>).transpose().map_err(Failure::Usage)?;
+    let of_now = matches!(kpi.measures.first(), Some(super::Measure::Now(_)));
+    if of_now != (period == Period::Now) {
+        return Err(Failure::Usage(format!("{} is a figure of {}", kpi.id, if of_now { "now" } else { "a period, not of now" })));
+    }
+    let text = if of_now {
+        let mut pairs = vec![("id", args.id.as_str()), ("region", &args.region), ("period", "now")];
+        pairs.push(("form", if args.json { "json" } else { "csv" }));
+        pairs.extend(args.weight.as_deref().map(|weight| ("weight", weight)));
+        fetch(place, "/api/v1/kpis/explain", &pairs)?.into_bytes()
+    } else {
+        let store = place.store()?;
+        let versions = Versions::load(&store)?;
+        let facts = store.read(|db| load::facts(db, &versions, period, View::AsWas, clock::now()))?;
+        version.map(|version| facts.definitions.check(kpi, version)).transpose().map_err(Failure::Usage)?;
+        if !explain::knows_region(&facts, &args.region) {
+            return Err(Failure::Usage(format!("there is no region `{}`", args.region)));
+        }
+        let ask = Ask { region: Some(&args.region), weight: weight.unwrap_or_default(), by: None, version };
+        let explained = explain::explain(kpi, &facts, ask);
+        if args.json {
+            let figures: Vec<FigureView> = explained.figures.iter().filter_map(|figure| view(figure, &facts)).collect();
+            serde_json::to_vec(&serde_json::json!({ "figures": figures, "rows": explained.rows }))?
+        } else {
+            explained.csv()?
+        }
+    };
+    match &args.out {
+        Some(out) => std::fs::write(out, text).map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", out.display()))?,
+        None => say!("{}", String::from_utf8_lossy(&text).trim_end()),
+    }
+    Ok(())
+}
+
 /// Asks the running collector on its loopback port.
 fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
+    let mut pairs = vec![("period", "now")];
+    for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight), ("by", &args.by)] {
+        pairs.extend(value.as_deref().map(|value| (key, value)));
+    }
+    let body = fetch(place, "/api/v1/kpis", &pairs)?;
+    if args.json {
+        say!("{body}");
+        return Ok(());
+    }
+    print_now(&body)
+}
+
+/// Asks the running collector on its loopback port; values that no question needs are left out.
+fn fetch(place: &Place, path: &str, pairs: &[(&str, &str)]) -> Result<String, Failure> {
     let listen = place.config()?.http.listen;
     let unreachable = |error: std::io::Error| anyhow::anyhow!("the collector does not answer on {listen} ({error}); is it running?");
-    let mut query = "period=now".to_owned();
-    for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight), ("by", &args.by)] {
-        if let Some(value) =
-            value.as_ref().filter(|v| v.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'@')))
-        {
-            query.push_str(&format!("&{key}={value}"));
-        }
-    }
+    let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@'));
+    let asked: Vec<String> = pairs.iter().filter(|(_, value)| is_plain(value)).map(|(key, value)| format!("{key}={value}")).collect();
+    let query = asked.join("&");
     let mut stream = std::net::TcpStream::connect(listen).map_err(unreachable)?;
-    write!(stream, "GET /api/v1/kpis?{query} HTTP/1.0\r\nHost: {listen}\r\nAccept: application/json\r\n\r\n").map_err(unreachable)?;
+    write!(stream, "GET {path}?{query} HTTP/1.0\r\nHost: {listen}\r\nAccept: application/json\r\n\r\n").map_err(unreachable)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).map_err(unreachable)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     if !head.lines().next().is_some_and(|status| status.contains(" 200")) {
         return Err(anyhow::anyhow!("{}", if body.is_empty() { head } else { body }).into());
     }
-    if args.json {
-        say!("{body}");
-        return Ok(());
-    }
+    Ok(body.to_owned())
+}
+
+fn print_now(body: &str) -> Result<(), Failure> {
     let answer: serde_json::Value = serde_json::from_str(body)?;
     for item in answer["items"].as_array().into_iter().flatten() {
         let region = &item["region"];

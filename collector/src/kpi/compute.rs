@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Section, ServiceFact, VillageSeconds};
-use super::figure::{Breakdown, Figure, Weight};
+use super::figure::{Breakdown, Figure, Standing, Weight};
 use super::parts::{Subject, UNATTRIBUTED, part};
 use super::regions::{ByRegion, levels, within};
 use super::tally::Tally;
 use super::terms::Terms;
 use super::{Kpi, Measure};
 use crate::engine::VillagePolicy;
-use crate::history::StateSeconds;
+use crate::history::{Late, StateSeconds};
 use crate::inventory::{Inventory, Link, LinkId, Region, RegionId, Site, SiteId};
 
 /// What is asked of a KPI.
@@ -61,6 +61,17 @@ impl<'a> VillageFact<'a> {
         }
     }
 
+    /// Returns what was learnt late of its in-policy sites.
+    pub fn late(&self) -> Late {
+        let mut late = Late::default();
+        for site in self.section.inventory.sites_of(self.id) {
+            if self.terms.policy.includes(self.section.inventory.site(*site).kind) {
+                late += self.section.late(*site);
+            }
+        }
+        late
+    }
+
     /// Lists what is known of the links of its sites.
     pub fn links(self) -> impl Iterator<Item = (&'a Link, &'a LinkFacts)> {
         let section = self.section;
@@ -88,6 +99,11 @@ pub struct SiteFact<'a> {
 }
 
 impl<'a> SiteFact<'a> {
+    /// Returns what was learnt late of it.
+    pub fn late(&self) -> Late {
+        self.section.late(self.id)
+    }
+
     /// Returns the site's record.
     pub fn site(&self) -> &'a Site {
         self.section.inventory.site(self.id)
@@ -113,6 +129,11 @@ pub struct LinkFact<'a> {
 }
 
 impl<'a> LinkFact<'a> {
+    /// Returns what was learnt late of its site.
+    pub fn late(&self) -> Late {
+        self.section.late(self.section.inventory.link(self.id).site)
+    }
+
     /// Returns the link's record.
     pub fn link(&self) -> &'a Link {
         self.section.inventory.link(self.id)
@@ -139,7 +160,10 @@ pub fn answer(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
 
 /// Computes the figures of a KPI.
 pub fn compute(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
-    let Some(kpi) = facts.definitions.version(kpi, facts.window.from, ask.version) else { return Vec::new() };
+    let Some(mut kpi) = facts.definitions.version(kpi, facts.window.from, ask.version) else { return Vec::new() };
+    if kpi.per_window {
+        kpi.scale.1 = facts.seconds_in_service().max(1.0);
+    }
     let (kpi, ask) = (&kpi, Ask { version: None, ..ask });
     if let Some(Measure::Derived(derive)) = kpi.measures.first() {
         return derive(kpi, facts, ask);
@@ -155,16 +179,25 @@ pub fn compute(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
         let mut sum = sums.remove(&code).unwrap_or_default();
         if ask.by.is_none_or(|by| by == Breakdown::Region) {
             let tally = sum.remove(&None).unwrap_or_default();
-            figures.push(kpi.figure(&code, facts.period, ask.weight, facts.status, &tally));
+            figures.push(judged(kpi, facts, kpi.figure(&code, facts.period, ask.weight, facts.status, &tally)));
             continue;
         }
         for (part, tally) in parts_of(sum) {
             let mut figure = kpi.figure(&code, facts.period, ask.weight, facts.status, &tally);
             figure.part = ask.by.map(|by| (by, part));
-            figures.push(figure);
+            figures.push(judged(kpi, facts, figure));
         }
     }
     figures
+}
+
+/// Takes the single number off a figure whose window is shorter than its definition judges.
+fn judged(kpi: &Kpi, facts: &Facts, mut figure: Figure) -> Figure {
+    let is_short = facts.seconds_in_service() < f64::from(kpi.least_days) * 86_400.0;
+    if is_short && matches!(figure.standing, Standing::Known | Standing::Insufficient) {
+        (figure.standing, figure.value) = (Standing::TooShort, None);
+    }
+    figure
 }
 
 /// What was counted, by region asked for, then part.
@@ -210,17 +243,18 @@ pub(super) fn asked_on(inventory: &Inventory, ask: Ask<'_>) -> Vec<RegionId> {
     here
 }
 
+/// Tells of every region of a map whether it lies inside the one asked for; `None` if the map has none of that code.
+pub(super) fn within_scope(inventory: &Inventory, region: Option<&str>) -> Option<Vec<bool>> {
+    match region {
+        None => Some(vec![true; inventory.regions.len()]),
+        Some(code) => Some(within(inventory, inventory.region_by_code(code)?)),
+    }
+}
+
 fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut Sums) {
     let inventory = &section.inventory;
-    let scope = match ask.region {
-        None => None,
-        Some(code) => match inventory.region_by_code(code) {
-            Some(region) => Some(region),
-            None => return,
-        },
-    };
-    let inside = scope.map(|scope| within(inventory, scope));
-    let is_inside = |region: RegionId| inside.as_ref().is_none_or(|inside| inside[region.index()]);
+    let Some(inside) = within_scope(inventory, ask.region) else { return };
+    let is_inside = |region: RegionId| inside[region.index()];
     let by = ask.by.filter(|by| *by != Breakdown::Region);
     let mut parts: HashMap<Option<String>, ByRegion> = HashMap::new();
     let measures = kpi.measures_by(by);
@@ -245,7 +279,7 @@ fn collect(kpi: &Kpi, section: &Section, ask: Ask<'_>, sums: &mut Sums) {
 }
 
 /// Measures every object that stands inside the regions asked for.
-fn each(
+pub(super) fn each(
     measure: Measure,
     (section, is_inside): (&Section, &dyn Fn(RegionId) -> bool),
     (weight, terms): (Weight, &Terms),

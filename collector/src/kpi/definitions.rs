@@ -1,12 +1,22 @@
 //! Versions of definitions: a decree changes a term from a day on; earlier versions stay computable beside it.
 //!
-//! Version 1 is the catalogue's own. Later ones are rows of the state database that are never changed or removed, so a
-//! figure with its version can be computed again at any time, over any window.
+//! Version 1 is the catalogue's first text. Where the catalogue has a second one, that is the version after the last that a
+//! decree made of the first: version 2 where there was no decree. It holds for every figure that is computed, whatever its
+//! window, and each decree of before has a second text of its own.
+//!
+//! ```text
+//! first text:   1 --decree--> 2 --decree--> 3          as they were numbered when the second text came
+//! second text:  4             5             6          from the same days on, and then: --decree--> 7
+//! ```
+//!
+//! Decrees are rows of the state database that are never changed or removed, so a figure with its version can be computed
+//! again at any time, over any window. Seconds come from history, which is built by the rules of the second text: of a
+//! version 1 that differs in them only, the figures are those of the reports that were published with it.
 
 use rusqlite::{Connection, Transaction, params};
 use rusta_wire::UnixMs;
 
-use super::terms::{Term, Terms};
+use super::terms::{Rules, Term, Terms};
 use super::{CATALOGUE, Kpi, by_id};
 use crate::store::{Store, StoreError};
 
@@ -25,10 +35,17 @@ pub struct Definition {
     pub terms: Terms,
 }
 
+impl Definition {
+    /// Returns the KPI as this version defines it, with its own text.
+    pub fn text(&self) -> Kpi {
+        self.kpi.under(self.version, self.terms)
+    }
+}
+
 /// Every version there is.
 #[derive(Debug, Clone, Default)]
 pub struct Definitions {
-    /// Versions from 2 on, by KPI and version.
+    /// What decrees changed, by KPI and version.
     later: Vec<Definition>,
 }
 
@@ -90,7 +107,7 @@ impl Definitions {
         Definitions { later }
     }
 
-    /// Counts the versions after the first ones.
+    /// Counts the decrees.
     pub fn count(&self) -> usize {
         self.later.len()
     }
@@ -98,7 +115,21 @@ impl Definitions {
     /// Lists every version of a KPI, the first one first.
     pub fn of(&self, kpi: &'static Kpi) -> Vec<Definition> {
         let first = Definition { kpi, version: kpi.version, effective_from: None, decree: String::new(), terms: kpi.terms };
-        std::iter::once(first).chain(self.later.iter().filter(|later| later.kpi.id == kpi.id).cloned()).collect()
+        let (old, new): (Vec<Definition>, Vec<Definition>) =
+            self.later.iter().filter(|later| later.kpi.id == kpi.id).cloned().partition(|later| later.terms.rules == Rules::First);
+        let mut all: Vec<Definition> = std::iter::once(first).chain(old).collect();
+        if kpi.second.is_some() {
+            let number = (all.iter().map(|one| one.version).max().unwrap_or(0) + 1)..;
+            let second = |(one, version): (&Definition, u32)| Definition {
+                version,
+                terms: Terms { rules: Rules::Second, ..one.terms },
+                ..one.clone()
+            };
+            let second: Vec<Definition> = all.iter().zip(number).map(second).collect();
+            all.extend(second);
+        }
+        all.extend(new);
+        all
     }
 
     /// Checks that a version exists.
@@ -121,15 +152,13 @@ impl Definitions {
     /// Returns a KPI as one version defines it: the one that is wanted, else the one in force at a time. Of two that began
     /// at one time the later holds; a version that does not exist gives `None`.
     pub fn version(&self, kpi: &Kpi, at: UnixMs, wanted: Option<u32>) -> Option<Kpi> {
-        let of_kpi = || self.later.iter().filter(|later| later.kpi.id == kpi.id);
+        let Some(known) = by_id(kpi.id) else { return Some(*kpi) };
+        let all = self.of(known).into_iter();
         let found = match wanted {
-            Some(version) if version == kpi.version => None,
-            Some(version) => Some(of_kpi().find(|later| later.version == version)?),
-            None => {
-                of_kpi().filter(|later| later.effective_from.is_none_or(|from| from <= at)).max_by_key(|l| (l.effective_from, l.version))
-            }
+            Some(version) => all.into_iter().find(|one| one.version == version),
+            None => all.filter(|one| one.effective_from.is_none_or(|from| from <= at)).max_by_key(|one| (one.effective_from, one.version)),
         };
-        Some(found.map_or(*kpi, |later| Kpi { version: later.version, terms: later.terms, ..*kpi }))
+        found.map(|one| one.text())
     }
 }
 
@@ -164,7 +193,9 @@ pub fn define(store: &Store, decree: &Decree<'_>) -> Result<u32, DefineError> {
 }
 
 fn insert(tx: &Transaction<'_>, decree: &Decree<'_>, version: u32, terms: &Terms) -> Result<(), StoreError> {
-    let written: Vec<String> = decree.kpi.stands_on.iter().map(|term| format!("{term}={}", terms.get(*term))).collect();
+    let terms_of = decree.kpi.stands_on.iter().map(|term| format!("{term}={}", terms.get(*term)));
+    let rules = (terms.rules != Rules::First).then(|| format!("{RULES}={}", terms.rules));
+    let written: Vec<String> = terms_of.chain(rules).collect();
     let (written, (by, at)) = (written.join(" "), decree.by);
     tx.execute(
         "INSERT INTO kpi_definitions (kpi, version, effective_from, decree, terms, entered_at, entered_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -177,10 +208,17 @@ fn insert(tx: &Transaction<'_>, decree: &Decree<'_>, version: u32, terms: &Terms
     Ok(())
 }
 
+/// The word a row names the catalogue's text by; without it, it is the first.
+const RULES: &str = "rules";
+
 fn read_terms(text: &str) -> Option<Terms> {
     let mut terms = Terms::FIRST;
     for pair in text.split_whitespace() {
         let (term, value) = pair.split_once('=')?;
+        if term == RULES {
+            terms.rules = value.parse().ok()?;
+            continue;
+        }
         terms.set(term.parse().ok()?, value).ok()?;
     }
     Some(terms)
@@ -198,24 +236,43 @@ mod tests {
         let add = |set: &[(Term, String)], from: i64| {
             define(&store, &Decree { kpi, set, effective_from: UnixMs(from), decree: "1404/17", by: ("cli", UnixMs(9)) })
         };
-        assert_eq!(add(&[(Term::Connected, "0.95".into())], 1_000).unwrap(), 2);
-        assert_eq!(add(&[(Term::Policy, "dehyari_uplink".into())], 2_000).unwrap(), 3);
+        assert_eq!(add(&[(Term::Connected, "0.95".into())], 1_000).unwrap(), 3, "the catalogue has two texts");
+        assert_eq!(add(&[(Term::Policy, "dehyari_uplink".into())], 2_000).unwrap(), 4);
         let said = |set: &[(Term, String)]| add(set, 3_000).unwrap_err().to_string();
         assert!(said(&[(Term::SlaA, "0.9".into())]).contains("stands on policy, connected, measured"));
         assert!(said(&[(Term::Connected, "2".into())]).contains("0 to 1"));
-        assert!(said(&[(Term::Connected, "0.95".into())]).contains("nothing differs from version 3"));
+        assert!(said(&[(Term::Connected, "0.95".into())]).contains("nothing differs from version 4"));
         let definitions = store.read(|db| Definitions::load(db)).unwrap();
         let in_force = |at, wanted| {
-            definitions.version(kpi, UnixMs(at), wanted).map(|kpi| (kpi.version, kpi.terms.connected, kpi.terms.policy.as_str()))
+            let of = definitions.version(kpi, UnixMs(at), wanted);
+            of.map(|kpi| (kpi.version, kpi.terms.rules.as_str(), kpi.terms.connected, kpi.terms.policy.as_str()))
         };
-        assert_eq!(in_force(999, None), Some((1, 0.90, "either")));
-        assert_eq!(in_force(1_000, None), Some((2, 0.95, "either")));
-        assert_eq!(in_force(2_000, None), Some((3, 0.95, "dehyari_uplink")), "a version keeps what it does not change");
-        assert_eq!(in_force(2_000, Some(1)), Some((1, 0.90, "either")));
-        assert_eq!(in_force(0, Some(3)), Some((3, 0.95, "dehyari_uplink")));
-        assert_eq!(in_force(0, Some(4)), None);
+        assert_eq!(in_force(999, None), Some((2, "2", 0.90, "either")));
+        assert_eq!(in_force(1_000, None), Some((3, "2", 0.95, "either")));
+        assert_eq!(in_force(2_000, None), Some((4, "2", 0.95, "dehyari_uplink")), "a version keeps what it does not change");
+        assert_eq!(in_force(2_000, Some(1)), Some((1, "1", 0.90, "either")));
+        assert_eq!(in_force(0, Some(4)), Some((4, "2", 0.95, "dehyari_uplink")));
+        assert_eq!(in_force(0, Some(5)), None);
         for sql in ["UPDATE kpi_definitions SET terms = ''", "DELETE FROM kpi_definitions"] {
             assert!(store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, [])?)).is_err(), "{sql}");
         }
+    }
+
+    /// A figure printed with version 2 before the catalogue had a second text keeps its number and its terms.
+    #[test]
+    fn a_decree_of_the_first_text_keeps_its_number_and_gets_a_second_text_beside_it() {
+        let kpi = by_id("villages_connected_month").unwrap();
+        let decree = Definition {
+            kpi,
+            version: 2,
+            effective_from: Some(UnixMs(1_000)),
+            decree: "1404/17".to_owned(),
+            terms: read_terms("policy=either connected=0.95 measured=0.5").unwrap(),
+        };
+        let definitions = Definitions::new(vec![decree]);
+        let all: Vec<_> = definitions.of(kpi).iter().map(|one| (one.version, one.terms.rules.as_str(), one.terms.connected)).collect();
+        assert_eq!(all, [(1, "1", 0.90), (2, "1", 0.95), (3, "2", 0.90), (4, "2", 0.95)]);
+        let in_force = |at| definitions.version(kpi, UnixMs(at), None).map(|kpi| kpi.version);
+        assert_eq!([in_force(999), in_force(1_000)], [Some(3), Some(4)]);
     }
 }

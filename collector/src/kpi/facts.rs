@@ -18,7 +18,7 @@ use super::Kpi;
 use super::definitions::Definitions;
 use super::figure::Status;
 pub use crate::history::PlanUse;
-use crate::history::{Histogram, StateSeconds};
+use crate::history::{Histogram, Late, StateSeconds};
 use crate::inventory::{Inventory, LinkId, RegionId, SiteId};
 use crate::persian::{Period, Window};
 
@@ -128,10 +128,14 @@ pub struct Rounds {
     pub sent: u64,
     /// Of those, lost.
     pub lost: u64,
-    /// Round-trip times, microseconds.
+    /// Medians of rounds' round-trip times, microseconds.
     pub rtt_us: Histogram,
-    /// Delay variation, microseconds.
+    /// 95th percentiles of rounds' delay variation, microseconds.
     pub pdv_us: Histogram,
+    /// Round-trip times packet by packet, microseconds; those of a round that keeps a few are estimated from them.
+    pub packet_rtt_us: Histogram,
+    /// The same over the least of its five minutes (RFC 5481), microseconds.
+    pub packet_pdv_us: Histogram,
     /// Mean difference of consecutive round-trip times, microseconds.
     pub ipdv_us: Histogram,
     /// Modem samples by radio generation, 0 to 5.
@@ -144,7 +148,7 @@ pub struct Rounds {
     pub download_bps: Histogram,
     /// Throughput tests, bits per second.
     pub upload_bps: Histogram,
-    /// Five-minute slots with at least ten samples.
+    /// Five-minute slots with at least ten rounds.
     pub slots: u64,
     /// Of those, slots of good quality.
     pub good_slots: u64,
@@ -169,6 +173,8 @@ pub struct OutageFact {
     pub detected_at: Option<UnixMs>,
     /// When somebody acknowledged that incident.
     pub acknowledged_at: Option<UnixMs>,
+    /// Work announced a day ahead inside it.
+    pub work: Vec<(UnixMs, UnixMs)>,
 }
 
 /// What an outage hit.
@@ -214,6 +220,8 @@ pub struct Reports {
     pub lag_s: Histogram,
     /// The agent's clock minus true time, milliseconds.
     pub skew_ms: Histogram,
+    /// What was learnt of the site too late to be known in time.
+    pub late: Late,
 }
 
 impl Reports {
@@ -224,6 +232,7 @@ impl Reports {
         self.on_time += other.on_time;
         self.lag_s.merge(&other.lag_s);
         self.skew_ms.merge(&other.skew_ms);
+        self.late += other.late;
     }
 }
 
@@ -234,6 +243,8 @@ impl Rounds {
         self.lost += later.lost;
         self.rtt_us.merge(&later.rtt_us);
         self.pdv_us.merge(&later.pdv_us);
+        self.packet_rtt_us.merge(&later.packet_rtt_us);
+        self.packet_pdv_us.merge(&later.packet_pdv_us);
         self.ipdv_us.merge(&later.ipdv_us);
         self.generation.merge(&later.generation);
         self.rsrp_dbm.merge(&later.rsrp_dbm);
@@ -247,6 +258,33 @@ impl Rounds {
 }
 
 impl Section {
+    /// Takes what is known of no object: the registry did not hold yet, so nothing was in service.
+    pub fn outside(inventory: Arc<Inventory>, at: UnixMs) -> Section {
+        let mut section = Section::unknown(inventory, Window { from: at, until: at });
+        section.villages.iter_mut().for_each(|village| *village = None);
+        section.sites.iter_mut().for_each(|site| *site = None);
+        section.links.iter_mut().for_each(|link| *link = None);
+        section
+    }
+
+    /// Returns what was learnt of a site too late to be known in time.
+    pub fn late(&self, site: SiteId) -> Late {
+        let reports = self.reports.as_ref().and_then(|reports| reports.get(site.index())?.as_ref());
+        reports.map(|reports| reports.late).unwrap_or_default()
+    }
+
+    /// Adds seconds before the registry held to every object: not in service.
+    pub fn add_before(&mut self, seconds: u64) {
+        let before = StateSeconds { not_in_service: seconds, ..StateSeconds::default() };
+        for village in self.villages.iter_mut().flatten() {
+            for state in [&mut village.state, &mut village.nin, &mut village.mobile_public, &mut village.dehyari_uplink] {
+                *state += before;
+            }
+        }
+        self.sites.iter_mut().flatten().for_each(|site| *site += before);
+        self.links.iter_mut().flatten().for_each(|link| link.state += before);
+    }
+
     /// Starts a section in which nothing is known: every second of every object is unknown until a row says otherwise.
     pub fn unknown(inventory: Arc<Inventory>, window: Window) -> Section {
         let seconds = u64::try_from(window.until.seconds() - window.from.seconds()).unwrap_or(0);
@@ -290,6 +328,16 @@ impl Facts {
             }
             Box::new(whole)
         })
+    }
+
+    /// Returns the last moment of the window that facts may speak of.
+    pub fn last_moment(&self) -> UnixMs {
+        UnixMs(self.window.until.0 - 1).min(self.read_at)
+    }
+
+    /// Returns how much of the window, as far as it has gone, lies under a version of the registry.
+    pub fn seconds_in_service(&self) -> f64 {
+        self.sections.iter().map(|section| (section.window.until.seconds() - section.window.from.seconds()).max(0) as f64).sum()
     }
 
     /// Returns the map at the window's end.

@@ -1,5 +1,6 @@
 //! A figure: a value that cannot be shown without its denominator, its bounds, its window and its definition.
 
+use super::counted::{Amount, Counts};
 use crate::inventory::word_enum;
 use crate::persian::Period;
 
@@ -107,6 +108,8 @@ word_enum! {
         NoEvent = "no_event",
         /// Nobody collects this yet.
         NotCollected = "not_collected",
+        /// The window is shorter than the definition judges: bounds, no single number.
+        TooShort = "window_too_short",
         /// Nothing in this region is counted by this figure.
         Empty = "nothing_to_count",
     }
@@ -119,6 +122,15 @@ pub struct Detail {
     pub name: &'static str,
     /// Its value; `None` if it is not known.
     pub value: Option<f64>,
+}
+
+/// A mark between the bounds: what is unknown, weighted by what late data showed of the unknown.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
+pub struct Estimate {
+    /// The estimate.
+    pub value: f64,
+    /// How far it may be off in either direction, 95 % of the time.
+    pub error: f64,
 }
 
 /// One published number with everything needed to defend it.
@@ -152,15 +164,40 @@ pub struct Figure {
     pub unknown: f64,
     /// The value's unit.
     pub unit: Unit,
+    /// What the numerator and the denominator count before the weight.
+    pub counts: Counts,
     /// How far it is settled.
     pub status: Status,
     /// Whether there is a number, and if not, why.
     pub standing: Standing,
+    /// The third mark between the bounds; `None` where nothing came late, or the figure is no availability.
+    pub estimate: Option<Estimate>,
     /// Numbers beside the value.
     pub details: Vec<Detail>,
 }
 
 impl Figure {
+    /// Tells whether anything it stands on was measured.
+    pub fn has_data(&self) -> bool {
+        self.known_ratio.is_some_and(|ratio| ratio > 0.0)
+    }
+
+    /// Returns value, lower and upper bound in a unit: the figure's own, or the number of things counted, where a share is of
+    /// things people announce by number. Anything else has none of them, so a share is never taken for a count.
+    pub fn amounts(&self, unit: Unit) -> [Option<Amount>; 3] {
+        let own = [self.value, self.lo, self.hi];
+        let is_share = self.unit == Unit::Ratio && self.counts.0.are_things();
+        let values = match unit {
+            _ if unit == self.unit => own,
+            Unit::Count if is_share && self.has_data() => {
+                let most = self.numerator + self.unknown;
+                [self.value.map(|_| self.numerator), self.lo.map(|_| self.numerator), self.hi.map(|_| most)]
+            }
+            _ => [None; 3],
+        };
+        values.map(|value| value.map(|value| Amount::new(value, unit)))
+    }
+
     /// Returns a number beside the value.
     pub fn detail(&self, name: &str) -> Option<f64> {
         self.details.iter().find(|d| d.name == name).and_then(|d| d.value)

@@ -11,7 +11,7 @@ use rusta_wire::{Network, Rung, UnixMs};
 use super::facts::{Affected, AlertLoad, LinkFacts, OutageFact, PlanUse, Reports, Rounds, Section, ServiceFact};
 use super::*;
 use crate::engine::{Snapshot, VillageState, VillageView};
-use crate::history::{Histogram, StateSeconds};
+use crate::history::{Histogram, Late, StateSeconds};
 use crate::inventory::{Declared, Draft, Goal, Inventory, NodeKind, RegionId, Service, dates};
 use crate::persian::Window;
 use typed::*;
@@ -58,6 +58,8 @@ impl From<&RoundsText> for Rounds {
             lost: text.lost,
             rtt_us: histogram(&text.rtt_us),
             pdv_us: histogram(&text.pdv_us),
+            packet_rtt_us: histogram(&text.packet_rtt_us),
+            packet_pdv_us: histogram(&text.packet_pdv_us),
             ipdv_us: histogram(&text.ipdv_us),
             generation,
             rsrp_dbm: histogram(&text.rsrp_dbm),
@@ -109,7 +111,7 @@ fn inventory(text: &SectionText, version: u32, window: Window) -> Inventory {
         numerator: None,
         denominator: None,
         region: region(&d.region),
-        as_of: "2026-01-01".to_owned(),
+        as_of: d.as_of.clone().unwrap_or_else(|| "2026-01-01".to_owned()),
         announced_on: None,
         publisher: "x".to_owned(),
         source: String::new(),
@@ -203,6 +205,7 @@ fn section(text: &SectionText, version: u32, whole: Window) -> Section {
                 cause: o.cause.as_ref().map(|c| Rung::ALL.iter().copied().find(|r| r.as_str() == c).unwrap()),
                 detected_at: o.detected.as_ref().map(|at| dates::moment(at).unwrap()),
                 acknowledged_at: o.acknowledged.as_ref().map(|at| dates::moment(at).unwrap()),
+                work: o.work.iter().map(|(from, until)| (dates::moment(from).unwrap(), dates::moment(until).unwrap())).collect(),
             }
         })
         .collect();
@@ -223,6 +226,7 @@ fn section(text: &SectionText, version: u32, whole: Window) -> Section {
             on_time: r.on_time,
             lag_s: histogram(&r.lag_s),
             skew_ms: histogram(&r.skew_ms),
+            late: r.late.map_or_else(Default::default, |(known_s, down_s, days)| Late { known_s, down_s, days }),
         })
     };
     section.reports = (!text.reports.is_empty()).then(|| inventory.sites.iter().map(|s| reports(&s.code)).collect());

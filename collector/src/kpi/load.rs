@@ -13,7 +13,9 @@ use rusqlite::Connection;
 use rusta_wire::{Metric, UnixMs};
 
 use super::alerts;
+use super::dated::dated;
 use super::definitions::Definitions;
+use super::expected;
 use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Rounds, Section, ServiceFact, VillageSeconds};
 use super::figure::Status;
 use super::renamed::Renamed;
@@ -45,12 +47,19 @@ const YOUNG_MS: i64 = 36 * 30 * 86_400_000;
 /// What the database says.
 pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, now: UnixMs) -> Result<Facts, StoreError> {
     let window = period.window(now);
-    let parts = parts(versions, window);
-    let today = versions.at(now);
+    // Before the first version held, nothing was in service.
+    let first = versions.first_from().map_or(window.from, |first| UnixMs::from_seconds(first.seconds()));
+    let served = Window { from: first.max(window.from).min(window.until), until: window.until };
+    let parts = parts(versions, served);
+    let last = UnixMs(window.until.0 - 1).min(now);
+    let today = dated(versions, versions.at(now), last);
     let mut sections: Vec<Section> = match view {
-        View::AsWas => parts.iter().map(|part| start(Arc::clone(&part.inventory), part.window, window, now)).collect(),
-        View::AsIs => vec![start(Arc::clone(&today), window, window, now)],
+        _ if parts.is_empty() => vec![Section::outside(versions.at(window.from), window.until)],
+        View::AsWas => parts.iter().map(|part| start(dated(versions, Arc::clone(&part.inventory), last), part.window, served, now)).collect(),
+        View::AsIs => vec![start(Arc::clone(&today), served, served, now)],
     };
+    let before = u64::try_from(served.from.seconds() - window.from.seconds()).unwrap_or(0);
+    sections.first_mut().into_iter().filter(|_| before > 0).for_each(|section| section.add_before(before));
     let renamed = Renamed::of(versions);
     for (at, part) in parts.iter().enumerate() {
         let (section, lineage) = match view {
@@ -72,7 +81,11 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
         sections[at - 1].next = versions.lineage(&sections[at - 1].inventory, &sections[at].inventory);
     }
     sections.iter_mut().for_each(|section| section.young_counties = young_counties(versions, section));
-    let status = if now <= window.until { Status::Live } else { Status::Provisional };
+    let status = match published(db, period)? {
+        _ if now <= window.until => Status::Live,
+        Some(revision) => Status::Revision(revision),
+        None => Status::Provisional,
+    };
     Ok(Facts {
         period,
         window,
@@ -83,6 +96,15 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
         definitions: Definitions::load(db)?,
         whole: Default::default(),
     })
+}
+
+/// Returns the newest revision a period's report was published in; `None` before it was.
+///
+/// # Errors
+/// What the database says.
+pub(super) fn published(db: &Connection, period: Period) -> Result<Option<u32>, StoreError> {
+    let mut statement = db.prepare_cached("SELECT max(revision) FROM reports WHERE period = ?1")?;
+    Ok(statement.query_row([period.to_string()], |row| row.get(0))?)
 }
 
 /// Tells whether late data for a window may still come.
@@ -116,6 +138,9 @@ fn whole_and_cut(days: Range<Day>, window: Window) -> (Range<Day>, Vec<(Day, Win
 /// Cuts a window into runs of days with one version each.
 fn parts(versions: &Versions, window: Window) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
+    if window.from >= window.until {
+        return parts;
+    }
     let (mut day, end) = (Day::of(window.from), Day::of(UnixMs(window.until.0 - 1)).next());
     while day < end {
         let inventory = versions.at(day.start());
@@ -162,15 +187,14 @@ const KEPT: &[(Metric, PlaceOf)] = &[
     (Metric::UploadBps, |r| &mut r.upload_bps),
 ];
 
-/// The agent's reporting interval if nothing else is configured.
-const USUAL_INTERVAL_S: u32 = 60;
-
 fn learn_values(rounds: &mut Rounds, values: &Values) {
     let (sent, received) = values.packets;
     rounds.sent += sent;
     rounds.lost += sent.saturating_sub(received);
     rounds.slots += values.quality.0;
     rounds.good_slots += values.quality.1;
+    rounds.packet_rtt_us.merge(&values.rtt_us);
+    rounds.packet_pdv_us.merge(&values.pdv_us);
 }
 
 fn learn_histograms(rounds: &mut Rounds, histograms: &BTreeMap<Metric, Histogram>) {
@@ -308,22 +332,17 @@ impl Reader<'_> {
         for (site, reports) in tables::reports(self.db, self.days.clone())? {
             self.reported.entry(site).or_default().1.add(&reports);
         }
-        let mut statement = self.db.prepare_cached("SELECT site_code, enrolled_at, revoked_at FROM agents")?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, UnixMs(row.get(1)?), row.get::<_, Option<i64>>(2)?.map(UnixMs))))?;
-        let until = self.window.until.min(self.section.window.until);
-        let mut asked_s: HashMap<String, u64> = HashMap::new();
-        for row in rows {
-            let (site, enrolled, revoked) = row?;
-            let to = revoked.map_or(until, |at| at.min(until));
-            let seconds = u64::try_from((to.0 - enrolled.max(self.window.from).0) / 1000).unwrap_or(0);
-            *asked_s.entry(site).or_default() += seconds;
-        }
+        let inside = Window { from: self.window.from, until: self.window.until.min(self.section.window.until) };
+        let asked_s = expected::seconds_in_service(&expected::enrolments(self.db)?, inside);
         let sites: Vec<String> = asked_s.keys().chain(self.reported.keys()).cloned().collect::<HashSet<_>>().into_iter().collect();
         for code in sites {
             let Some(id) = self.site(&code) else { continue };
             let (interval_s, reported) = self.reported.remove(&code).unwrap_or_default();
-            let interval_s = u64::from(if interval_s > 0 { interval_s } else { USUAL_INTERVAL_S });
+            let interval_s = match interval_s {
+                0 => expected::interval_s(self.db, &self.section.inventory, id, self.all_days().start)?,
+                shown => shown,
+            };
+            let interval_s = u64::from(interval_s);
             let received = reported.covered_ms / 1000 / interval_s;
             let known = Reports {
                 // A report that arrived was expected, whatever the registry of agents says of its time.
@@ -332,6 +351,7 @@ impl Reader<'_> {
                 on_time: reported.on_time_ms / 1000 / interval_s,
                 lag_s: reported.lag_s,
                 skew_ms: reported.skew_ms,
+                late: reported.late,
             };
             let count = self.section.inventory.sites.len();
             let all = self.section.reports.get_or_insert_with(|| vec![None; count]);
@@ -372,6 +392,7 @@ impl Reader<'_> {
                         cause: outage.cause.map(|cause| cause.rung),
                         detected_at: held.map(|held| held.detected_at),
                         acknowledged_at: held.and_then(|held| held.acknowledged_at),
+                        work: outage.work,
                     });
                 }
             }
@@ -517,5 +538,97 @@ mod tests {
         assert_eq!(facts.status, Status::Live);
         let figure = compute(by_id("connected_share_period").unwrap(), &facts, Ask { region: Some("p"), ..Ask::default() }).remove(0);
         assert_eq!(figure.unknown, f64::from(2 * (2 * 86_400 + 43_200)));
+    }
+
+    #[test]
+    fn days_before_the_first_version_are_not_in_service() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        store
+            .write(|tx| {
+                // Data of before the registry, and of after it.
+                row(tx, "v1", "1405-07-10", 0, 86_400);
+                row(tx, "v1", "1405-07-21", 86_400, 0);
+                row(tx, "v2", "1405-07-21", 86_400, 0);
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let versions = Versions::new(vec![map(1, "1405-07-21", false)]);
+        let now = crate::inventory::dates::moment("1405-09-01").unwrap();
+        let read = |period: &str, view| store.read(|tx| facts(tx, &versions, period.parse().unwrap(), view, now)).unwrap();
+        let figure = |facts: &Facts, id: &str| compute(by_id(id).unwrap(), facts, Ask { region: Some("p"), ..Ask::default() }).remove(0);
+        for view in [View::AsWas, View::AsIs] {
+            // Ten days of two villages, of which two days are known: the twenty days before are nobody's.
+            let month = read("1405-07", view);
+            let share = figure(&month, "connected_share_period");
+            assert_eq!((share.numerator, share.denominator, share.unknown), (172_800.0, 172_800.0, f64::from(86_400 * 18)));
+            assert_eq!(month.sections[0].villages.iter().flatten().map(|v| v.state.not_in_service).sum::<u64>(), 2 * 20 * 86_400);
+            assert_eq!(month.seconds_in_service(), 864_000.0);
+            let before = read("1405-06", view);
+            let share = figure(&before, "connected_share_period");
+            assert_eq!((share.unknown, share.standing), (0.0, crate::kpi::Standing::Empty));
+            assert_eq!(figure(&before, "villages_connected_month").standing, crate::kpi::Standing::Empty, "nor are they unmeasured");
+        }
+    }
+
+    #[test]
+    fn a_household_count_holds_from_its_day() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let counted = |version: u32, from: &str, households: u32, as_of: &str| {
+            let mut draft = Draft::default();
+            draft.region("p", RegionKind::Province, "");
+            draft.region("c", RegionKind::County, "p");
+            let village = draft.region("v", RegionKind::Village, "c");
+            (village.households, village.households_as_of) = (Some(households), Some(as_of.to_owned()));
+            Arc::new(draft.build(version, crate::inventory::dates::moment(from).unwrap()).unwrap().inventory)
+        };
+        let now = crate::inventory::dates::moment("1405-09-01").unwrap();
+        let banded = |versions: Vec<Arc<Inventory>>, id: &str, view| {
+            let versions = Versions::new(versions);
+            let facts = store.read(|tx| facts(tx, &versions, "1405-08".parse().unwrap(), view, now)).unwrap();
+            compute(by_id(id).unwrap(), &facts, Ask { region: Some("p"), ..Ask::default() }).remove(0).unknown
+        };
+        for view in [View::AsWas, View::AsIs] {
+            let census = || counted(1, "1405-01-01", 12, "2016-10-22");
+            let early = || vec![census(), counted(2, "1405-02-01", 25, "2030-01-01")];
+            assert_eq!(banded(early(), "nin_share_10_19", view), 1.0, "the last count whose day has come");
+            assert_eq!(banded(early(), "nin_share_20plus", view), 0.0);
+            let held = vec![census(), counted(2, "1405-02-01", 25, "2026-03-21")];
+            assert_eq!(banded(held, "nin_share_20plus", view), 1.0);
+            let alone = vec![counted(1, "1405-01-01", 25, "2030-01-01")];
+            assert_eq!(banded(alone, "nin_share_20plus", view), 0.0, "nobody counted yet");
+        }
+    }
+
+    #[test]
+    fn a_silent_site_is_expected_at_the_pace_it_showed_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let moment = |text: &str| crate::inventory::dates::moment(text).unwrap();
+        let mut draft = Draft::default();
+        draft.region("p", RegionKind::Province, "");
+        draft.region("c", RegionKind::County, "p");
+        draft.region("v", RegionKind::Village, "c").households = Some(10);
+        draft.site("s", crate::inventory::SiteKind::Village, "v");
+        let versions = Versions::new(vec![Arc::new(draft.build(1, moment("1405-01-01")).unwrap().inventory)]);
+        store
+            .write(|tx| {
+                tx.execute("INSERT INTO objects (kind, code, link) VALUES (2, 's', '')", [])?;
+                let sql = "INSERT INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms)
+                           SELECT ?1, id, 300, 86400, 86400, x'', x'' FROM objects";
+                tx.execute(sql, [Day::of(moment("1405-08-10")).0])?;
+                let enrol = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, 's', ?1, ?2, 0)";
+                tx.execute(enrol, ("0000000000000001", moment("1405-08-01").0))?;
+                // The same router replaced at noon of the day before; nobody revoked the old one.
+                tx.execute(enrol, ("0000000000000002", moment("1405-08-11 12:00").0))?;
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let facts = |period: &str| store.read(|tx| facts(tx, &versions, period.parse().unwrap(), View::AsWas, moment("1405-09-01"))).unwrap();
+        let expected = |period: &str| facts(period).sections[0].reports.as_ref().unwrap()[0].as_ref().unwrap().expected;
+        assert_eq!(expected("1405-08-12"), 288, "a silent reporter of every five minutes, one device in service");
+        assert_eq!(expected("1405-08-11"), 288, "half a day of each");
+        assert_eq!(expected("1405-08-05"), 1_440, "before it showed a pace: every minute");
     }
 }

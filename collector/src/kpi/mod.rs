@@ -12,7 +12,11 @@ mod book;
 pub mod catalogue;
 pub mod cli;
 mod compute;
+mod counted;
+mod dated;
 mod definitions;
+mod expected;
+pub mod explain;
 pub mod facts;
 mod figure;
 pub mod load;
@@ -29,12 +33,13 @@ pub use catalogue::{CATALOGUE, by_id, connected_share_now};
 pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
 pub use definitions::{Decree, DefineError, Definition, Definitions, define};
 pub use facts::Facts;
-pub use figure::{Breakdown, Detail, Figure, Standing, Status, Unit, Weight};
+pub use counted::{Amount, Counted, Counts};
+pub use figure::{Breakdown, Detail, Estimate, Figure, Standing, Status, Unit, Weight};
 pub use load::View;
 pub use parts::{NONE, UNATTRIBUTED, band, part_names, responsible};
 pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
-pub use terms::{Term, Terms};
+pub use terms::{Rules, Term, Terms};
 
 use crate::engine::{Snapshot, VillageView};
 use crate::inventory::Region;
@@ -71,8 +76,20 @@ pub struct Kpi {
     pub weights: &'static [Weight],
     /// Breakdowns it can be asked for.
     pub by: &'static [Breakdown],
-    /// Counts up when a decree changes the definition.
+    /// Counts up when the definition changes.
     pub version: u32,
+    /// The text of the second version and what it computes, where they differ from the first.
+    pub second: Option<fn(&Kpi) -> Kpi>,
+    /// What the numerator and the denominator count before a weight.
+    pub counts: Counts,
+    /// What the numerator's and the denominator's whole numbers are divided by: sums stay exact, figures get their unit.
+    pub scale: (f64, f64),
+    /// Whether the denominator's seconds are taken as shares of the window.
+    pub per_window: bool,
+    /// The shortest window that is judged, in days.
+    pub least_days: u32,
+    /// Named sums that make up the whole, with the names of their shares; these add up to one.
+    pub whole_of: &'static [(&'static str, &'static str)],
     /// What a decree can change of it.
     pub stands_on: &'static [Term],
     /// What this version of it stands on.
@@ -141,6 +158,12 @@ impl Kpi {
         weights: &[Weight::Village],
         by: &[Breakdown::Region],
         version: 1,
+        second: None,
+        counts: (Counted::Villages, Counted::Villages),
+        scale: (1.0, 1.0),
+        per_window: false,
+        least_days: 0,
+        whole_of: &[],
         stands_on: &[],
         terms: Terms::FIRST,
         basis: "-",
@@ -156,8 +179,21 @@ impl Kpi {
         self.instead.iter().find(|(other, _)| Some(*other) == by).map_or(self.measures, |(_, measures)| measures)
     }
 
+    /// Returns the text a version stands on, for readers; the terms of a decree stand in its definition.
+    pub fn text_of(&self, version: u32) -> Kpi {
+        let terms = if version > self.version { Terms { rules: Rules::Second, ..self.terms } } else { self.terms };
+        self.under(version, terms)
+    }
+
+    /// Returns the KPI as a version defines it.
+    pub(crate) fn under(&self, version: u32, terms: Terms) -> Kpi {
+        let text = self.second.filter(|_| terms.rules == Rules::Second).map_or(*self, |second| second(self));
+        Kpi { version, terms, ..text }
+    }
+
     /// Makes the figure of a sum.
     pub fn figure(&self, region: &str, period: Period, weight: Weight, status: Status, tally: &Tally) -> Figure {
+        let tally = &tally.scaled(self.scale, self.form);
         let mut valued = tally.value(self.form, self.least);
         // Nothing to count and nothing measured mean that nobody collects it, where a figure needs more than states.
         let is_bare = tally.denominator == 0.0 && tally.histogram.is_none() && tally.spread.is_empty();
@@ -180,9 +216,11 @@ impl Kpi {
             denominator: tally.denominator,
             unknown: tally.unknown,
             unit: self.unit,
+            counts: self.counts,
             status,
             standing: valued.standing,
-            details: tally.details(),
+            estimate: tally.estimate(self.form),
+            details: tally.details(self.whole_of),
         }
     }
 }

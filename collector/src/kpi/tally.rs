@@ -1,7 +1,7 @@
 //! What objects add up to, and how a sum becomes a value with bounds.
 
-use super::figure::{Detail, Standing};
-use crate::history::Histogram;
+use super::figure::{Detail, Estimate, Standing};
+use crate::history::{Histogram, Late};
 
 /// Under this share of known time a figure shows bounds and no single number (`kpis.md`, rule on unknown).
 pub const ENOUGH_KNOWN: f64 = 0.80;
@@ -17,6 +17,10 @@ pub struct Tally {
     pub known: f64,
     /// What is not known, in the unit of `known`.
     pub unknown: f64,
+    /// What the numerator could be more if the worst had happened in all that is not known; for [`Form::Rate`].
+    pub at_worst: f64,
+    /// What was learnt too late to be known in time.
+    pub late: Late,
     /// How many objects are in it.
     pub objects: u32,
     /// One value per object, for medians and deciles.
@@ -29,6 +33,9 @@ pub struct Tally {
     pub beside: Vec<(&'static str, Histogram)>,
 }
 
+/// The normal quantile of 95 % in the middle.
+const Z: f64 = 1.959_964;
+
 /// How a sum becomes a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -38,6 +45,8 @@ pub enum Form {
     ShareOfAll,
     /// The numerator itself.
     Count,
+    /// Numerator over denominator, per known object; the bounds hold what could have happened while nothing was known.
+    Rate,
     /// Numerator over denominator without bounds: what is unknown cannot be bounded.
     Mean,
     /// Time over events; without an event only "longer than".
@@ -80,6 +89,46 @@ impl Tally {
         Tally { numerator, denominator, known, unknown, objects: 1, ..Tally::default() }
     }
 
+    /// Adds what was learnt too late to be known in time.
+    pub fn with_late(mut self, late: Late) -> Tally {
+        self.late = late;
+        self
+    }
+
+    /// Estimates a share with what is unknown weighted by how much of what was learnt late turned out down; `None` while
+    /// nothing was learnt late, and for what is not a share.
+    ///
+    /// The error is half of Wilson's 95 % interval of that share of down, with a day of a site as one observation, times what
+    /// is unknown of all. It says how little was seen, not whether what never came is like what came late.
+    pub fn estimate(&self, form: Form) -> Option<Estimate> {
+        let all = self.denominator + self.unknown;
+        if form != Form::Share || self.late.known_s == 0 || all == 0.0 {
+            return None;
+        }
+        let (down, days) = (self.late.down_s as f64 / self.late.known_s as f64, self.late.days.max(1) as f64);
+        let half = Z / (1.0 + Z * Z / days) * (down * (1.0 - down) / days + Z * Z / (4.0 * days * days)).sqrt();
+        Some(Estimate { value: (self.numerator + self.unknown * (1.0 - down)) / all, error: half * self.unknown / all })
+    }
+
+    /// Adds what could have happened while nothing was known.
+    pub fn with_worst(mut self, at_worst: f64) -> Tally {
+        self.at_worst = at_worst;
+        self
+    }
+
+    /// Returns the sum in the definition's units. Whole numbers are summed and divided once, so parts add up exactly.
+    pub fn scaled(&self, (numerator, denominator): (f64, f64), form: Form) -> Tally {
+        let of_denominator = if matches!(form, Form::Share | Form::ShareOfAll | Form::Rate) { denominator } else { 1.0 };
+        Tally {
+            numerator: self.numerator / numerator,
+            at_worst: self.at_worst / numerator,
+            denominator: self.denominator / denominator,
+            known: self.known / of_denominator,
+            unknown: self.unknown / of_denominator,
+            ..self.clone()
+        }
+    }
+
     /// Adds the object's own value for medians.
     pub fn with_value(mut self, value: f64) -> Tally {
         self.spread.push(value);
@@ -110,6 +159,7 @@ impl Tally {
         self.denominator *= weight;
         self.known *= weight;
         self.unknown *= weight;
+        self.at_worst *= weight;
         self.sums.iter_mut().for_each(|(_, sum)| *sum *= weight);
         self
     }
@@ -120,6 +170,8 @@ impl Tally {
         self.denominator += other.denominator;
         self.known += other.known;
         self.unknown += other.unknown;
+        self.at_worst += other.at_worst;
+        self.late += other.late;
         self.objects += other.objects;
         self.spread.extend_from_slice(&other.spread);
         match (&mut self.histogram, &other.histogram) {
@@ -169,6 +221,10 @@ impl Tally {
                 (over(numerator, denominator), over(numerator, all), over(numerator + unknown, all))
             }
             Form::ShareOfAll => (over(numerator, denominator), over(numerator, denominator), over(numerator + unknown, denominator)),
+            Form::Rate => {
+                let all = denominator + unknown;
+                (over(numerator, denominator), over(numerator, all), over(numerator + self.at_worst, all))
+            }
             Form::Count => (Some(numerator), None, None),
             Form::Mean => (over(numerator, denominator), None, None),
             Form::Between => (over(numerator, denominator), (denominator == 0.0).then_some(numerator), None),
@@ -177,14 +233,27 @@ impl Tally {
         }
     }
 
+    /// Returns what share of their total each of some sums is. The last one is what is left, so that they add up to one.
+    fn shares<'a>(&'a self, whole_of: &'a [(&'static str, &'static str)]) -> impl Iterator<Item = Detail> + 'a {
+        let sum = |of: &str| self.sums.iter().find(|(name, _)| *name == of).map_or(0.0, |(_, value)| *value);
+        let total: f64 = whole_of.iter().map(|(name, _)| sum(name)).sum();
+        let mut before = 0.0;
+        whole_of.iter().enumerate().filter(move |_| total > 0.0).map(move |(at, (of, name))| {
+            let share = if at + 1 == whole_of.len() { 1.0 - before } else { sum(of) / total };
+            before += share;
+            Detail { name, value: Some(share) }
+        })
+    }
+
     /// Returns a percentile of the merged histograms.
     pub fn percentile(&self, percent: u8) -> Option<f64> {
         self.histogram.as_ref()?.quantile(f64::from(percent) / 100.0).map(|v| v as f64)
     }
 
-    /// Lists the sums, and for several objects their median and worst decile.
-    pub fn details(&self) -> Vec<Detail> {
+    /// Lists the sums, the shares of a whole they make up, and for several objects their median and worst decile.
+    pub fn details(&self, whole_of: &[(&'static str, &'static str)]) -> Vec<Detail> {
         let mut details: Vec<Detail> = self.sums.iter().map(|(name, value)| Detail { name, value: Some(*value) }).collect();
+        details.extend(self.shares(whole_of));
         details.extend(self.beside.iter().map(|(name, of)| Detail { name, value: of.quantile(0.95).map(|value| value as f64) }));
         if !self.spread.is_empty() {
             details.push(Detail { name: "median", value: quantile(&self.spread, 0.5) });

@@ -29,9 +29,21 @@ word_enum! {
     }
 }
 
+word_enum! {
+    /// Which text of the catalogue a version stands on.
+    Rules {
+        /// The catalogue's first text.
+        First = "1",
+        /// The text decided after an independent recomputation (`kpis.md`, "Version 2").
+        Second = "2",
+    }
+}
+
 /// The terms a version of a definition stands on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Terms {
+    /// Which text of the catalogue is computed; no decree changes it.
+    pub rules: Rules,
     /// Which paths connect a village.
     pub policy: VillagePolicy,
     /// Share of known time in which a thing must work to count as connected.
@@ -51,6 +63,7 @@ pub struct Terms {
 impl Terms {
     /// The terms of every first version (`kpis.md`).
     pub const FIRST: Terms = Terms {
+        rules: Rules::First,
         policy: VillagePolicy::Either,
         connected: 0.90,
         measured: 0.50,

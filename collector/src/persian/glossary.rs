@@ -76,6 +76,9 @@ glossary! {
     kpi: "شاخص کلیدی", "KPI";
     kpis: "شاخص‌ها", "KPIs";
     value: "مقدار", "value";
+    estimate: "برآورد با داده دیررسیده", "estimate from late data";
+    explained: "عددهای سازنده این مقدار", "the numbers behind this figure";
+    window_too_short: "بازه کوتاه‌تر از آن است که داوری شود", "window too short to judge";
     lower_bound: "کران پایین", "lower bound";
     upper_bound: "کران بالا", "upper bound";
     bounds: "کران‌ها", "bounds";

@@ -86,6 +86,7 @@ pub fn content(facts: &Facts, region: &str, trends: &Trends) -> Content {
         region: (region.to_owned(), names.0, names.1),
         tables: vec![
             tables::executive(facts, region),
+            tables::by_first_text(facts, region),
             tables::parts(facts, region),
             tables::outages(facts, region, Breakdown::Cause),
             tables::outages(facts, region, Breakdown::Responsible),
@@ -115,6 +116,7 @@ pub(super) fn standing(standing: Standing) -> Cell {
         Standing::Unmeasured => ("سنجیده نشده", "unmeasured"),
         Standing::NoEvent => ("بدون رخداد", "nothing happened"),
         Standing::NotCollected => ("هنوز گردآوری نشده", "not collected yet"),
+        Standing::TooShort => ("بازه کوتاه‌تر از آن است که داوری شود", "window too short to judge"),
         Standing::Empty => ("موضوعی برای شمارش نیست", "nothing to count"),
     };
     Cell::Both(fa.to_owned(), en.to_owned())
@@ -141,14 +143,14 @@ pub(super) fn of_region(kpi: &'static Kpi, facts: &Facts, region: &str) -> Optio
 }
 
 /// Lists every definition in each version that held in the window: the one its figures stand on first, then those that
-/// began inside it.
+/// began inside it, and the catalogue's first text, whose figures stand beside.
 fn definitions(facts: &Facts) -> Table {
     let window = facts.window;
     let mut rows = Vec::new();
     for kpi in CATALOGUE {
         let in_force = facts.in_force(kpi).version;
         let began = |one: &Definition| one.effective_from.is_some_and(|from| window.from < from && from < window.until);
-        let mut held: Vec<Definition> = facts.definitions.of(kpi).into_iter().filter(|one| one.version == in_force || began(one)).collect();
+        let mut held: Vec<Definition> = facts.definitions.of(kpi).into_iter().filter(|one| one.version == in_force || one.version == 1 || began(one)).collect();
         held.sort_by_key(|one| (one.version != in_force, one.version));
         rows.extend(held.iter().map(definition_row));
     }
@@ -167,7 +169,7 @@ fn definitions(facts: &Facts) -> Table {
 }
 
 fn definition_row(one: &Definition) -> Vec<Cell> {
-    let kpi = one.kpi;
+    let (kpi, text) = (one.kpi, one.text());
     let terms: Vec<String> = kpi.stands_on.iter().map(|term| format!("{term}={}", one.terms.get(*term))).collect();
     let since = |from| {
         let date = JalaliDate::at(from);
@@ -176,7 +178,7 @@ fn definition_row(one: &Definition) -> Vec<Cell> {
     vec![
         Cell::Text(kpi.id.to_owned()),
         name_of(kpi),
-        Cell::Both(kpi.formula.0.to_owned(), kpi.formula.1.to_owned()),
+        Cell::Both(text.formula.0.to_owned(), text.formula.1.to_owned()),
         Cell::Text(kpi.unit.to_string()),
         plain(f64::from(one.version)),
         one.effective_from.map_or(Cell::Empty, since),

@@ -55,26 +55,32 @@ pub(super) fn declared(facts: &Facts, region: &str) -> Table {
         both("اعلامی", "declared"),
         both("تاریخ", "as of"),
         both("ناشر", "publisher"),
+        both("منبع", "source"),
+        both("واحد", "unit"),
         both("سنجیده", "measured"),
         both("کران پایین", "lower bound"),
         both("کران بالا", "upper bound"),
         both("شکاف", "gap"),
+        both("کران پایین شکاف", "lower bound of the gap"),
+        both("کران بالای شکاف", "upper bound of the gap"),
         both("وضعیت داده", "standing"),
     ];
     let row = |c: Comparison| {
-        let is_count = c.declared.unit == Unit::Count.as_str();
-        let number = |value: Option<f64>| number(value, !is_count);
-        let measured = if is_count { Some(c.measured.numerator) } else { c.measured.value };
-        let bounds = |value: Option<f64>| if is_count { Cell::Empty } else { number(value) };
+        let number = |value: Option<f64>| number(value, c.unit() == Some(Unit::Ratio));
+        let [measured, lo, hi] = c.measured();
         vec![
             by_id(&c.declared.kpi).map_or_else(|| Cell::Text(c.declared.kpi.clone()), name_of),
             number(Some(c.declared.value)),
             Cell::Text(c.declared.as_of.clone()),
             Cell::Text(c.declared.publisher.clone()),
+            Cell::Text(c.declared.source.clone()),
+            Cell::Text(c.declared.unit.clone()),
             number(measured),
-            bounds(c.measured.lo),
-            bounds(c.measured.hi),
-            number(c.gap),
+            number(lo),
+            number(hi),
+            number(c.gap.map(|gap| gap.value)),
+            number(c.bounds.map(|(lo, _)| lo.value)),
+            number(c.bounds.map(|(_, hi)| hi.value)),
             standing(c.measured.standing),
         ]
     };
@@ -193,11 +199,7 @@ pub(super) fn goals(facts: &Facts, region: &str, trends: &Trends) -> Table {
             standing(figure.standing),
         ]);
     }
-    let active = map.services.iter().filter(|service| service.active).count() as f64;
-    let mut services = vec![Cell::Both("خدمت‌های سبد".to_owned(), "services of the catalogue".to_owned()), Cell::Empty, plain(SERVICES)];
-    services.extend([Cell::Text(String::new()), plain(active), Cell::Empty, plain(active), plain(SERVICES)]);
-    services.extend([number(Some((active / SERVICES).min(1.0)), true), Cell::Empty, Cell::Empty, standing(Standing::Known)]);
-    rows.push(services);
+    rows.push(services(facts, region));
     let headings = vec![
         both("هدف", "goal"),
         both("مبنا", "baseline"),
@@ -213,6 +215,28 @@ pub(super) fn goals(facts: &Facts, region: &str, trends: &Trends) -> Table {
         both("وضعیت داده", "standing"),
     ];
     Table::new(("هدف‌های برنامه", "programme goals"), headings, rows)
+}
+
+/// Counts the services of the catalogue that somebody tried: an entry without a check is a place in a list, not a service.
+fn services(facts: &Facts, region: &str) -> Vec<Cell> {
+    let health = by_id("catalogue_health").and_then(|kpi| of_region(kpi, facts, region));
+    let tried = health.filter(|health| health.denominator > 0.0);
+    let count = |of: fn(&Figure) -> f64| tried.as_ref().map_or(Cell::Empty, |health| plain(of(health)));
+    let progress = tried.as_ref().map(|health| (health.numerator / SERVICES).min(1.0));
+    vec![
+        Cell::Both("خدمت‌های سبد".to_owned(), "services of the catalogue".to_owned()),
+        Cell::Empty,
+        plain(SERVICES),
+        Cell::Text(String::new()),
+        count(|health| health.denominator),
+        Cell::Empty,
+        count(|health| health.numerator),
+        count(|health| health.denominator),
+        number(progress, true),
+        Cell::Empty,
+        Cell::Empty,
+        standing(if tried.is_some() { Standing::Known } else { Standing::Unmeasured }),
+    ]
 }
 
 /// Names the month in which a goal will be reached if the last months go on.

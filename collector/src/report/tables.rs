@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::content::{Cell, Table, both, name_of, number, of_region, place_name, plain, standing};
 use crate::inventory::{RegionId, RegionKind};
-use crate::kpi::{Ask, Breakdown, Facts, Figure, answer, by_id, part_names};
+use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, answer, by_id, part_names};
 
 /// The figures of the executive page, and of each county.
 const EXECUTIVE: [&str; 12] = [
@@ -62,6 +62,16 @@ pub(super) fn executive(facts: &Facts, region: &str) -> Table {
     let shown = EXECUTIVE.iter().filter_map(|id| by_id(id));
     let rows = shown.filter_map(|kpi| of_region(kpi, facts, region).map(|figure| figure_row(name_of(kpi), &figure)));
     Table::new(("خلاصه مدیریتی", "executive page"), figure_headings(), rows.collect())
+}
+
+/// Lists the same figures by the catalogue's first text, where another holds: what was published with it stays comparable.
+pub(super) fn by_first_text(facts: &Facts, region: &str) -> Table {
+    let shown = EXECUTIVE.iter().filter_map(|id| by_id(id)).filter(|kpi| facts.in_force(kpi).version != kpi.version);
+    let first = |kpi: &'static Kpi| {
+        let ask = Ask { region: Some(region), version: Some(kpi.version), ..Ask::default() };
+        answer(kpi, facts, ask).into_iter().next().map(|figure| figure_row(name_of(kpi), &figure))
+    };
+    Table::new(("با تعریف نسخه ۱", "by definition version 1"), figure_headings(), shown.filter_map(first).collect())
 }
 
 /// Compares the parts of the region: the counties of a province, the districts of a county.

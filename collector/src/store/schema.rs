@@ -36,6 +36,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 51, sql: include_str!("schema/051_revisions.sql") },
     Migration { number: 60, sql: include_str!("schema/060_decisions_of_sites.sql") },
     Migration { number: 61, sql: include_str!("schema/061_members_by_end.sql") },
+    Migration { number: 80, sql: include_str!("schema/080_packets.sql") },
     Migration { number: 90, sql: include_str!("schema/090_intake.sql") },
 ];
 

@@ -33,6 +33,11 @@ pub struct FigureView {
     pub lo: Option<f64>,
     /// The value if everything unknown were good.
     pub hi: Option<f64>,
+    /// Of an availability, the value with what is unknown weighted by the share of down that late data showed in it, between
+    /// `lo` and `hi`; `null` where nothing came late.
+    pub estimate: Option<f64>,
+    /// How far the estimate may be off, 95 % of the time.
+    pub estimate_error: Option<f64>,
     /// Known share of what should be known.
     pub known_ratio: Option<f64>,
     /// What was counted.
@@ -44,6 +49,14 @@ pub struct FigureView {
     /// The value's unit.
     #[schema(value_type = String, example = "ratio")]
     pub unit: Unit,
+    /// What the numerator counts under the weight.
+    #[schema(example = "villages")]
+    pub numerator_unit: String,
+    /// What the denominator counts under the weight.
+    #[schema(example = "villages")]
+    pub denominator_unit: String,
+    /// Numbers beside the value, by name: counts of parts, medians, percentiles.
+    pub details: BTreeMap<&'static str, Option<f64>>,
     /// `live`, `provisional` or `revision N`.
     pub status: String,
     /// Whether there is a number, and if not, why.
@@ -66,11 +79,16 @@ impl FigureView {
             value: figure.value,
             lo: figure.lo,
             hi: figure.hi,
+            estimate: figure.estimate.map(|estimate| estimate.value),
+            estimate_error: figure.estimate.map(|estimate| estimate.error),
             known_ratio: figure.known_ratio,
             numerator: figure.numerator,
             denominator: figure.denominator,
             unknown: figure.unknown,
             unit: figure.unit,
+            numerator_unit: figure.counts.0.weighted(figure.weight),
+            denominator_unit: figure.counts.1.weighted(figure.weight),
+            details: figure.details.iter().map(|detail| (detail.name, detail.value)).collect(),
             status: figure.status.to_string(),
             standing: figure.standing,
             definition_version: figure.definition_version,
@@ -111,7 +129,7 @@ pub struct DefinitionView {
 
 impl From<&Definition> for DefinitionView {
     fn from(definition: &Definition) -> Self {
-        let kpi = definition.kpi;
+        let kpi = definition.text();
         DefinitionView {
             id: kpi.id,
             version: definition.version,

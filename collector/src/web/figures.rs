@@ -8,6 +8,7 @@ use rusta_wire::UnixMs;
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::inventory::RegionId;
+use crate::kpi::explain::{self, Explanation};
 use crate::kpi::{self, Ask, Breakdown, Facts, Figure, Kpi, Status, View, Weight, connected_share_now};
 use crate::persian::Period;
 use crate::view::{FigureView, Sight, Time};
@@ -70,6 +71,21 @@ fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Que
     let at = if facts.status == Status::Live { facts.read_at } else { snapshot.at };
     let asked = kpi::CATALOGUE.iter().filter(|kpi| question.asks(kpi));
     (asked.flat_map(|kpi| web.answers.answer(kpi, &facts, question.ask(snapshot)).to_vec()).collect(), at)
+}
+
+/// Explains a figure of one region by the numbers that made it, and says as of when they hold; `None` if its facts cannot be
+/// read. Whether the caller sees the region is for the caller to ask.
+pub fn explained(web: &WebState, snapshot: &Snapshot, kpi: &Kpi, question: &Question) -> Option<(Explanation, Time)> {
+    let of_now = matches!(kpi.measures.first(), Some(kpi::Measure::Now(_)));
+    match question.period {
+        Period::Now if of_now => Some((explain::explain_now(snapshot, question.ask(snapshot), web.now_max_age), Time(snapshot.at))),
+        Period::Now => Some((Explanation { figures: Vec::new(), rows: Vec::new() }, Time(snapshot.at))),
+        period => {
+            let facts = web.book.facts(period, View::AsWas, snapshot.at).ok()?;
+            let at = if facts.status == Status::Live { facts.read_at } else { snapshot.at };
+            Some((explain::explain(kpi, &facts, question.ask(snapshot)), Time(at)))
+        }
+    }
 }
 
 /// One KPI's question: its id, a region, a weight, a breakdown, a version.

@@ -358,6 +358,7 @@ impl Page {
             Standing::Known => "",
             Standing::Insufficient | Standing::Unmeasured => self.w.insufficient_data,
             Standing::NotCollected => self.w.not_collected,
+            Standing::TooShort => self.w.window_too_short,
             Standing::Empty | Standing::NoEvent => "—",
         }
     }

@@ -12,7 +12,10 @@ a silence longer than that nothing is known):
 - up again: an anchor answers three times in a row, or once after the router was off; from the first answer;
 - unknown: no evidence, from the end of the last;
 - another boot, and 90 s or more between the first missed round and its start: down from the missed round on;
-- work announced a day ahead takes the place of a link's states; closing hours that of its site's;
+- work announced a day ahead takes the place of a link's down and unknown, and, where it covers every link of a site, of the
+  reach of the national network that is down or unknown; what was measured up inside it is up;
+- closing hours take the place of a site's states;
+- announced work inside an outage does not split it;
 - degraded: three bad of the last five slots of five minutes; ends after three clean ones in a row.
 """
 
@@ -228,7 +231,9 @@ def nin_state(states):
     states = [state for state in states if state is not None]
     if any(state in ("up", "degraded") for state in states):
         return "up"
-    return "down" if states and all(state == "down" for state in states) else "unknown"
+    if not states or "unknown" in states:
+        return "unknown"
+    return "maintenance" if all(state == "maintenance" for state in states) else "down"
 
 
 CLASSES = ("up", "degraded", "down", "unknown", "maintenance", "not_in_service")
@@ -355,12 +360,14 @@ def site_day(rounds, links, begin, end, maintenance, closed):
         line.look(last)
     lo, hi = begin // 1000, end // 1000
     over = lambda states: states[1] or states[0]
-    spans, late = {}, {}
+    work = lambda states: states[1] if states[1] and states[0] not in ("up", "degraded") else states[0]
+    spans, late, ahead_of = {}, {}, {}
     for name, line in lines.items():
         held = line.spans(begin, end)
         here = [(max(a, lo), min(b, hi), ahead) for l, a, b, ahead in maintenance if l == name and a < hi and b > lo]
-        for a, b, _ in filter(lambda window: window[2], here):
-            held = sweep([held, [(a, b, "maintenance")]], lo, hi, over)
+        ahead_of[name] = [(a, b, "maintenance") for a, b, ahead in here if ahead]
+        for window in ahead_of[name]:
+            held = sweep([held, [window]], lo, hi, work)
         spans[name] = held
         late[name] = seconds([(max(a, x), min(b, y), state) for a, b, ahead in here if not ahead
                               for x, y, state in held if x < b and y > a])
@@ -369,18 +376,28 @@ def site_day(rounds, links, begin, end, maintenance, closed):
     site = sweep([site, closed], lo, hi, over) if closed else site
     reach = nin.spans(begin, end) if nin else []
     # A site that knows nothing of the national network all day does not tell.
-    return spans, site, reach if any(state != "unknown" for _, _, state in reach) else None, late
+    if all(state == "unknown" for _, _, state in reach):
+        return spans, site, None, late
+    everywhere = sweep(list(ahead_of.values()), lo, hi, lambda states: "maintenance" if all(states) else None)
+    for window in everywhere:
+        reach = sweep([reach, [window]], lo, hi, work) if window[2] else reach
+    return spans, site, reach, late
 
 
 def outages(spans):
     """Stretches of down: start, end or none while it lasts, whether it was restored."""
-    out = []
+    out, began, seen = [], None, None
     for lo, hi, state in merge(spans):
         if state == "down":
-            out.append([lo, None, None])
-        elif out and out[-1][1] is None and out[-1][2] is None:
-            out[-1][1:] = [lo, state in ("up", "degraded")]
-    return [tuple(one) for one in out]
+            began, seen = lo if began is None else began, hi
+        elif began is not None and state in ("up", "degraded"):
+            out.append((began, lo, True))
+            began = None
+        elif began is not None and state != "maintenance":
+            # Nobody saw its end: it was seen down until then.
+            out.append((began, seen, False))
+            began = None
+    return out + ([(began, None, None)] if began is not None else [])
 
 
 class Comparison:
@@ -529,7 +546,7 @@ def compare_figures(found, plan, registries, month, sites, villages):
                     whole[of] = [a + b for a, b in zip(whole[of], counts)]
             measured = [c for c in whole.values() if sum(c[:3]) and sum(c[:3]) >= 0.5 * (sum(c[:3]) + c[3])]
             yes = sum(c[0] + c[1] >= 0.9 * sum(c[:3]) for c in measured)
-            found.check("villages_connected_month", place, (yes, len(whole), len(whole) - len(measured)), triple(connected[place]))
+            found.check("villages_connected_month", place, (yes, len(measured), len(whole) - len(measured)), triple(connected[place]))
 
         of_sites, of_links, began, restored = [0] * 2, [0] * 2, 0, []
         for registry, part in parts:
@@ -563,7 +580,8 @@ def compare_figures(found, plan, registries, month, sites, villages):
                 if not registry.is_within(village, place):
                     continue
                 weight = households(at, village)
-                base += weight * len(part) / len(month)
+                # A household is measured for the share of the month in which its village is known.
+                base += weight * sum(month_of[at, village][:3]) / (hi - lo)
                 # A village is one thing under its old code and its new one.
                 codes = [village, successor.get(village), registry.regions[village].get("previous_code")]
                 every = sorted({(day, code) for code in codes if code for day in range(month.start - 9, month.stop + 9)

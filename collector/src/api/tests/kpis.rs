@@ -95,21 +95,22 @@ async fn a_decree_makes_a_version_and_the_earlier_one_stays_beside_it() {
     let ask = async |id: &str| get(&router, &format!("/api/v1/kpis?id={id}&region=09&period=1405-08-29")).await;
     let figure = async |id: &str| ask(id).await.json()["items"][0].clone();
     let first = figure("villages_connected_month").await;
-    assert_eq!((&first["value"], &first["definition_version"]), (&1.0.into(), &1.into()));
+    assert_eq!((&first["value"], &first["definition_version"]), (&1.0.into(), &2.into()));
     let effective_from = crate::inventory::dates::moment("1405-08-01").unwrap();
     let set = [(Term::Connected, "0.95".to_owned())];
     let kpi = by_id("villages_connected_month").unwrap();
     let decree = Decree { kpi, set: &set, effective_from, decree: "1405/231", by: ("cli", stage::NOW) };
-    assert_eq!(define(&web.store, &decree).unwrap(), 2);
-    // Every village was connected for 90 % of the day: enough for the first version, not for the second.
+    assert_eq!(define(&web.store, &decree).unwrap(), 3);
+    // Every village was connected for 90 % of the day: enough for the catalogue's own versions, not for the decree's.
     let (newer, older) = (figure("villages_connected_month").await, figure("villages_connected_month@1").await);
-    assert_eq!((&newer["value"], &newer["definition_version"]), (&0.0.into(), &2.into()));
+    assert_eq!((&newer["value"], &newer["definition_version"]), (&0.0.into(), &3.into()));
     assert_eq!((&older["value"], &older["definition_version"]), (&1.0.into(), &1.into()));
-    let refused = ask("villages_connected_month@3").await;
+    let refused = ask("villages_connected_month@4").await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    assert!(refused.text().contains("it has 1, 2"), "{}", refused.text());
+    assert!(refused.text().contains("it has 1, 2, 3"), "{}", refused.text());
     let listed = get(&router, "/api/v1/kpis/definitions").await.json()["items"].clone();
-    assert_eq!(listed.as_array().unwrap().len(), CATALOGUE.len() + 1);
-    let second = listed.as_array().unwrap().iter().find(|one| one["version"] == 2).unwrap();
+    let texts = CATALOGUE.iter().map(|kpi| 1 + usize::from(kpi.second.is_some())).sum::<usize>();
+    assert_eq!(listed.as_array().unwrap().len(), texts + 1);
+    let second = listed.as_array().unwrap().iter().find(|one| one["version"] == 3).unwrap();
     assert_eq!((&second["decree"], &second["terms"]["connected"]), (&"1405/231".into(), &"0.95".into()));
 }

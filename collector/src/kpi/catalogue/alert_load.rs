@@ -2,7 +2,7 @@
 
 use crate::kpi::compute::asked_regions;
 use crate::kpi::facts::AlertLoad;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Form, Kpi, Measure, Tally, Unit};
+use crate::kpi::{Ask, Breakdown, Counted, Facts, Figure, Form, Kpi, Measure, Tally, Unit};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -18,6 +18,7 @@ pub const KPI: Kpi = Kpi {
     basis: "SRE: 2 per shift",
     needs: ("تاریخچه اعلان‌ها", "a history of notifications"),
     measures: &[Measure::Derived(derive)],
+    counts: (Counted::Calls, Counted::Shifts),
     ..Kpi::BASE
 };
 

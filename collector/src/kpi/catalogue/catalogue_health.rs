@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::inventory::{RegionId, Service};
 use crate::kpi::compute::asked_regions;
 use crate::kpi::parts::{Subject, part};
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Tally, Term};
+use crate::kpi::{Ask, Breakdown, Counted, Facts, Figure, Kpi, Measure, Tally, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -20,6 +20,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme: 30+ services",
     needs: ("دست‌کم یک آزمون خدمت", "at least one attempt to use a service"),
     measures: &[Measure::Derived(derive)],
+    counts: (Counted::Services, Counted::Services),
     ..Kpi::BASE
 };
 

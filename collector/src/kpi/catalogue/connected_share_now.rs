@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::{Snapshot, VillageState, VillageView};
+use crate::inventory::{RegionId, has_come};
 use crate::persian::Period;
 
 use crate::kpi::compute::asked_on;
@@ -44,6 +45,16 @@ pub fn figures(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> Vec<Fi
     answer(snapshot, Ask { weight, ..Ask::default() }, max_age)
 }
 
+/// Lists what every village adds, with what it counts for; one whose count is not recorded, or is of a day to come, does not.
+pub fn weighed(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> impl Iterator<Item = (RegionId, f64, Tally)> {
+    snapshot.villages.iter().filter_map(move |village| {
+        let region = snapshot.inventory.region(village.region);
+        let holds = weight == Weight::Village || region.households_as_of.as_deref().is_none_or(|day| has_come(day, snapshot.at));
+        let weight = weight.of(region).filter(|_| holds)?;
+        Some((village.region, weight, measure(snapshot, max_age, village).weighted(weight)))
+    })
+}
+
 /// Returns the figures asked for, with the breakdown if this one has it.
 pub fn answer(snapshot: &Snapshot, ask: Ask<'_>, max_age: Duration) -> Vec<Figure> {
     let inventory = &snapshot.inventory;
@@ -52,12 +63,9 @@ pub fn answer(snapshot: &Snapshot, ask: Ask<'_>, max_age: Duration) -> Vec<Figur
     if by.is_none() {
         parts.insert(None, ByRegion::new(inventory));
     }
-    for village in &snapshot.villages {
-        if let Some(weight) = ask.weight.of(inventory.region(village.region)) {
-            let part = by.map(|by| part(inventory, Subject::Village(village.region), by));
-            let sums = parts.entry(part).or_insert_with(|| ByRegion::new(inventory));
-            sums.add(village.region, &measure(snapshot, max_age, village).weighted(weight));
-        }
+    for (region, _, tally) in weighed(snapshot, ask.weight, max_age) {
+        let part = by.map(|by| part(inventory, Subject::Village(region), by));
+        parts.entry(part).or_insert_with(|| ByRegion::new(inventory)).add(region, &tally);
     }
     let regions = asked_on(inventory, ask);
     let mut figures = Vec::new();

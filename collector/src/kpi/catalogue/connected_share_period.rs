@@ -1,6 +1,6 @@
 //! `connected_share_period`: the time-weighted share of inhabited villages that were connected.
 
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, Tally, Term, VillageFact, Weight};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -15,10 +15,18 @@ pub const KPI: Kpi = Kpi {
     stands_on: &[Term::Policy],
     basis: "E.800 style",
     measures: &[Measure::Village(measure)],
+    counts: (Counted::Seconds, Counted::Seconds),
+    second: Some(|first| Kpi {
+        formula: (
+            "جمع وزن × ثانیه‌های متصل، بخش بر جمع وزن × ثانیه‌های معلوم روستاهای دارای سکنه؛ زمان برقرار درون کار اعلام‌شده متصل است",
+            "sum of weight × connected seconds over sum of weight × known seconds of inhabited villages; time measured up inside announced work is connected",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 
 fn measure(village: &VillageFact<'_>) -> Option<Tally> {
     let seconds = village.state();
-    Some(Tally::share(seconds.carried() as f64, seconds.known() as f64, seconds.unknown as f64))
+    Some(Tally::share(seconds.carried() as f64, seconds.known() as f64, seconds.unknown as f64).with_late(village.late()))
 }

@@ -2,7 +2,7 @@
 
 use rusta_wire::UnixMs;
 
-use crate::kpi::{Breakdown, Form, Kpi, LinkFact, Measure, Tally};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, Tally};
 use crate::persian::JalaliDate;
 
 /// The definition.
@@ -18,6 +18,7 @@ pub const KPI: Kpi = Kpi {
     whole: true,
     needs: ("خوانش بسته دست‌کم یک لینک", "the plan reading of at least one link"),
     measures: &[Measure::Link(measure)],
+    counts: (Counted::Kibibytes, Counted::Kibibytes),
     ..Kpi::BASE
 };
 

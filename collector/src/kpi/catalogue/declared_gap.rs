@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::inventory::{Declared, Inventory, RegionId};
+use rusta_wire::UnixMs;
+
+use crate::inventory::{Declared, Inventory, RegionId, newest};
 use crate::kpi::compute::asked_regions;
 use crate::kpi::parts::{Subject, part};
-use crate::kpi::{Ask, Breakdown, ByRegion, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
+use crate::kpi::{Amount, Ask, Breakdown, ByRegion, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
 
 use super::coverage::best_generation;
 use super::g4_share::is_on_4g;
@@ -34,7 +36,21 @@ pub struct Comparison {
     /// What was measured for the same KPI and region.
     pub measured: Figure,
     /// Declared minus measured; `None` while there is no single measured number.
-    pub gap: Option<f64>,
+    pub gap: Option<Amount>,
+    /// The gap's bounds; `None` where nothing of the announced unit was measured.
+    pub bounds: Option<(Amount, Amount)>,
+}
+
+impl Comparison {
+    /// Returns the unit something was announced in.
+    pub fn unit(&self) -> Option<Unit> {
+        self.declared.unit.parse().ok()
+    }
+
+    /// Returns value and bounds as measured, in the announced unit.
+    pub fn measured(&self) -> [Option<f64>; 3] {
+        self.unit().map_or([None; 3], |unit| self.measured.amounts(unit)).map(|amount| amount.map(|amount| amount.value))
+    }
 }
 
 /// Lists the announced figures that hold for a region, each beside the measured one. Superseded figures are left out;
@@ -43,15 +59,17 @@ pub fn comparisons(facts: &Facts, ask: Ask<'_>) -> Vec<Comparison> {
     let map = facts.last_map();
     let regions = asked_regions(facts, ask);
     let mut found = Vec::new();
-    for declared in map.declared.iter().filter(|d| d.superseded_by.is_none()) {
+    for declared in map.declared.iter().filter(|declared| declared.holds_at(facts.last_moment())) {
         let code = map.region(declared.region).code.as_str();
         let Some(kpi) = by_id(&declared.kpi).filter(|kpi| kpi.id != KPI.id && regions.iter().any(|r| r == code)) else { continue };
         let measured = compute(kpi, facts, Ask { region: Some(code), by: None, ..ask });
         if let Some(measured) = measured.into_iter().next() {
-            let as_declared = if declared.unit == Unit::Count.as_str() { Some(measured.numerator) } else { measured.value };
-            let is_known = measured.standing == Standing::Known;
-            let gap = as_declared.filter(|_| is_known).map(|value| declared.value - value);
-            found.push(Comparison { declared: declared.clone(), measured, gap });
+            let unit: Option<Unit> = declared.unit.parse().ok();
+            let [value, lo, hi] = unit.map_or([None; 3], |unit| measured.amounts(unit));
+            let gap = |measured: Option<Amount>| Amount::new(declared.value, unit?).minus(measured?);
+            let bounds = gap(hi).zip(gap(lo));
+            let gap = gap(value.filter(|_| measured.standing == Standing::Known));
+            found.push(Comparison { declared: declared.clone(), measured, gap, bounds });
         }
     }
     found
@@ -67,9 +85,10 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
         let code = &map.region(comparison.declared.region).code;
         let mut figure = kpi.figure(code, facts.period, ask.weight, facts.status, &Tally::default());
         figure.part = Some((Breakdown::Kpi, comparison.declared.kpi.clone()));
-        figure.value = comparison.gap;
-        figure.lo = comparison.measured.hi.map(|hi| comparison.declared.value - hi);
-        figure.hi = comparison.measured.lo.map(|lo| comparison.declared.value - lo);
+        figure.value = comparison.gap.map(|gap| gap.value);
+        (figure.lo, figure.hi) = comparison.bounds.map(|(lo, hi)| (lo.value, hi.value)).unzip();
+        figure.unit = comparison.gap.or(comparison.bounds.map(|(lo, _)| lo)).map_or(kpi.unit, |amount| amount.unit);
+        figure.counts = comparison.measured.counts;
         (figure.numerator, figure.denominator) = (comparison.measured.numerator, comparison.measured.denominator);
         (figure.unknown, figure.known_ratio) = (comparison.measured.unknown, comparison.measured.known_ratio);
         figure.standing = comparison.measured.standing;
@@ -86,7 +105,7 @@ fn by_part(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, by: Breakdown) -> Vec<Figure>
     let mut sums: BTreeMap<(String, String), (Tally, Tally)> = BTreeMap::new();
     for section in &whole.sections {
         let map = &section.inventory;
-        let declared = declared_by_village(map);
+        let declared = declared_by_village(map, facts.last_moment());
         let mut parts: BTreeMap<String, (ByRegion, ByRegion)> = BTreeMap::new();
         for (id, seconds) in (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?))) {
             let claim = Claim::NationalNetwork;
@@ -143,7 +162,7 @@ pub enum Claim {
 impl Claim {
     /// Reads what was declared about a village; `None` if nothing was.
     fn declared(self, rows: &[&Declared]) -> Option<bool> {
-        let of = |kpi: &str| rows.iter().rev().find(|d| d.kpi == kpi).map(|d| d.value);
+        let of = |kpi: &str| newest(rows.iter().copied().filter(|row| row.kpi == kpi)).map(|row| row.value);
         match self {
             Claim::NationalNetwork => of("nin_connected").map(|value| value > 0.0),
             Claim::Coverage => of("best_technology").map(|generation| generation >= 2.0),
@@ -167,7 +186,7 @@ pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -
     for section in &whole.sections {
         let inventory = &section.inventory;
         let Some(region) = inventory.region_by_code(region) else { continue };
-        let declared = declared_by_village(inventory);
+        let declared = declared_by_village(inventory, facts.last_moment());
         let known = (0..).map(RegionId).zip(&section.villages).filter_map(|(id, seconds)| Some((id, (*seconds)?)));
         for (id, seconds) in known.filter(|(id, _)| inventory.is_within(*id, region)) {
             if inventory.region(id).households.is_none_or(|count| count < households) {
@@ -190,9 +209,9 @@ pub fn cross_table(facts: &Facts, claim: Claim, region: &str, households: u32) -
     table
 }
 
-fn declared_by_village(inventory: &Inventory) -> HashMap<RegionId, Vec<&Declared>> {
+fn declared_by_village(inventory: &Inventory, until: UnixMs) -> HashMap<RegionId, Vec<&Declared>> {
     let mut by_village: HashMap<RegionId, Vec<&Declared>> = HashMap::new();
-    for declared in inventory.declared.iter().filter(|d| d.superseded_by.is_none()) {
+    for declared in inventory.declared.iter().filter(|declared| declared.holds_at(until)) {
         by_village.entry(declared.region).or_default().push(declared);
     }
     by_village

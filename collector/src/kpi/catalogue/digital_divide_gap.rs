@@ -1,7 +1,8 @@
 //! `digital_divide_gap`: how far villages are behind the city.
 
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, by_id, compute};
+use crate::inventory::{Declared, newest};
+use crate::kpi::{Amount, Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, by_id, compute};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -31,13 +32,20 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
         for compared in COMPARED {
             let region = map.region_by_code(&code);
             let is_urban = |kpi: &str| kpi.strip_prefix(URBAN) == Some(compared);
-            let baseline = map.declared.iter().rev().find(|d| Some(d.region) == region && is_urban(&d.kpi) && d.superseded_by.is_none());
+            let holds = |d: &&Declared| Some(d.region) == region && is_urban(&d.kpi) && d.holds_at(facts.last_moment());
+            let baseline = newest(map.declared.iter().filter(holds));
             let (Some(baseline), Some(of)) = (baseline, by_id(compared)) else { continue };
             found = true;
             for rural in compute(of, facts, Ask { region: Some(&code), by: None, ..ask }) {
                 let mut figure = kpi.figure(&code, facts.period, ask.weight, facts.status, &Tally::default());
                 figure.part = Some((Breakdown::Kpi, compared.to_owned()));
-                figure.value = rural.value.map(|value| baseline.value - value);
+                let unit: Option<Unit> = baseline.unit.parse().ok();
+                let gap = |rural: Option<Amount>| Amount::new(baseline.value, unit?).minus(rural?);
+                let [value, lo, hi] = unit.map_or([None; 3], |unit| rural.amounts(unit)).map(gap);
+                let of = |gap: Option<Amount>| gap.map(|gap| gap.value);
+                (figure.value, figure.lo, figure.hi) = (of(value), of(hi), of(lo));
+                figure.unit = value.or(lo).map_or(kpi.unit, |gap| gap.unit);
+                figure.counts = rural.counts;
                 (figure.numerator, figure.denominator) = (rural.numerator, rural.denominator);
                 (figure.unknown, figure.known_ratio, figure.standing) = (rural.unknown, rural.known_ratio, rural.standing);
                 figures.push(figure);

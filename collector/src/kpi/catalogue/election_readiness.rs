@@ -1,6 +1,6 @@
 //! `election_readiness`: whether polling sites will hold.
 
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,6 +14,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme goal",
     whole: true,
     measures: &[Measure::Site(measure)],
+    counts: (Counted::Sites, Counted::Sites),
     ..Kpi::BASE
 };
 

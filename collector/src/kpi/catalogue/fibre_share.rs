@@ -1,7 +1,7 @@
 //! `fibre_share`: sites that are connected by fibre.
 
 use crate::inventory::Access;
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -15,6 +15,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme goal",
     whole: true,
     measures: &[Measure::Site(measure)],
+    counts: (Counted::Sites, Counted::Sites),
     ..Kpi::BASE
 };
 

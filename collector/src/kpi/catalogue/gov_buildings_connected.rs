@@ -2,7 +2,7 @@
 
 use super::villages_connected_month::is_connected;
 use crate::inventory::generate::GOV_KINDS;
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally, Term};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -17,6 +17,14 @@ pub const KPI: Kpi = Kpi {
     stands_on: &[Term::Connected, Term::Measured],
     whole: true,
     measures: &[Measure::Site(measure)],
+    counts: (Counted::Sites, Counted::Sites),
+    second: Some(|first| Kpi {
+        formula: (
+            "ساختمان‌هایی که دست‌کم ۹۰٪ زمان معلومشان برقرار بوده، بخش بر ساختمان‌های سنجیده؛ زمان برقرار درون کار اعلام‌شده برقرار است و بقیه آن کنار گذاشته می‌شود؛ صورت کسر همان شمار است",
+            "buildings up for at least 90 % of their known time, over measured buildings; time up inside announced work is up, the rest of it is left out; the numerator is the count",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 

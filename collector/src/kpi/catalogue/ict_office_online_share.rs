@@ -1,7 +1,7 @@
 //! `ict_office_online_share`: service offices online while they are open.
 
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,6 +14,14 @@ pub const KPI: Kpi = Kpi {
     by: &[Breakdown::Region, Breakdown::SiteKind],
     basis: "programme goal",
     measures: &[Measure::Site(measure)],
+    counts: (Counted::Seconds, Counted::Seconds),
+    second: Some(|first| Kpi {
+        formula: (
+            "ثانیه‌های برقرار درون تقویم کاری، بخش بر ثانیه‌های معلوم درون آن؛ دفتر بی‌تقویم شبانه‌روزی است؛ زمان برقرار درون کار اعلام‌شده برقرار است و بقیه آن کنار گذاشته می‌شود",
+            "seconds up inside the working calendar over known seconds inside it; an office without one is open around the clock; time up inside announced work is up, the rest of it is left out",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 

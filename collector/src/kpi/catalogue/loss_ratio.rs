@@ -1,6 +1,6 @@
 //! `loss_ratio`: packets lost while the link was up.
 
-use crate::kpi::{Breakdown, Form, Kpi, LinkFact, Measure, Tally};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -16,6 +16,7 @@ pub const KPI: Kpi = Kpi {
     least: 100.0,
     needs: ("دست‌کم یک پینگ", "at least one ping"),
     measures: &[Measure::Link(measure)],
+    counts: (Counted::Packets, Counted::Packets),
     ..Kpi::BASE
 };
 

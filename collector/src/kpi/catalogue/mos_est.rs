@@ -1,6 +1,8 @@
 //! `mos_est`: how speech would sound over the link.
 
-use crate::kpi::{Breakdown, Form, Kpi, LinkFact, Measure, Tally, Unit};
+use crate::history::Histogram;
+use crate::kpi::facts::Rounds;
+use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, Tally, Unit};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -15,7 +17,16 @@ pub const KPI: Kpi = Kpi {
     by: &[Breakdown::Region, Breakdown::Operator],
     basis: "G.107 shortcut",
     needs: ("پینگ پاسخ‌دار با لرزش", "answered pings with delay variation"),
-    measures: &[Measure::Link(measure)],
+    counts: (Counted::Nothing, Counted::Links),
+    measures: &[Measure::Link(|link| measure(link, |rounds| (&rounds.rtt_us, &rounds.pdv_us)))],
+    second: Some(|first| Kpi {
+        formula: (
+            "میانه برآورد MOS لینک‌ها از میانه تأخیر و میانه لرزش بسته‌ها و اتلاف، با کوتاه‌شده مدل E",
+            "median over links of MOS from their packets' median delay and median delay variation and from loss, by the short form of the E-model",
+        ),
+        measures: &[Measure::Link(|link| measure(link, |rounds| (&rounds.packet_rtt_us, &rounds.packet_pdv_us)))],
+        ..*first
+    }),
     ..Kpi::BASE
 };
 
@@ -27,11 +38,15 @@ pub fn mos(rtt_ms: f64, jitter_ms: f64, loss: f64) -> f64 {
     (1.0 + 0.035 * r + 7e-6 * r * (r - 60.0) * (100.0 - r)).clamp(1.0, 4.5)
 }
 
-fn measure(link: &LinkFact<'_>) -> Option<Tally> {
+/// Picks the distributions of delay and of delay variation.
+type Pick = fn(&Rounds) -> (&Histogram, &Histogram);
+
+fn measure(link: &LinkFact<'_>, pick: Pick) -> Option<Tally> {
     let rounds = link.facts.rounds.as_ref()?;
+    let (delay, variation) = pick(rounds);
     let ms = |us: i64| us as f64 / 1_000.0;
-    let rtt = ms(rounds.rtt_us.quantile(0.5)?);
-    let jitter = ms(rounds.pdv_us.quantile(0.5)?);
+    let rtt = ms(delay.quantile(0.5)?);
+    let jitter = ms(variation.quantile(0.5)?);
     let loss = if rounds.sent > 0 { rounds.lost as f64 / rounds.sent as f64 } else { 0.0 };
     let seconds = link.facts.state;
     Some(Tally::mean(0.0, 1.0, (seconds.known() as f64, seconds.unknown as f64)).with_value(mos(rtt, jitter, loss)))

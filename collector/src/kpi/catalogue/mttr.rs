@@ -9,11 +9,13 @@
 use rusta_wire::UnixMs;
 
 use crate::kpi::facts::{Affected, OutageFact};
-use crate::kpi::{Breakdown, Form, Kpi, Measure, OutageIn, Tally, Unit};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit};
 
 const SHARED: Kpi = Kpi {
     unit: Unit::Minutes,
     form: Form::Mean,
+    counts: (Counted::Minutes, Counted::Outages),
+    scale: (60.0, 1.0),
     by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology, Breakdown::Cause, Breakdown::Responsible],
     basis: "E.800",
     ..Kpi::BASE
@@ -28,6 +30,14 @@ pub const KPI: Kpi = Kpi {
         "full duration of outages restored in the window, also the part before it, over their number; open outages are listed apart",
     ),
     measures: &[Measure::Outage(measure)],
+    second: Some(|first| Kpi {
+        formula: (
+            "جمع مدت کامل قطعی‌هایی که در بازه بازیابی شده (با بخش پیش از بازه)، بخش بر شمارشان؛ قطعی‌های باز، و قطعی‌هایی که با خاموشی یا کار اعلام‌شده پایان یافته، جدا با شمار و مدت می‌آید",
+            "full duration of outages restored in the window, also the part before it, over their number; open outages, and outages that ended by silence or announced work, stand apart with their number and duration",
+        ),
+        measures: &[Measure::Outage(|outage| measure(outage).or_else(|| unseen(outage)))],
+        ..*first
+    }),
     ..SHARED
 };
 /// Its first stage.
@@ -82,6 +92,14 @@ fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
     }
 }
 
+/// Counts an outage whose end in the window nobody saw: evidence ran out, or work began.
+fn unseen(outage: &OutageIn<'_>) -> Option<Tally> {
+    let of = outage.outage;
+    let ended = of.ended_at.filter(|ended| matches!(of.of, Affected::Link(_)) && !of.restored && outage.section.window.contains(*ended))?;
+    let seconds = (ended.seconds() - of.started_at.seconds()) as f64;
+    Some(Tally { sums: vec![("not_seen_restored", 1.0), ("not_seen_restored_seconds", seconds)], ..Tally::default() })
+}
+
 fn stage(outage: &OutageIn<'_>, bounds: fn(&OutageFact) -> Option<(UnixMs, UnixMs)>) -> Option<Tally> {
     let ended = restored(outage)?;
     let (from, until) = bounds(outage.outage)?;
@@ -90,6 +108,6 @@ fn stage(outage: &OutageIn<'_>, bounds: fn(&OutageFact) -> Option<(UnixMs, UnixM
 }
 
 fn took(from: UnixMs, until: UnixMs) -> Tally {
-    let minutes = (until.0 - from.0) as f64 / 60_000.0;
-    Tally::mean(minutes, 1.0, (1.0, 0.0)).with_value(minutes)
+    let seconds = (until.seconds() - from.seconds()) as f64;
+    Tally::mean(seconds, 1.0, (1.0, 0.0)).with_value(seconds / 60.0)
 }

@@ -43,6 +43,7 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
             if let Some(own) = of(code) {
                 (figure.numerator, figure.denominator) = (own.numerator, own.denominator);
                 (figure.unknown, figure.known_ratio) = (own.unknown, own.known_ratio);
+                figure.counts = own.counts;
             }
             figure.value = of(code).and_then(|f| f.value).zip(quantile(&values, 0.5)).map(|(own, median)| own - median);
             figure.standing = if figure.value.is_some() { Standing::Known } else { Standing::Insufficient };

@@ -12,6 +12,13 @@ const SHARED: Kpi = Kpi {
     basis: "programme goal",
     stands_on: &[Term::Connected, Term::Measured],
     whole: true,
+    second: Some(|first| Kpi {
+        formula: (
+            "روستاهایی از این باند که لنگرهای شبکه ملی در دست‌کم ۹۰٪ زمان معلومشان در دسترس بوده، بخش بر روستاهای سنجیده این باند؛ از کار اعلام‌شده زمان قطع و نامعلوم کنار گذاشته می‌شود؛ خانوار از آخرین آمار تا پایان بازه؛ هدف با کران پایین سنجیده می‌شود",
+            "villages of the band whose national anchors were reached in at least 90 % of the known time, over the measured villages of the band; of announced work down and unknown time is left out; households from the last count up to the window's end; goals are judged by the lower bound",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 

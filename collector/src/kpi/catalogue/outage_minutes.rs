@@ -1,7 +1,7 @@
 //! `outage_minutes_by_cause`: minutes villages were cut off, by what broke.
 
 use crate::kpi::facts::{Affected, Section};
-use crate::kpi::{Breakdown, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
 use rusta_wire::UnixMs;
 
 /// The definition.
@@ -14,17 +14,19 @@ pub const KPI: Kpi = Kpi {
     ),
     unit: Unit::Minutes,
     form: Form::Count,
+    counts: (Counted::Minutes, Counted::Nothing),
+    scale: (60.0, 1.0),
     weights: &[Weight::Village, Weight::Household],
     by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology, Breakdown::Cause, Breakdown::Responsible],
     measures: &[Measure::Village(observed), Measure::Outage(measure)],
     ..Kpi::BASE
 };
 
-/// Returns the minutes of an outage inside its section.
-pub fn minutes_in(section: &Section, started_at: UnixMs, ended_at: Option<UnixMs>) -> f64 {
+/// Returns the whole seconds of an outage inside its section.
+pub fn seconds_in(section: &Section, started_at: UnixMs, ended_at: Option<UnixMs>) -> f64 {
     let from = started_at.max(section.window.from);
     let until = ended_at.unwrap_or(section.window.until).min(section.window.until);
-    (until.0 - from.0).max(0) as f64 / 60_000.0
+    (until.seconds() - from.seconds()).max(0) as f64
 }
 
 fn observed(village: &VillageFact<'_>) -> Option<Tally> {
@@ -35,7 +37,7 @@ fn observed(village: &VillageFact<'_>) -> Option<Tally> {
 fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
     matches!(of.of, Affected::Village(_)).then(|| {
-        let minutes = minutes_in(outage.section, of.started_at, of.ended_at);
-        Tally { numerator: minutes, known: 0.0, objects: 1, ..Tally::default() }
+        let seconds = seconds_in(outage.section, of.started_at, of.ended_at);
+        Tally { numerator: seconds, known: 0.0, objects: 1, ..Tally::default() }
     })
 }

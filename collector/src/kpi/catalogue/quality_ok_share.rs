@@ -1,6 +1,6 @@
 //! `quality_ok_share`: how much of the known time the quality was good.
 
-use crate::kpi::{Breakdown, Kpi, LinkFact, Measure, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, LinkFact, Measure, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -12,7 +12,15 @@ pub const KPI: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Technology, Breakdown::Network],
     needs: ("بازه‌ای پنج‌دقیقه‌ای با ۱۰ نمونه", "a five-minute slot with 10 samples"),
+    counts: (Counted::Slots, Counted::Slots),
     measures: &[Measure::Link(measure)],
+    second: Some(|first| Kpi {
+        formula: (
+            "بازه‌های پنج‌دقیقه‌ای که صدک ۹۵ تأخیر بسته‌هایش تا ۲۰۰ م‌ث، اتلاف تا ۲٪ و صدک ۹۵ لرزش بسته‌هایش تا ۵۰ م‌ث است، بخش بر بازه‌های دارای دست‌کم ده دور سنجش",
+            "five-minute slots whose packets have an RTT p95 up to 200 ms, loss up to 2 % and a delay variation p95 up to 50 ms, over slots with at least ten rounds",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 

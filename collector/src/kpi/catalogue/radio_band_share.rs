@@ -1,7 +1,7 @@
 //! `radio_band_share`: how good the radio is, by the bands of a fixed rural antenna.
 
 use crate::history::Histogram;
-use crate::kpi::{Breakdown, Kpi, LinkFact, Measure, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, LinkFact, Measure, Tally};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -15,6 +15,7 @@ pub const KPI: Kpi = Kpi {
     basis: "TS 36.133 ranges",
     needs: ("دست‌کم یک خوانش RSRP", "at least one RSRP reading"),
     measures: &[Measure::Link(measure)],
+    counts: (Counted::Readings, Counted::Readings),
     ..Kpi::BASE
 };
 

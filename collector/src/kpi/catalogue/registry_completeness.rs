@@ -1,6 +1,6 @@
 //! `registry_completeness`: whether the registry itself is filled.
 
-use crate::kpi::{Breakdown, Kpi, Measure, SiteFact, Tally, VillageFact};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, VillageFact};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -14,6 +14,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme goal",
     whole: true,
     measures: &[Measure::Village(village), Measure::Site(site)],
+    counts: (Counted::Fields, Counted::Fields),
     ..Kpi::BASE
 };
 

@@ -1,8 +1,14 @@
 //! `saidi` and `saifi`: outage minutes and interruptions per household.
+//!
+//! ```text
+//! first text:  Σ hh·outage minutes / Σ hh
+//! second text: Σ hh·outage minutes / Σ hh·(share of the window that was known)      per measured household
+//!     lo: nothing happened while nothing was known          hi: all of it was one outage
+//! ```
 
-use super::outage_minutes::minutes_in;
+use super::outage_minutes::seconds_in;
 use crate::kpi::facts::Affected;
-use crate::kpi::{Breakdown, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
 
 const SHARED: Kpi = Kpi { form: Form::Mean, weights: &[Weight::Household], by: &[Breakdown::Region], basis: "IEEE 1366 idea", ..Kpi::BASE };
 
@@ -12,7 +18,19 @@ pub const KPI: Kpi = Kpi {
     names: ("شاخص مدت قطعی به ازای خانوار", "outage minutes per household"),
     formula: ("جمع خانوار × دقیقه قطعی، بخش بر جمع خانوار", "sum of households × outage minutes over the sum of households"),
     unit: Unit::Minutes,
-    measures: &[Measure::Village(households), Measure::Outage(minutes)],
+    counts: (Counted::Minutes, Counted::Villages),
+    scale: (60.0, 1.0),
+    measures: &[Measure::Village(households), Measure::Outage(seconds)],
+    second: Some(|first| Kpi {
+        formula: (
+            "جمع خانوار × دقیقه قطعی، بخش بر خانوارهای سنجیده؛ هر خانوار به اندازه سهم معلوم بازه شمرده می‌شود؛ کران پایین: در زمان نامعلوم قطعی نبوده؛ کران بالا: همه زمان نامعلوم قطعی بوده",
+            "sum of households × outage minutes over measured households; a household counts for the share of the window that is known; lower bound: no outage while nothing was known; upper bound: nothing but outage",
+        ),
+        form: Form::Rate,
+        per_window: true,
+        measures: &[Measure::Village(|village| Some(measured(village).with_worst(village.seconds.state.unknown as f64))), Measure::Outage(seconds)],
+        ..*first
+    }),
     ..SHARED
 };
 /// Interruptions.
@@ -24,12 +42,26 @@ pub const KPI_SAIFI: Kpi = Kpi {
         "sum of households × interruptions of five minutes or more that began in the window, over the sum of households",
     ),
     unit: Unit::Count,
+    counts: (Counted::Interruptions, Counted::Villages),
     measures: &[Measure::Village(households), Measure::Outage(interruptions)],
+    second: Some(|first| Kpi {
+        formula: (
+            "جمع خانوار × شمار قطعی‌های پنج دقیقه و بیشتر که در بازه آغاز شده، بخش بر خانوارهای سنجیده؛ هر خانوار به اندازه سهم معلوم بازه شمرده می‌شود؛ کران بالا: در هر پنج دقیقه نامعلوم یک قطعی",
+            "sum of households × interruptions of five minutes or more that began in the window, over measured households; a household counts for the share of the window that is known; upper bound: one interruption in every five unknown minutes",
+        ),
+        form: Form::Rate,
+        per_window: true,
+        measures: &[
+            Measure::Village(|village| Some(measured(village).with_worst((village.seconds.state.unknown / SHORTEST_S) as f64))),
+            Measure::Outage(interruptions),
+        ],
+        ..*first
+    }),
     ..SHARED
 };
 
-/// Shorter breaks are not counted as interruptions.
-const SHORTEST_MS: i64 = 5 * 60_000;
+/// Shorter breaks are not counted as interruptions, seconds.
+const SHORTEST_S: u64 = 5 * 60;
 
 /// Each household counts for the part of the window in which its village was on this map.
 fn households(village: &VillageFact<'_>) -> Option<Tally> {
@@ -37,15 +69,21 @@ fn households(village: &VillageFact<'_>) -> Option<Tally> {
     Some(Tally::mean(0.0, village.section.share, (seconds.known() as f64, seconds.unknown as f64)))
 }
 
-fn minutes(outage: &OutageIn<'_>) -> Option<Tally> {
+/// Each household counts for the seconds in which its village was known.
+fn measured(village: &VillageFact<'_>) -> Tally {
+    let seconds = village.seconds.state;
+    Tally::share(0.0, seconds.known() as f64, seconds.unknown as f64)
+}
+
+fn seconds(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
-    let minutes = minutes_in(outage.section, of.started_at, of.ended_at);
-    matches!(of.of, Affected::Village(_)).then(|| Tally { numerator: minutes, ..Tally::default() })
+    let seconds = seconds_in(outage.section, of.started_at, of.ended_at);
+    matches!(of.of, Affected::Village(_)).then(|| Tally { numerator: seconds, ..Tally::default() })
 }
 
 fn interruptions(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
-    let length = of.ended_at.unwrap_or(outage.section.window.until).0 - of.started_at.0;
-    let counts = matches!(of.of, Affected::Village(_)) && length >= SHORTEST_MS && outage.section.window.contains(of.started_at);
+    let length = of.ended_at.unwrap_or(outage.section.window.until).seconds() - of.started_at.seconds();
+    let counts = matches!(of.of, Affected::Village(_)) && length >= SHORTEST_S.cast_signed() && outage.section.window.contains(of.started_at);
     counts.then(|| Tally { numerator: 1.0, ..Tally::default() })
 }

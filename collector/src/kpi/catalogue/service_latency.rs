@@ -1,7 +1,7 @@
 //! `service_latency_p95`: how long successful transactions take.
 
 use crate::kpi::facts::{Section, ServiceFact};
-use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, Unit};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, Tally, Unit};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -17,6 +17,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme goal",
     needs: ("دست‌کم یک آزمون موفق خدمت", "at least one successful attempt to use a service"),
     measures: &[Measure::Service(measure)],
+    counts: (Counted::Attempts, Counted::Attempts),
     ..Kpi::BASE
 };
 

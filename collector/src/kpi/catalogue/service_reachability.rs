@@ -1,12 +1,13 @@
 //! `service_reachability`: how often an attempt to use a service works.
 
 use crate::kpi::facts::{Section, ServiceFact};
-use crate::kpi::{Breakdown, Kpi, Measure, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, Tally};
 
 const SHARED: Kpi = Kpi {
     by: &[Breakdown::Region, Breakdown::Service, Breakdown::Network, Breakdown::Cohort],
     basis: "programme goal",
     needs: ("دست‌کم یک آزمون خدمت", "at least one attempt to use a service"),
+    counts: (Counted::Attempts, Counted::Attempts),
     ..Kpi::BASE
 };
 

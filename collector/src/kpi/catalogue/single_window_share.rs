@@ -1,7 +1,7 @@
 //! `single_window_share`: agencies whose single window works.
 
 use super::catalogue_health::share_of_services;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Term};
+use crate::kpi::{Ask, Breakdown, Counted, Facts, Figure, Kpi, Measure, Term};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -16,6 +16,7 @@ pub const KPI: Kpi = Kpi {
     basis: "programme goal",
     needs: ("آزمون پنجره واحد دست‌کم یک دستگاه", "an attempt at the single window of at least one agency"),
     measures: &[Measure::Derived(derive)],
+    counts: (Counted::Services, Counted::Services),
     ..Kpi::BASE
 };
 

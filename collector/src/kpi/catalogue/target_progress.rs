@@ -2,7 +2,7 @@
 
 use crate::inventory::Goal;
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, by_id, compute};
+use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Rules, Standing, Tally, by_id, compute};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
@@ -12,6 +12,13 @@ pub const KPI: Kpi = Kpi {
     by: &[Breakdown::Region, Breakdown::Kpi],
     basis: "programme goal",
     measures: &[Measure::Derived(derive)],
+    second: Some(|first| Kpi {
+        formula: (
+            "کران پایین منهای مبنا، بخش بر هدف منهای مبنا؛ تا کمتر از ۸۰٪ معلوم است تنها کران‌ها، و بی هیچ سنجش «سنجیده نشده»",
+            "lower bound minus baseline over target minus baseline; bounds only while less than 80 % is known, and no data where nothing is",
+        ),
+        ..*first
+    }),
     ..Kpi::BASE
 };
 
@@ -30,8 +37,19 @@ fn derive(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Vec<Figure> {
             figure.lo = figure.value;
             (figure.numerator, figure.denominator) = (measured.numerator, measured.denominator);
             (figure.unknown, figure.known_ratio) = (measured.unknown, measured.known_ratio);
-            // The lower bound is the number here, so unknown time makes it smaller and does not hide it.
-            figure.standing = if figure.value.is_some() { Standing::Known } else { measured.standing };
+            figure.counts = measured.counts;
+            match kpi.terms.rules {
+                // The lower bound is the number here, so unknown time makes it smaller and does not hide it.
+                Rules::First => figure.standing = if figure.value.is_some() { Standing::Known } else { measured.standing },
+                Rules::Second => {
+                    figure.standing = measured.standing;
+                    if !measured.has_data() {
+                        (figure.value, figure.lo, figure.hi) = (None, None, None);
+                    } else if figure.standing != Standing::Known {
+                        figure.value = None;
+                    }
+                }
+            }
             figures.push(figure);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::history::Histogram;
 use crate::kpi::facts::Rounds;
-use crate::kpi::{Breakdown, Form, Kpi, LinkFact, Measure, Tally, Unit};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, Tally, Unit};
 
 const SHARED: Kpi = Kpi {
     formula: (
@@ -14,6 +14,7 @@ const SHARED: Kpi = Kpi {
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Technology],
     basis: "RFC 6349",
     needs: ("دست‌کم یک آزمون گذردهی", "at least one throughput test"),
+    counts: (Counted::Nothing, Counted::Tests),
     ..Kpi::BASE
 };
 

@@ -143,6 +143,8 @@ pub(super) struct DeclaredText {
     pub(super) value: f64,
     #[serde(default)]
     pub(super) unit: Option<String>,
+    #[serde(default)]
+    pub(super) as_of: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +175,8 @@ pub(super) struct RoundsText {
     pub(super) lost: u64,
     pub(super) rtt_us: Vec<i64>,
     pub(super) pdv_us: Vec<i64>,
+    pub(super) packet_rtt_us: Vec<i64>,
+    pub(super) packet_pdv_us: Vec<i64>,
     pub(super) ipdv_us: Vec<i64>,
     /// Generation and count.
     pub(super) generation: Vec<(i64, u64)>,
@@ -189,6 +193,9 @@ pub(super) struct RoundsText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OutageText {
+    /// Announced work inside it.
+    #[serde(default)]
+    pub(super) work: Vec<(String, String)>,
     /// `link s/l`, `site s` or `village v`.
     pub(super) of: String,
     pub(super) from: String,
@@ -223,6 +230,9 @@ pub(super) struct AttemptText {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReportsText {
+    /// Seconds learnt late, of those down, and days with any.
+    #[serde(default)]
+    pub(super) late: Option<(u64, u64, u64)>,
     pub(super) expected: u64,
     pub(super) received: u64,
     pub(super) on_time: u64,

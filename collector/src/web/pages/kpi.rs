@@ -16,7 +16,7 @@ use crate::web::figures::{Question, figures};
 use crate::web::html::Html;
 use crate::web::page::{Choice, Entry, Page, Section};
 use crate::web::state::WebState;
-use crate::web::svg::bounds_bar;
+use crate::web::svg::{Marks, bounds_bar};
 
 /// Months of the history, for those who ask for it: each is read from its days.
 const MONTHS: i32 = 6;
@@ -34,6 +34,8 @@ struct KpiPage {
     due: Option<String>,
     months: Vec<PartLine>,
     months_href: Option<String>,
+    /// Where the numbers that made the figure are, as CSV and JSON.
+    explain_query: String,
     parts: Vec<PartLine>,
     more_parts: usize,
     parts_title: &'static str,
@@ -48,6 +50,8 @@ struct PartLine {
     value: String,
     is_known: bool,
     bounds: String,
+    counts: String,
+    not_known: String,
     bar: Html,
 }
 
@@ -104,7 +108,7 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<Strin
             Ok(answered) => answered,
             Err(error) => return asked.failed(&error),
         };
-    let mut parts: Vec<_> = answered.parts.into_iter().map(|figure| part_line(&p, inventory, kpi, by, figure)).collect();
+    let mut parts: Vec<_> = answered.parts.into_iter().map(|figure| part_line(&p, inventory, by, figure)).collect();
     // The worst known part stands first.
     parts.sort_by(|a, b| worth(&a.figure).total_cmp(&worth(&b.figure)));
     let more_parts = parts.len().saturating_sub(PARTS);
@@ -115,8 +119,9 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<Strin
         period_title: period.title(p.lang),
         line: kpis::line(&p, &snapshot, kpi, Some(region), answered.figure),
         due: goal.and_then(|goal| goal.due_on.as_deref()).map(|day| kpis::jalali(day, p.lang)),
+        explain_query: format!("id={}&region={}&period={period}&weight={weight}", kpi.id, inventory.region(region).code),
         months_href: (!with_months && !of_now).then(|| p.with_instead("months", "1")),
-        months: answered.months.into_iter().map(|(month, figure)| month_line(&p, kpi, month, figure)).collect(),
+        months: answered.months.into_iter().map(|(month, figure)| month_line(&p, month, figure)).collect(),
         parts,
         more_parts,
         parts_title: by_name(&p, by),
@@ -141,23 +146,26 @@ fn worth(figure: &FigureView) -> f64 {
     figure.value.or(figure.lo).unwrap_or(f64::INFINITY)
 }
 
-fn month_line(p: &Page, kpi: &Kpi, month: Period, figure: FigureView) -> PartLine {
-    figure_line(p, kpi, month.title(p.lang), Some(p.with_instead("period", &month.to_string())), figure)
+fn month_line(p: &Page, month: Period, figure: FigureView) -> PartLine {
+    figure_line(p, month.title(p.lang), Some(p.with_instead("period", &month.to_string())), figure)
 }
 
-fn part_line(p: &Page, inventory: &Inventory, kpi: &Kpi, by: Breakdown, figure: FigureView) -> PartLine {
+fn part_line(p: &Page, inventory: &Inventory, by: Breakdown, figure: FigureView) -> PartLine {
     let (name, href) = match (by, figure.part.as_deref().and_then(|part| part.split_once('='))) {
         (_, Some((_, part))) => (part_name(p, inventory, by, part), None),
         (_, None) => (p.name(&figure.region.name_fa, &figure.region.name_en), Some(p.with_instead("region", &figure.region.code))),
     };
-    figure_line(p, kpi, name, href, figure)
+    figure_line(p, name, href, figure)
 }
 
-fn figure_line(p: &Page, kpi: &Kpi, name: String, href: Option<String>, figure: FigureView) -> PartLine {
-    let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| kpis::in_unit(value, kpi.unit, p.lang));
-    let is_ratio = kpi.unit == Unit::Ratio && figure.lo.is_some();
+fn figure_line(p: &Page, name: String, href: Option<String>, figure: FigureView) -> PartLine {
+    let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| kpis::in_unit(value, figure.unit, p.lang));
+    let is_ratio = figure.unit == Unit::Ratio && figure.lo.is_some();
+    let marks = Marks { value: figure.value, estimate: figure.estimate, goal: None };
     PartLine {
-        bar: if is_ratio { bounds_bar(figure.value, figure.lo, figure.hi, None, &name) } else { Html::default() },
+        bar: if is_ratio { bounds_bar(marks, figure.lo, figure.hi, &name) } else { Html::default() },
+        counts: kpis::counts(p, &figure),
+        not_known: kpis::not_known(p, &figure),
         value: if figure.value.is_some() { show(figure.value) } else { p.standing(&figure.standing).to_owned() },
         is_known: figure.value.is_some(),
         bounds: if figure.lo.is_some() && figure.lo != figure.hi {

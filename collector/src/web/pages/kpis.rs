@@ -6,16 +6,16 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::engine::Snapshot;
-use crate::inventory::{Inventory, RegionId, RegionKind};
-use crate::kpi::{CATALOGUE, Kpi, Unit, Weight};
-use crate::persian::{JalaliDate, Lang, Period, decimal, digits, isolate, percent, words};
+use crate::inventory::{Declared, Inventory, RegionId, RegionKind, newest};
+use crate::kpi::{CATALOGUE, Counted, Kpi, Unit, Weight};
+use crate::persian::{JalaliDate, Lang, Named, Period, decimal, digits, isolate, percent, words};
 use crate::view::{FigureView, Sight, roots};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
 use crate::web::html::Html;
 use crate::web::page::{Entry, Page, Section};
 use crate::web::state::WebState;
-use crate::web::svg::bounds_bar;
+use crate::web::svg::{Marks, bounds_bar};
 
 #[derive(Template)]
 #[template(path = "kpis.html")]
@@ -39,6 +39,13 @@ pub(super) struct KpiLine {
     pub(super) figure: Option<FigureView>,
     pub(super) is_known: bool,
     pub(super) value: String,
+    /// The formula of the version the figure stands on.
+    pub(super) formula: (&'static str, &'static str),
+    /// Numerator and denominator, and what is not known, with their units; empty where there is nothing to count.
+    pub(super) counts: String,
+    pub(super) not_known: String,
+    /// The third mark with its error, in words.
+    pub(super) estimate: Option<String>,
     pub(super) bounds: String,
     pub(super) bar: Html,
     pub(super) goal: Option<String>,
@@ -114,13 +121,22 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
 /// Puts a figure into words.
 pub(super) fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Option<RegionId>, figure: Option<FigureView>) -> KpiLine {
     let goal = snapshot.inventory.goals.iter().find(|goal| goal.kpi == kpi.id && Some(goal.region) == region);
-    let declared = snapshot.inventory.declared.iter().rfind(|d| d.kpi == kpi.id && Some(d.region) == region && d.superseded_by.is_none());
-    let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| in_unit(value, kpi.unit, p.lang));
+    let about = |d: &&Declared| d.kpi == kpi.id && Some(d.region) == region && d.holds_at(snapshot.at);
+    let declared = newest(snapshot.inventory.declared.iter().filter(about));
+    let unit = figure.as_ref().map_or(kpi.unit, |figure| figure.unit);
+    let show = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| in_unit(value, unit, p.lang));
+    let estimate = figure.as_ref().and_then(|figure| figure.estimate.zip(figure.estimate_error));
     let value = figure.as_ref().and_then(|figure| figure.value);
     let (lo, hi) = figure.as_ref().map_or((None, None), |figure| (figure.lo, figure.hi));
-    let is_ratio = kpi.unit == Unit::Ratio;
+    let is_ratio = unit == Unit::Ratio;
+    let text = figure.as_ref().map_or(*kpi, |figure| kpi.text_of(figure.definition_version));
+    let marks = Marks { value, estimate: estimate.map(|(mark, _)| mark), goal: goal.map(|goal| goal.value) };
     KpiLine {
-        bar: if is_ratio && lo.is_some() { bounds_bar(value, lo, hi, goal.map(|goal| goal.value), kpi.id) } else { Html::default() },
+        bar: if is_ratio && lo.is_some() { bounds_bar(marks, lo, hi, kpi.id) } else { Html::default() },
+        formula: text.formula,
+        counts: figure.as_ref().map_or_else(String::new, |figure| counts(p, figure)),
+        not_known: figure.as_ref().map_or_else(String::new, |figure| not_known(p, figure)),
+        estimate: estimate.map(|(mark, error)| format!("{} ± {}", in_unit(mark, unit, p.lang), in_unit(error, unit, p.lang))),
         is_known: value.is_some(),
         value: match &figure {
             Some(figure) if figure.value.is_some() => show(figure.value),
@@ -129,9 +145,62 @@ pub(super) fn line(p: &Page, snapshot: &Snapshot, kpi: &'static Kpi, region: Opt
         },
         bounds: if lo.is_some() && lo != hi { format!("{} {} {}", show(lo), p.w.range_to, show(hi)) } else { String::new() },
         goal: goal.map(|goal| announced(goal.value, kpi.unit, p.lang)),
-        declared: declared.map(|d| (announced(d.value, kpi.unit, p.lang), format!("{} {}", jalali(&d.as_of, p.lang), d.publisher))),
+        declared: declared.map(|d| {
+            let source = [jalali(&d.as_of, p.lang), d.publisher.clone(), d.source.clone()];
+            (in_unit(d.value, d.unit.parse().unwrap_or(kpi.unit), p.lang), source.join(" ").trim_end().to_owned())
+        }),
         kpi,
         figure,
+    }
+}
+
+/// Writes what was counted of what, each in its unit: time in hours, whatever it is weighted by.
+pub(super) fn counts(p: &Page, figure: &FigureView) -> String {
+    let (numerator, denominator) = (&figure.numerator_unit, &figure.denominator_unit);
+    match (figure.numerator > 0.0 || numerator.as_str() != NOTHING, figure.denominator > 0.0) {
+        (_, false) => String::new(),
+        (true, true) if numerator != NOTHING => {
+            let of = counted(p, figure.denominator, denominator);
+            let counted = if numerator == denominator { plain_count(p, figure.numerator, numerator) } else { counted(p, figure.numerator, numerator) };
+            format!("{counted} {} {of}", p.w.of_which)
+        }
+        _ => counted(p, figure.denominator, denominator),
+    }
+}
+
+/// Writes what is not known, in its unit; empty if all is.
+pub(super) fn not_known(p: &Page, figure: &FigureView) -> String {
+    let is_counted_so = !matches!(figure.unit, Unit::Milliseconds | Unit::Mbps | Unit::Mos | Unit::Hours);
+    let unit = if is_counted_so && figure.denominator_unit != NOTHING { figure.denominator_unit.as_str() } else { "seconds" };
+    if figure.unknown > 0.0 { counted(p, figure.unknown, unit) } else { String::new() }
+}
+
+const NOTHING: &str = Counted::Nothing.as_str();
+
+fn counted(p: &Page, number: f64, unit: &str) -> String {
+    let word = unit_word(unit, p.lang);
+    format!("{} {word}", plain_count(p, number, unit)).trim_end().to_owned()
+}
+
+/// Seconds are shown as hours: nobody reads millions of seconds.
+fn plain_count(p: &Page, number: f64, unit: &str) -> String {
+    if unit.ends_with(Counted::Seconds.as_str()) { decimal(number / 3_600.0, 1, p.lang) } else { p.count(&number) }
+}
+
+/// Names the unit of a count, with its weight before it.
+fn unit_word(unit: &str, lang: Lang) -> String {
+    let of = |rest: &str, fa: &str, en: &str| format!("{}{}", lang.pick(fa, en), unit_word(rest, lang));
+    if let Some(rest) = unit.strip_prefix("household_") {
+        return of(rest, "خانوار × ", "household × ");
+    }
+    if let Some(rest) = unit.strip_prefix("resident_") {
+        return of(rest, "نفر × ", "resident × ");
+    }
+    match unit {
+        "households" => lang.pick("خانوار", "households").to_owned(),
+        "residents" => lang.pick("نفر", "residents").to_owned(),
+        "seconds" => Counted::Hours.label(lang).to_owned(),
+        _ => unit.parse::<Counted>().map_or_else(|_| unit.to_owned(), |counted| counted.label(lang).to_owned()),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::web::html::{Html, url_part};
 use crate::web::incidents;
 use crate::web::page::{Page, Section, SortedColumn};
 use crate::web::state::WebState;
-use crate::web::svg::{bounds_bar, share_bar};
+use crate::web::svg::{Marks, bounds_bar, share_bar};
 use crate::web::tone::Tone;
 
 /// What fits beside the map without scrolling a wall screen.
@@ -228,7 +228,7 @@ fn child_row(p: &Page, snapshot: &Snapshot, figures: &Figures, row: RegionRow) -
 
 fn figure_bar(p: &Page, figure: &FigureView) -> Html {
     let spoken = format!("{} {}، {} {} – {}", p.w.value, p.pct(&figure.value), p.w.bounds, p.pct(&figure.lo), p.pct(&figure.hi));
-    bounds_bar(figure.value, figure.lo, figure.hi, None, &spoken)
+    bounds_bar(Marks { value: figure.value, ..Marks::default() }, figure.lo, figure.hi, &spoken)
 }
 
 /// Colours the headline by its value alone; the goal line says what was promised.

@@ -22,7 +22,7 @@ use crate::web::html::{Html, escape};
 use crate::web::incidents;
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
-use crate::web::svg::{Stretch, bounds_bar, ribbon};
+use crate::web::svg::{Marks, Stretch, bounds_bar, ribbon};
 use crate::web::tone::{Tone, Toned};
 
 #[derive(Template)]
@@ -250,7 +250,7 @@ fn plan_use(p: &Page, plan: &PlanRow) -> PlanUse {
         3 => Some(p.lang.pick("جزئیات کمتر", "less detail")),
         _ => Some(p.lang.pick("تنها پیام زنده بودن", "heartbeat only")),
     };
-    PlanUse { bar: bounds_bar(plan.used_ratio, Some(0.0), plan.used_ratio, None, &spoken), stage, row: plan.clone() }
+    PlanUse { bar: bounds_bar(Marks { value: plan.used_ratio, ..Marks::default() }, Some(0.0), plan.used_ratio, &spoken), stage, row: plan.clone() }
 }
 
 /// Lists the work announced for any link of the site, what is under way first.

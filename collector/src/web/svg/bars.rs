@@ -4,8 +4,19 @@ use super::coordinate;
 use crate::web::html::{Html, escape};
 use crate::web::tone::Tone;
 
-/// Draws a ratio as a mark between its bounds on a track from 0 to 1.
-pub fn bounds_bar(value: Option<f64>, lo: Option<f64>, hi: Option<f64>, goal: Option<f64>, title: &str) -> Html {
+/// What is marked on a track from 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Marks {
+    /// The value.
+    pub value: Option<f64>,
+    /// The value with what is unknown weighted by what late data showed.
+    pub estimate: Option<f64>,
+    /// What was promised.
+    pub goal: Option<f64>,
+}
+
+/// Draws marks and the range between two bounds on a track from 0 to 1.
+pub fn bounds_bar(marks: Marks, lo: Option<f64>, hi: Option<f64>, title: &str) -> Html {
     let at = |ratio: f64| coordinate(ratio.clamp(0.0, 1.0) * 200.0);
     let mut svg = format!(
         "<svg class=\"bounds\" viewBox=\"0 0 200 14\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{0}\"><title>{0}</title>\
@@ -16,10 +27,14 @@ pub fn bounds_bar(value: Option<f64>, lo: Option<f64>, hi: Option<f64>, goal: Op
         let width = ((hi - lo).clamp(0.0, 1.0) * 200.0).max(1.5);
         svg.push_str(&format!("<rect class=\"range\" x=\"{}\" y=\"4\" width=\"{}\" height=\"6\"/>", at(lo), coordinate(width)));
     }
-    if let Some(goal) = goal {
+    if let Some(goal) = marks.goal {
         svg.push_str(&format!("<rect class=\"goal\" x=\"{}\" y=\"0\" width=\"1.5\" height=\"14\"/>", at(goal)));
     }
-    if let Some(value) = value {
+    if let Some(estimate) = marks.estimate {
+        let x = coordinate(estimate.clamp(0.0, 1.0) * 198.0);
+        svg.push_str(&format!("<rect class=\"estimate\" x=\"{x}\" y=\"2\" width=\"2\" height=\"10\"/>"));
+    }
+    if let Some(value) = marks.value {
         let x = coordinate(value.clamp(0.0, 1.0) * 197.0);
         svg.push_str(&format!("<rect class=\"mark\" x=\"{x}\" y=\"1\" width=\"3\" height=\"12\" rx=\"1\"/>"));
     }
@@ -62,9 +77,10 @@ mod tests {
         assert!(bar.contains("class=\"f-bad\" x=\"75\" width=\"25\""));
         assert!(!bar.contains("f-unknown"));
         assert!(bar.contains("<title>3 of 4</title>"));
-        let bounds = bounds_bar(None, Some(0.5), Some(0.75), None, "a < b").0;
+        let bounds = bounds_bar(Marks { estimate: Some(0.6), ..Marks::default() }, Some(0.5), Some(0.75), "a < b").0;
+        assert!(bounds.contains("class=\"estimate\" x=\"118.8\""), "{bounds}");
         assert!(bounds.contains("x=\"100\" y=\"4\" width=\"50\""));
-        assert!(!bounds.contains("mark"));
+        assert!(!bounds.contains("class=\"mark\""));
         assert!(bounds.contains("a &lt; b"));
     }
 }

@@ -12,7 +12,7 @@ mod rtt;
 mod spark;
 
 pub use axes::ceiling;
-pub use bars::{bounds_bar, share_bar};
+pub use bars::{Marks, bounds_bar, share_bar};
 pub use gauge::{Band, Gauge, Line, Point, gauge_chart};
 pub use map::{Area, Dot, MapFrame, map_image};
 pub use ribbon::{Stretch, ribbon};
