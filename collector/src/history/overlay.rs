@@ -60,9 +60,8 @@ pub(super) fn closed(input: &SiteInput<'_>) -> Vec<Stretch> {
 /// Cuts stretches to the input's window and to whole seconds, and joins those that overlap.
 fn inside(stretches: impl Iterator<Item = Stretch>, input: &SiteInput<'_>) -> Vec<Stretch> {
     let whole = |at: UnixMs| UnixMs::from_seconds(at.seconds());
-    let cut = stretches
-        .map(|(from, until)| (whole(from.max(input.from)), whole(until.min(input.until))))
-        .filter(|(from, until)| from < until);
+    let cut =
+        stretches.map(|(from, until)| (whole(from.max(input.from)), whole(until.min(input.until)))).filter(|(from, until)| from < until);
     joined(cut.collect())
 }
 

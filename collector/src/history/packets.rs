@@ -161,7 +161,10 @@ mod tests {
                 let percent = |error: f64| error * 100.0;
                 println!(
                     "{line}, {per_round} packets a round: p50 off by {:.1} %, p95 by {:.1} %; from medians of rounds {:.1} % and {:.1} %",
-                    percent(p50), percent(p95), percent(median_p50), percent(median_p95)
+                    percent(p50),
+                    percent(p95),
+                    percent(median_p50),
+                    percent(median_p95)
                 );
                 assert!(p50 <= 0.10 && p95 <= 0.10, "{line}, {per_round}: {p50} {p95}");
             }

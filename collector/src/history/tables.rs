@@ -535,7 +535,8 @@ fn write_reports(tx: &Transaction<'_>, site: i64, day: Day, reports: &DayReports
     reports.slots.values().for_each(|slot| sum.add(slot));
     let seconds = [sum.covered_ms, sum.on_time_ms].map(|ms| (ms / 1000).cast_signed());
     let late = [late.known_s, late.down_s].map(u64::cast_signed);
-    let sql = "INSERT OR REPLACE INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms, late_known_s, late_down_s)
+    let sql =
+        "INSERT OR REPLACE INTO daily_reports (day, object, interval_s, covered_s, on_time_s, lag_s, skew_ms, late_known_s, late_down_s)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let (lag_s, skew_ms) = (sum.lag_s.encode(), sum.skew_ms.encode());
     let row = params![day.0, site, reports.interval_s, seconds[0], seconds[1], lag_s, skew_ms, late[0], late[1]];

@@ -392,7 +392,11 @@ fn closing_hours_are_not_in_service_for_the_site_and_work_is_kept_apart_by_when_
     let seen = minutes(&mut agent, 1..120, |minute| Some(!(40..45).contains(&minute)));
     let day = build(&inventory, &seen, 0, 7_200);
     let link = span::seconds_of(&day.links[0].spans);
-    assert_eq!((link.maintenance, link.down, link.not_in_service, link.total()), (0, 300, 0, 7_200), "a link works around the clock, and is up under work");
+    assert_eq!(
+        (link.maintenance, link.down, link.not_in_service, link.total()),
+        (0, 300, 0, 7_200),
+        "a link works around the clock, and is up under work"
+    );
     let late = span::seconds_of(&day.links[0].short_notice);
     assert_eq!((late.down, late.up, late.total()), (230, 370, 600));
     let site = span::seconds_of(&day.spans);

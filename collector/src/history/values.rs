@@ -224,7 +224,8 @@ impl Counting {
     /// Counts the slot's packets, each for itself and over the least of its target.
     fn lay_out(&mut self) {
         for packets in std::mem::take(&mut self.packets).into_values() {
-            let (Some(least), count) = (packets.iter().map(|(rtt, _)| *rtt).min(), packets.iter().map(|(_, times)| times).sum::<u64>()) else {
+            let (Some(least), count) = (packets.iter().map(|(rtt, _)| *rtt).min(), packets.iter().map(|(_, times)| times).sum::<u64>())
+            else {
                 continue;
             };
             for (rtt, times) in packets {

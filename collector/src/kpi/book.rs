@@ -122,7 +122,8 @@ impl Shelf {
         let (period, view, _) = place;
         let (window, minute) = (period.window(now), minute_of(now));
         // The stamp first: what is written in between has the facts read once more, and none is missed.
-        let read = |db: &Transaction<'_>| Ok::<_, BookError>((stamp(db, period, window)?, Arc::new(facts(db, versions, period, view, now)?)));
+        let read =
+            |db: &Transaction<'_>| Ok::<_, BookError>((stamp(db, period, window)?, Arc::new(facts(db, versions, period, view, now)?)));
         let (stamp, facts) = self.store.read(read)?;
         let mut pages = lock(&self.pages);
         pages.retain(|_, page| minute - page.minute < KEPT_MINUTES);

@@ -2,8 +2,8 @@
 
 use std::io::{Read, Write};
 
-use super::load::{self, View};
 use super::explain;
+use super::load::{self, View};
 use super::{Ask, Breakdown, CATALOGUE, Decree, DefineError, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define, named};
 use crate::cli::{Failure, Place};
 use crate::clock;

@@ -55,7 +55,9 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
     let today = dated(versions, versions.at(now), last);
     let mut sections: Vec<Section> = match view {
         _ if parts.is_empty() => vec![Section::outside(versions.at(window.from), window.until)],
-        View::AsWas => parts.iter().map(|part| start(dated(versions, Arc::clone(&part.inventory), last), part.window, served, now)).collect(),
+        View::AsWas => {
+            parts.iter().map(|part| start(dated(versions, Arc::clone(&part.inventory), last), part.window, served, now)).collect()
+        }
         View::AsIs => vec![start(Arc::clone(&today), served, served, now)],
     };
     let before = u64::try_from(served.from.seconds() - window.from.seconds()).unwrap_or(0);
@@ -625,7 +627,8 @@ mod tests {
                 Ok::<_, StoreError>(())
             })
             .unwrap();
-        let facts = |period: &str| store.read(|tx| facts(tx, &versions, period.parse().unwrap(), View::AsWas, moment("1405-09-01"))).unwrap();
+        let facts =
+            |period: &str| store.read(|tx| facts(tx, &versions, period.parse().unwrap(), View::AsWas, moment("1405-09-01"))).unwrap();
         let expected = |period: &str| facts(period).sections[0].reports.as_ref().unwrap()[0].as_ref().unwrap().expected;
         assert_eq!(expected("1405-08-12"), 288, "a silent reporter of every five minutes, one device in service");
         assert_eq!(expected("1405-08-11"), 288, "half a day of each");

@@ -150,7 +150,8 @@ fn definitions(facts: &Facts) -> Table {
     for kpi in CATALOGUE {
         let in_force = facts.in_force(kpi).version;
         let began = |one: &Definition| one.effective_from.is_some_and(|from| window.from < from && from < window.until);
-        let mut held: Vec<Definition> = facts.definitions.of(kpi).into_iter().filter(|one| one.version == in_force || one.version == 1 || began(one)).collect();
+        let mut held: Vec<Definition> =
+            facts.definitions.of(kpi).into_iter().filter(|one| one.version == in_force || one.version == 1 || began(one)).collect();
         held.sort_by_key(|one| (one.version != in_force, one.version));
         rows.extend(held.iter().map(definition_row));
     }

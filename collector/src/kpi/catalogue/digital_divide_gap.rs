@@ -1,7 +1,7 @@
 //! `digital_divide_gap`: how far villages are behind the city.
 
-use crate::kpi::compute::asked_regions;
 use crate::inventory::{Declared, newest};
+use crate::kpi::compute::asked_regions;
 use crate::kpi::{Amount, Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, by_id, compute};
 
 /// The definition.

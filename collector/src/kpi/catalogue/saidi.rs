@@ -28,7 +28,10 @@ pub const KPI: Kpi = Kpi {
         ),
         form: Form::Rate,
         per_window: true,
-        measures: &[Measure::Village(|village| Some(measured(village).with_worst(village.seconds.state.unknown as f64))), Measure::Outage(seconds)],
+        measures: &[
+            Measure::Village(|village| Some(measured(village).with_worst(village.seconds.state.unknown as f64))),
+            Measure::Outage(seconds),
+        ],
         ..*first
     }),
     ..SHARED
@@ -84,6 +87,7 @@ fn seconds(outage: &OutageIn<'_>) -> Option<Tally> {
 fn interruptions(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
     let length = of.ended_at.unwrap_or(outage.section.window.until).seconds() - of.started_at.seconds();
-    let counts = matches!(of.of, Affected::Village(_)) && length >= SHORTEST_S.cast_signed() && outage.section.window.contains(of.started_at);
+    let counts =
+        matches!(of.of, Affected::Village(_)) && length >= SHORTEST_S.cast_signed() && outage.section.window.contains(of.started_at);
     counts.then(|| Tally { numerator: 1.0, ..Tally::default() })
 }

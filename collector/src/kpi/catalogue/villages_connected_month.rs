@@ -23,11 +23,7 @@ pub const KPI: Kpi = Kpi {
         ),
         form: Form::Share,
         measures: &[Measure::Village(judge)],
-        whole_of: &[
-            ("connected", "share_connected"),
-            ("not_connected", "share_not_connected"),
-            ("unmeasured", "share_unmeasured"),
-        ],
+        whole_of: &[("connected", "share_connected"), ("not_connected", "share_not_connected"), ("unmeasured", "share_unmeasured")],
         ..*first
     }),
     ..Kpi::BASE

@@ -161,7 +161,11 @@ pub(super) fn counts(p: &Page, figure: &FigureView) -> String {
         (_, false) => String::new(),
         (true, true) if numerator != NOTHING => {
             let of = counted(p, figure.denominator, denominator);
-            let counted = if numerator == denominator { plain_count(p, figure.numerator, numerator) } else { counted(p, figure.numerator, numerator) };
+            let counted = if numerator == denominator {
+                plain_count(p, figure.numerator, numerator)
+            } else {
+                counted(p, figure.numerator, numerator)
+            };
             format!("{counted} {} {of}", p.w.of_which)
         }
         _ => counted(p, figure.denominator, denominator),

@@ -250,7 +250,11 @@ fn plan_use(p: &Page, plan: &PlanRow) -> PlanUse {
         3 => Some(p.lang.pick("جزئیات کمتر", "less detail")),
         _ => Some(p.lang.pick("تنها پیام زنده بودن", "heartbeat only")),
     };
-    PlanUse { bar: bounds_bar(Marks { value: plan.used_ratio, ..Marks::default() }, Some(0.0), plan.used_ratio, &spoken), stage, row: plan.clone() }
+    PlanUse {
+        bar: bounds_bar(Marks { value: plan.used_ratio, ..Marks::default() }, Some(0.0), plan.used_ratio, &spoken),
+        stage,
+        row: plan.clone(),
+    }
 }
 
 /// Lists the work announced for any link of the site, what is under way first.
