@@ -7,8 +7,6 @@
 use rusta_wire::Rung;
 use serde_yaml::{Mapping, Value};
 
-use crate::config::parse_duration;
-
 use super::model::{Inventory, Link, LinkId, RegionKind, Role, Site, SiteId};
 use super::profile::{Profile, Service, TargetTemplate};
 
@@ -33,11 +31,10 @@ pub fn of(inventory: &Inventory, site: SiteId) -> Assignment {
     Assignment { version: fnv1a(yaml.as_bytes()), yaml }
 }
 
-/// Returns the shortest interval at which a site's profiles ask for a round, in seconds; `None` if none names one.
-pub fn shortest_interval_s(inventory: &Inventory, site: SiteId) -> Option<u32> {
+/// Lists the intervals at which a site's profiles ask for rounds, as written, such as `60s`.
+pub fn intervals(inventory: &Inventory, site: SiteId) -> Vec<String> {
     let every = targets(inventory, site);
-    let texts = every.iter().filter_map(|target| target.get("every").and_then(Value::as_str));
-    texts.filter_map(|text| parse_duration(text).ok()).filter_map(|every| u32::try_from(every.as_secs()).ok()).min()
+    every.iter().filter_map(|target| target.get("every").and_then(Value::as_str).map(str::to_owned)).collect()
 }
 
 fn link(link: &Link) -> Mapping {

@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, params};
 use rusta_wire::{AgentId, UnixMs};
 
+use crate::config::parse_duration;
 use crate::day::Day;
 use crate::inventory::assignment;
 use crate::inventory::{Inventory, SiteId};
@@ -98,7 +99,9 @@ pub(super) fn interval_s(db: &Connection, inventory: &Inventory, site: SiteId, b
             return Ok(shown);
         }
     }
-    Ok(assignment::shortest_interval_s(inventory, site).map_or(USUAL_INTERVAL_S, |shortest| shortest.max(USUAL_INTERVAL_S)))
+    let assigned = assignment::intervals(inventory, site).into_iter().filter_map(|text| parse_duration(&text).ok());
+    let shortest = assigned.filter_map(|every| u32::try_from(every.as_secs()).ok()).min();
+    Ok(shortest.map_or(USUAL_INTERVAL_S, |shortest| shortest.max(USUAL_INTERVAL_S)))
 }
 
 #[cfg(test)]
