@@ -172,9 +172,14 @@ fn the_routing_table_is_no_way_around_a_spent_plan() {
     }
     let mut two = TwoWays::start(&[SPENT_SIM], "apn0");
     eventually(Duration::from_secs(30), "the agent runs", || two.status().map(drop));
+    // Before a collector told the time nobody knows whether the plan's cycle is over: the agent asks once (`data_plan`, `ASK_BYTES`).
+    std::thread::sleep(Duration::from_secs(15));
+    let asked = counted(&two.village);
+    assert!(asked <= 8_000, "{asked} bytes for one ask");
     std::thread::sleep(Duration::from_secs(15));
     assert!(two.agent.ended().is_none());
-    assert_eq!(counted(&two.village), 0, "bytes over a SIM whose plan is spent");
+    assert_eq!(counted(&two.village), asked, "bytes over a SIM whose plan is spent, after the ask");
+    assert!(two.own_bytes("apn0") >= asked * 95 / 100, "{} of {asked} bytes charged", two.own_bytes("apn0"));
 }
 
 /// 56 of 11,699 bytes were counted. The link's own address is missing, so its reports leave by the routing table.
