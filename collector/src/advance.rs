@@ -14,6 +14,7 @@
 
 pub(crate) mod boots;
 mod disown;
+mod late;
 mod memory;
 mod replay;
 
@@ -29,9 +30,9 @@ use tokio::task::JoinHandle;
 
 use crate::clock;
 use crate::config::Thresholds;
-use crate::dating::{Contact, Dating, Reach};
+use crate::dating::{Contact, Dated, Dating, Reach};
 use crate::day::Day;
-use crate::engine::{BootTime, Engine, Event, LEAD_IN_MS, LOOK_AHEAD_MS, Record, Snapshot, Told};
+use crate::engine::{BootTime, Engine, Event, LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS, Record, Snapshot, Told};
 use crate::inventory::{Inventory, Versions};
 use crate::log::{Log, LogError, Position, Stored};
 use crate::store::{Store, StoreError};
@@ -97,6 +98,8 @@ struct Unkept {
     /// Days to be built, by the site's code: an id would not outlive another registry.
     days: BTreeSet<(Day, String)>,
     boots: Vec<crate::dating::Boot>,
+    /// Sites, and the first and the last day in which something may lie that nobody can date.
+    undated: BTreeSet<(String, Day, Day)>,
     /// Sites, and the sites from which agents look at them.
     vantages: Vec<(String, String)>,
 }
@@ -202,6 +205,7 @@ impl Advance {
             }
             self.cursor = stored.position;
         }
+        self.judge_late()?;
         Ok(records.len())
     }
 
@@ -284,6 +288,9 @@ impl Advance {
     /// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest.
     fn record(&mut self, stored: &Stored) -> Option<Record> {
         let (dates_more, record) = record_of(&self.engine, &mut self.dating, stored);
+        if record.as_ref().is_some_and(|record| record.boot.is_none()) {
+            self.touch_undated(stored);
+        }
         // What dates what came before it has the days of that built again.
         if dates_more {
             self.touch_boot(stored);
@@ -301,6 +308,16 @@ impl Advance {
         let until = Day::of(UnixMs(time.date(boot.last).0.saturating_add(LEAD_IN_MS))).min(today.next());
         let days = (from.0..=until.0).map(|day| (Day(day), boot.site_code.to_string()));
         self.unkept.days.extend(days);
+    }
+
+    /// What nobody can date bears on every day it may lie in, as far as silence is looked through. It says nothing of days of
+    /// which nothing else is known.
+    fn touch_undated(&mut self, stored: &Stored) {
+        let Dated::Unknown { not_before, not_after } = self.dating.date(&stored.head, stored.received_at) else { return };
+        let last = Day::of(UnixMs(not_after.0.saturating_add(LEAD_IN_MS))).min(Day::of(stored.received_at).next());
+        let reach = Day(last.0 - REACH_DAYS);
+        let first = not_before.map_or(reach, |at| Day::of(UnixMs(at.0.saturating_sub(LOOK_AHEAD_MS))).max(reach));
+        self.unkept.undated.insert((stored.site_code.to_string(), first, last));
     }
 
     fn take(&mut self, events: &[Event]) {
@@ -324,6 +341,7 @@ impl Advance {
         self.store.write(|tx| {
             memory::keep_told(tx, &unkept.told)?;
             memory::keep_days(tx, unkept.days.iter().map(|(day, site)| (*day, site.as_str())))?;
+            memory::keep_undated(tx, &unkept.undated)?;
             memory::keep_vantages(tx, unkept.vantages.iter().map(|(site, from)| (site.as_str(), from.as_str())))?;
             boots::keep(tx, &unkept.boots)?;
             memory::keep_cursor(tx, cursor, mark, REPLAY_MS)

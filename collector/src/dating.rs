@@ -111,6 +111,21 @@ pub struct Boot {
     pub leans_on_proofs: bool,
 }
 
+/// A boot nobody can date.
+#[derive(Debug, Clone)]
+pub struct UndatedBoot {
+    /// Whose it is.
+    pub agent: AgentId,
+    /// Its offset is not less than this; `None` if nobody can say.
+    pub least_offset_ms: Option<i64>,
+    /// By when it was over; `None` if no boot is known to have come after it. Then only its arrival bounds it.
+    pub over_by: Option<UnixMs>,
+    /// Its offset is not more than this, for it had arrived by then.
+    pub most_offset_ms: i64,
+    /// Where it lies in the log.
+    pub range: BootRange,
+}
+
 /// Every boot heard of.
 #[derive(Debug, Clone, Default)]
 pub struct Dating {
@@ -281,6 +296,33 @@ impl Dating {
         self.by_site.values_mut().for_each(|keys| keys.retain(|(of, _)| *of != agent));
         self.changed.retain(|(of, _)| *of != agent);
         boots
+    }
+
+    /// Lists the boots of a site's agents that nobody can date and that may lie between two times.
+    ///
+    /// Their bounds come from what was sent, not from when it came, wherever that is possible: a boot that began with a
+    /// clock persisted in an earlier one came before every boot that learnt a later time, or it would have begun with that.
+    pub fn undated(&self, site_code: &str, from: UnixMs, until: UnixMs) -> Vec<UndatedBoot> {
+        let of_site = || self.by_site.get(site_code).into_iter().flatten().filter_map(|key| self.boots.get(key));
+        let undated = of_site().filter(|boot| boot.proofs.is_empty()).map(|boot| {
+            let dated = of_site().filter(|other| other.agent == boot.agent && boot.least_offset_ms.is_some()).filter_map(Boot::bounds);
+            let later =
+                dated.map(|(_, began_at_most, _)| began_at_most).filter(|began| boot.least_offset_ms.is_some_and(|base| *began > base));
+            let received_from = boot.heard_at.unwrap_or(UnixMs(boot.most_offset_ms.saturating_add(signed(boot.first))));
+            UndatedBoot {
+                agent: boot.agent,
+                least_offset_ms: boot.least_offset_ms,
+                over_by: later.min().map(UnixMs),
+                most_offset_ms: boot.most_offset_ms,
+                range: BootRange { boot: boot.boot, from: boot.first, until: MonoMs(boot.last.0.saturating_add(SAVE_MS)), received_from },
+            }
+        });
+        let overlaps = |boot: &UndatedBoot| {
+            let ended = boot.over_by.map_or(boot.most_offset_ms.saturating_add(signed(boot.range.until)), |over| over.0);
+            let began = boot.least_offset_ms.map(|least| least.saturating_add(signed(boot.range.from)));
+            ended >= from.0 && began.is_none_or(|began| began < until.0)
+        };
+        undated.filter(overlaps).collect()
     }
 
     /// Lists the stretches of boots in which a site's agents can have observed something between two times.

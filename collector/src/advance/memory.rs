@@ -1,5 +1,7 @@
 //! What the loop keeps in the state database.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use rusta_wire::{AgentId, UnixMs};
 
@@ -151,6 +153,21 @@ pub(super) fn keep_days<'a>(tx: &Transaction<'_>, days: impl Iterator<Item = (Da
         tx.prepare_cached("INSERT INTO dirty_days (day, site_code) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET touches = touches + 1")?;
     for (day, site) in days {
         dirty.execute(params![day.0, site])?;
+    }
+    Ok(())
+}
+
+/// Has those days built again that are built or to be built.
+pub(super) fn keep_undated(tx: &Transaction<'_>, undated: &BTreeSet<(String, Day, Day)>) -> Result<(), AdvanceError> {
+    let mut waiting = tx.prepare_cached("UPDATE dirty_days SET touches = touches + 1 WHERE site_code = ?1 AND day BETWEEN ?2 AND ?3")?;
+    let mut built = tx.prepare_cached(
+        "INSERT OR IGNORE INTO dirty_days (day, site_code)
+         SELECT d.day, o.code FROM objects o JOIN daily_seconds d ON d.kind = o.kind AND d.object = o.id
+         WHERE o.kind = 2 AND o.code = ?1 AND o.link = '' AND d.day BETWEEN ?2 AND ?3",
+    )?;
+    for (site, first, last) in undated {
+        waiting.execute(params![site, first.0, last.0])?;
+        built.execute(params![site, first.0, last.0])?;
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ pub struct Thresholds {
     pub evidence_intervals: u32,
     /// A sample is evidence for at least this long.
     pub evidence_least: Duration,
-    /// Evidence older than this does not enter a KPI of now.
+    /// Rounds older than this are not told as those of now.
     pub now_max_age: Duration,
 }
 

@@ -77,7 +77,7 @@ impl AgentTrack {
             self.view.clock_skew_ms = record.boot.and_then(|boot| skew_ms(batch, boot));
             self.view.lost = batch.thinned.saturating_add(batch.dropped).saturating_add(batch.lost);
             self.view.spool_frames = spool_frames(record).or(self.view.spool_frames);
-            self.learn_interval(batch);
+            self.interval_ms = interval_ms(batch).unwrap_or(self.interval_ms);
         } else if until.is_some() {
             self.backlog_until = UnixMs(at.0 + self.interval_ms * i64::from(thresholds.late_intervals));
         }
@@ -85,12 +85,9 @@ impl AgentTrack {
         if behind { AgentState::Buffered } else { AgentState::Reporting }
     }
 
-    /// Only whole intervals tell how long they are; a change of state or a shutdown closes one early.
-    fn learn_interval(&mut self, batch: &Batch) {
-        let span = i64::try_from(batch.until.0.saturating_sub(batch.from.0)).unwrap_or(i64::MAX);
-        if batch.reason == Reason::Interval && batch.covers == 1 && batch.summary_s == 0 && INTERVAL_MS.contains(&span) {
-            self.interval_ms = span;
-        }
+    /// Returns how long after its last report it is believed to look on: until it is late and `silent_after` is over.
+    pub(super) fn patience(&self, thresholds: &Thresholds) -> Duration {
+        patience(self.interval_ms, thresholds)
     }
 
     /// Returns the next moment at which silence changes its state.
@@ -103,6 +100,20 @@ impl AgentTrack {
             AgentState::Silent | AgentState::NeverSeen => None,
         }
     }
+}
+
+/// Returns the reporting interval a batch shows. Only a whole one tells how long it is; a change of state or a shutdown
+/// closes one early.
+pub(crate) fn interval_ms<S>(batch: &Batch<S>) -> Option<i64> {
+    let span = i64::try_from(batch.until.0.saturating_sub(batch.from.0)).unwrap_or(i64::MAX);
+    let is_whole = batch.reason == Reason::Interval && batch.covers == 1 && batch.summary_s == 0 && INTERVAL_MS.contains(&span);
+    is_whole.then_some(span)
+}
+
+/// Returns how long an agent that reports every `interval_ms` is believed to look on after its last report.
+pub(crate) fn patience(interval_ms: i64, thresholds: &Thresholds) -> Duration {
+    let late_ms = u64::try_from(interval_ms.saturating_mul(i64::from(thresholds.late_intervals))).unwrap_or(0);
+    Duration::from_millis(late_ms).max(thresholds.silent_after)
 }
 
 fn skew_ms(batch: &Batch, boot: BootTime) -> Option<i64> {

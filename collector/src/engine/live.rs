@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusta_wire::{AgentId, MonoMs, Reason, Rung, Sample, SampleRef, SeriesTable, UnixMs};
 
@@ -29,6 +30,9 @@ pub const LEAD_IN_MS: i64 = 3 * 3_600_000;
 /// Samples this long after a day confirm what began before its end: history's look-ahead.
 pub const LOOK_AHEAD_MS: i64 = 3_600_000;
 
+/// How far the nearest samples of a silent site are looked for, in days. Agents keep seven days.
+pub const REACH_DAYS: i32 = 8;
+
 /// A gap shorter than this an agent bridges by trying again.
 const BRIDGED_MS: i64 = 10_000;
 
@@ -37,6 +41,8 @@ const BRIDGED_MS: i64 = 10_000;
 pub(super) enum Timer {
     /// An agent becomes late or silent.
     Agent(AgentId),
+    /// Evidence about a site's links may have run out.
+    Evidence(SiteId),
     /// A link may have stopped flapping.
     Flap(LinkId),
     /// A maintenance window begins or ends.
@@ -64,6 +70,8 @@ pub struct Engine {
     /// Agents that report, and agents that fell quiet.
     pub(super) heard: usize,
     pub(super) quiet: usize,
+    /// Sites of which something was heard late since somebody asked: their present is to be judged again.
+    pub(super) late: BTreeSet<SiteId>,
     /// Sites and the sites they are looked at from, found since somebody asked.
     vantages: Vec<(String, String)>,
 }
@@ -87,6 +95,7 @@ impl Engine {
             dirty: Vec::new(),
             heard: 0,
             quiet: 0,
+            late: BTreeSet::new(),
             vantages: Vec::new(),
         };
         engine.replace_inventory(inventory);
@@ -121,6 +130,10 @@ impl Engine {
         self.hear(place, record, &mut events);
         if let Some(boot) = record.boot {
             self.touch_days(place, record, boot, &mut events);
+            let until = boot.date(record.batch.until);
+            if self.agents[place].view.observed_at > Some(until) && until.0 >= self.now.0 - LEAD_IN_MS {
+                self.late.insert(record.site);
+            }
             if self.is_live(place, record, boot) {
                 self.see(place, record, boot, &mut events);
             }
@@ -137,23 +150,13 @@ impl Engine {
         if unheard_ms < BRIDGED_MS {
             return events;
         }
-        let was_long = at.since(self.now) >= self.thresholds.silent_after;
         self.now = at;
         for place in 0..self.agents.len() {
             self.agents[place].unheard_ms += unheard_ms;
             self.set_agent_timer(place);
         }
-        if was_long {
-            for index in 0..self.links.len() {
-                self.links[index].machine.progress_all(at, &self.thresholds);
-            }
-            for index in 0..self.sites.len() {
-                if let Some(nin) = &mut self.sites[index].nin {
-                    nin.progress_all(at, &self.thresholds);
-                }
-            }
-            let all: Vec<LinkId> = (0..self.links.len()).map(link_id).collect();
-            self.refresh_links(&all, &mut events);
+        for index in 0..self.sites.len() {
+            self.evidence_is_due(SiteId(u32::try_from(index).unwrap_or(u32::MAX)), &mut events);
         }
         events
     }
@@ -264,6 +267,22 @@ impl Engine {
             self.route(place, &record.table);
             self.agents[place].table = Some(record.batch.table);
         }
+        self.take_in(place, record, boot);
+        let links = std::mem::take(&mut self.agents[place].links);
+        self.refresh_links(&links, events);
+        for link in &links {
+            self.set_evidence_timer(self.inventory.link(*link).site);
+        }
+        self.agents[place].links = links;
+    }
+
+    /// Gives a record to the machines it speaks to; they are asked afterwards.
+    fn take_in(&mut self, place: usize, record: &Record, boot: BootTime) {
+        // Another life is noticed by its first sample; a report without any is no sign of the one before.
+        let is_known = self.agents[place].boot.is_none_or(|(known, _)| known == record.batch.id.boot);
+        if record.batch.samples.is_empty() && !is_known {
+            return;
+        }
         let source = record.batch.id.agent;
         let links = std::mem::take(&mut self.agents[place].links);
         self.see_boot(place, record, boot, &links);
@@ -277,16 +296,15 @@ impl Engine {
         }
         let until = boot.date(record.batch.until);
         self.see_reason(record, until);
+        let patience = self.agents[place].patience(&self.thresholds);
         for link in &links {
-            self.progress(*link, source, until);
+            self.progress(*link, source, until, patience);
         }
-        self.agents[place].routes = routes;
-        self.refresh_links(&links, events);
-        self.agents[place].links = links;
+        (self.agents[place].routes, self.agents[place].links) = (routes, links);
     }
 
     /// Takes the first record of another life of the router.
-    fn see_boot(&mut self, place: usize, record: &Record, boot: BootTime, links: &[LinkId]) {
+    pub(super) fn see_boot(&mut self, place: usize, record: &Record, boot: BootTime, links: &[LinkId]) {
         let id = record.batch.id.boot;
         let first = record.batch.samples.iter().map(|sample| sample.at).min().map(|at: MonoMs| boot.date(at));
         let before = self.agents[place].boot;
@@ -295,7 +313,7 @@ impl Engine {
         }
         self.agents[place].boot = Some((id, boot.at));
         let (Some(_), Some(first)) = (before, first) else { return };
-        let boot = Boot { id, began_at: boot.at, reason: boot_reason(record) };
+        let boot = Boot { id, began_at: boot.at, reason: boot_reason(record), after_undated: false };
         for link in links.iter().filter(|link| self.inventory.link(**link).site == record.site) {
             self.links[link.index()].machine.booted(record.batch.id.agent, &boot, first, &self.thresholds);
         }
@@ -304,7 +322,7 @@ impl Engine {
         }
     }
 
-    fn see_reason(&mut self, record: &Record, until: UnixMs) {
+    pub(super) fn see_reason(&mut self, record: &Record, until: UnixMs) {
         let fact = match record.batch.reason {
             Reason::PowerLoss => Fact::LastGasp,
             Reason::Shutdown => Fact::Stopped,
@@ -315,7 +333,7 @@ impl Engine {
         }
     }
 
-    fn see_sample(&mut self, site: SiteId, table: &SeriesTable, sample: &Sample, at: UnixMs, route: Route) {
+    pub(super) fn see_sample(&mut self, site: SiteId, table: &SeriesTable, sample: &Sample, at: UnixMs, route: Route) {
         let series = &table.series[usize::from(sample.series.0)];
         let link = &mut self.links[route.link.index()];
         let shown = &mut link.shown[usize::from(route.shown)];
@@ -345,10 +363,10 @@ impl Engine {
     }
 
     /// Takes that `source` has looked at a link until `at`.
-    pub(super) fn progress(&mut self, link: LinkId, source: AgentId, at: UnixMs) {
-        self.links[link.index()].machine.progress(source, at, &self.thresholds);
+    pub(super) fn progress(&mut self, link: LinkId, source: AgentId, at: UnixMs, patience: Duration) {
+        self.links[link.index()].machine.progress(source, at, patience, &self.thresholds);
         if let Some(nin) = &mut self.sites[self.inventory.link(link).site.index()].nin {
-            nin.progress(source, at, &self.thresholds);
+            nin.progress(source, at, patience, &self.thresholds);
         }
     }
 

@@ -7,10 +7,11 @@
 //! ```
 //!
 //! What the engine knows is split by who asks: [`machine`] judges one link, [`roll_up`] makes sites and villages of links,
-//! `agent` and `fleet` tell their silence from ours, `live` applies records, `passing` lets time pass, `registry` moves
+//! `agent` and `fleet` tell their silence from ours, `live` applies records, `again` those that came late, `passing` lets time pass, `registry` moves
 //! between inventory versions, [`told`] goes on after a restart, `views` is what a snapshot copies.
 
-mod agent;
+mod again;
+pub(crate) mod agent;
 pub mod event;
 mod fleet;
 pub mod incident;
@@ -27,7 +28,7 @@ mod track;
 mod views;
 
 pub use event::Event;
-pub use live::{Engine, LEAD_IN_MS, LOOK_AHEAD_MS};
+pub use live::{Engine, LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 pub use record::{BootTime, Record};
 pub use roll_up::VillagePolicy;
 pub use state::*;

@@ -25,6 +25,10 @@ impl Engine {
                         self.agent_is_due(place, events);
                     }
                 }
+                Timer::Evidence(site) => {
+                    self.sites[site.index()].timer = None;
+                    self.evidence_is_due(site, events);
+                }
                 Timer::Flap(link) => self.refresh_links(&[link], events),
                 Timer::Window => self.enter_windows(events),
             }
@@ -38,7 +42,7 @@ impl Engine {
             return;
         }
         match self.agents[place].view.state {
-            AgentState::Late => self.silence(place, due, events),
+            AgentState::Late => self.set_agent_state(place, AgentState::Silent, due, events),
             _ => {
                 self.set_agent_state(place, AgentState::Late, due, events);
                 if let Some((quiet, fleet)) = self.fleet.fell_quiet(due, self.heard) {
@@ -49,14 +53,22 @@ impl Engine {
         self.set_agent_timer(place);
     }
 
-    /// An agent is silent: what it saw last is no evidence any more.
-    fn silence(&mut self, place: usize, at: UnixMs, events: &mut Vec<Event>) {
-        self.set_agent_state(place, AgentState::Silent, at, events);
-        let (source, links) = (self.agents[place].view.id, self.agents[place].links.clone());
-        for link in &links {
-            self.progress(*link, source, at);
-        }
+    /// Asks the machines of a site what holds at this time.
+    pub(super) fn evidence_is_due(&mut self, site: SiteId, events: &mut Vec<Event>) {
+        let links: Vec<LinkId> = self.inventory.links_of(site).collect();
         self.refresh_links(&links, events);
+        self.set_evidence_timer(site);
+    }
+
+    /// Sets a site's timer if it has none; one that comes early sets itself again.
+    pub(super) fn set_evidence_timer(&mut self, site: SiteId) {
+        if self.sites[site.index()].timer.is_some() {
+            return;
+        }
+        let nin = self.sites[site.index()].nin.as_ref().and_then(|nin| nin.due(self.now));
+        let due = self.inventory.links_of(site).filter_map(|link| self.links[link.index()].machine.due(self.now)).chain(nin).min();
+        self.sites[site.index()].timer = due;
+        self.timers.extend(due.map(|due| (due, Timer::Evidence(site))));
     }
 
     /// Sets an agent's timer if it has none; a timer that comes early sets itself again.
@@ -100,7 +112,7 @@ impl Engine {
     fn refresh_link(&mut self, link: LinkId, events: &mut Vec<Event>) {
         let known_at = self.now;
         let track = &mut self.links[link.index()];
-        let raw_changed = track.ask_machine(&self.thresholds);
+        let raw_changed = track.ask_machine(known_at, &self.thresholds);
         track.flap.settle(known_at, &self.thresholds);
         if let Some(end) = track.flap.ends_at(&self.thresholds) {
             self.timers.insert((end.max(known_at), Timer::Flap(link)));
@@ -129,7 +141,9 @@ impl Engine {
 
     fn nin_changed(&mut self, site: SiteId) -> bool {
         let track = &mut self.sites[site.index()];
+        let (now, thresholds) = (self.now, &self.thresholds);
         let lost = track.nin.as_mut().map(|nin| {
+            nin.stand_at(now, thresholds);
             nin.settle();
             nin.change().state
         });

@@ -13,15 +13,16 @@ use super::track::{LinkKey, LinkTrack, SiteTrack, VillageTrack, key_of};
 use crate::inventory::{Inventory, RegionId, RegionKind, SiteId};
 
 impl Engine {
-    /// Takes another version of the registry. Links and sites are the same where their codes are; a link that became
-    /// another network or technology starts anew. Agents of sites that are gone are forgotten.
+    /// Takes another version of the registry. Links and sites are the same where their codes are; what was heard of a link
+    /// that became another network or technology counts as what it is then. Agents of sites that are gone are forgotten.
     pub fn replace_inventory(&mut self, inventory: Arc<Inventory>) -> Vec<Event> {
         let before = std::mem::replace(&mut self.inventory, inventory);
+        self.late.clear();
         self.move_links(&before);
         self.move_sites(&before);
         self.move_villages(&before);
         self.move_agents(&before);
-        self.timers.retain(|(_, timer)| !matches!(timer, Timer::Flap(_) | Timer::Window));
+        self.timers.retain(|(_, timer)| matches!(timer, Timer::Agent(_)));
         self.reset_views();
         let mut events = Vec::new();
         self.enter_windows(&mut events);
@@ -30,6 +31,8 @@ impl Engine {
         for index in 0..self.sites.len() {
             let since = self.sites[index].since;
             self.refresh_site(site_id(index), since, &mut events);
+            self.sites[index].timer = None;
+            self.set_evidence_timer(site_id(index));
         }
         events
     }
@@ -37,13 +40,16 @@ impl Engine {
     fn move_links(&mut self, before: &Inventory) {
         let mut held: HashMap<LinkKey, LinkTrack> =
             std::mem::take(&mut self.links).into_iter().enumerate().map(|(index, track)| (key_of(before, link_id(index)), track)).collect();
-        let (inventory, now) = (&self.inventory, self.now);
+        let (inventory, thresholds, now) = (&self.inventory, &self.thresholds, self.now);
         self.links = (0..inventory.links.len())
             .map(link_id)
             .map(|id| {
                 let kind = LinkKind::of(inventory, id);
-                let kept = held.remove(&key_of(inventory, id)).filter(|track| track.kind == kind);
-                LinkTrack { dirty: true, ..kept.unwrap_or_else(|| LinkTrack::new(kind, now)) }
+                let mut track = held.remove(&key_of(inventory, id)).unwrap_or_else(|| LinkTrack::new(kind, now));
+                if track.kind != kind {
+                    track.machine.rekind(kind, now, thresholds);
+                }
+                LinkTrack { dirty: true, kind, ..track }
             })
             .collect();
         self.dirty = (0..self.links.len()).map(link_id).collect();
@@ -83,8 +89,16 @@ impl Engine {
     fn move_agents(&mut self, before: &Inventory) {
         let inventory = Arc::clone(&self.inventory);
         self.agents.retain_mut(|agent| {
-            // Routes name links of the version before; the next record finds them anew.
-            (agent.table, agent.routes, agent.links) = (None, Vec::new(), Vec::new());
+            // Routes name links of the version before; the next record finds them anew, and gives up those that are gone.
+            (agent.table, agent.routes) = (None, Vec::new());
+            agent.links.retain_mut(|link| {
+                let (site, name) = key_of(before, *link);
+                let moved = inventory.site_by_code(&site).and_then(|site| inventory.link_by_name(site, &name));
+                moved.is_some_and(|moved| {
+                    *link = moved;
+                    true
+                })
+            });
             let site = before.sites.get(agent.view.site.index()).and_then(|site| inventory.site_by_code(&site.code));
             site.is_some_and(|site| {
                 agent.view.site = site;

@@ -110,8 +110,8 @@ fn a_powered_off_site_is_late_then_silent_then_unknown_and_never_down() {
     let snapshot = world.engine.snapshot();
     assert_eq!(snapshot.agents[0].state, AgentState::Silent);
     assert_eq!(snapshot.villages[0].state, VillageState::Unknown);
-    // The last round was at 570 s and counts for two intervals.
-    assert_eq!(world.link_changes().last(), Some(&(690, LinkState::Unknown)));
+    // The last round was at 570 s and counts for two intervals and a quarter.
+    assert_eq!(world.link_changes().last(), Some(&(705, LinkState::Unknown)));
     assert!(!world.link_changes().iter().any(|(_, state)| *state == LinkState::Down));
 }
 

@@ -67,7 +67,8 @@ impl LinkTrack {
     }
 
     /// Takes what the machine says; tells whether the raw state is another.
-    pub(super) fn ask_machine(&mut self, thresholds: &Thresholds) -> bool {
+    pub(super) fn ask_machine(&mut self, now: UnixMs, thresholds: &Thresholds) -> bool {
+        self.machine.stand_at(now, thresholds);
         let change = self.machine.change();
         self.machine.settle();
         let changed = change.state != self.raw;
@@ -137,13 +138,24 @@ pub(super) struct SiteTrack {
     pub(super) nin: Option<Box<Machine>>,
     /// What that machine said when it was last asked.
     pub(super) nin_said: Option<LinkState>,
+    /// When its evidence timer is set for.
+    pub(super) timer: Option<UnixMs>,
     /// The day its timeline is already known to be wanted for.
     pub(super) touched: Option<Day>,
 }
 
 impl SiteTrack {
     pub(super) fn new(at: UnixMs) -> Self {
-        SiteTrack { state: SiteState::Unknown, since: at, cause: None, village: None, nin: None, nin_said: None, touched: None }
+        SiteTrack {
+            state: SiteState::Unknown,
+            since: at,
+            cause: None,
+            village: None,
+            nin: None,
+            nin_said: None,
+            timer: None,
+            touched: None,
+        }
     }
 
     /// Returns the national-network machine, made on first use.

@@ -245,6 +245,8 @@ impl Crew<'_> {
             sightings: &seen.sightings,
             seen_from: seen.from,
             seen_until: seen.until,
+            now: None,
+            undated: &seen.undated,
             thresholds: self.thresholds,
         });
         let slots = slots::pack(&day, &gathered.reports.slots);

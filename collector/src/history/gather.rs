@@ -8,6 +8,7 @@ use rusta_wire::{Samples, UnixMs};
 use super::reports::{self, Arrived, DayReports};
 use super::sighting::{Sighting, Watches};
 use super::tables::Digests;
+use super::timeline::Undated;
 use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 use crate::advance::boots;
 use crate::dating::{Dating, Reach};
@@ -50,6 +51,8 @@ const STEP_MS: i64 = 86_400_000;
 /// What bears on a site's day: the samples of `[from, until)` in these sightings.
 pub(super) struct Seen {
     pub(super) sightings: Vec<Sighting>,
+    /// What lives nobody can date saw.
+    pub(super) undated: Vec<Undated>,
     pub(super) from: UnixMs,
     pub(super) until: UnixMs,
 }
@@ -144,7 +147,8 @@ impl Gatherer {
             sightings.extend(later);
         }
         sightings.extend(self.seen_from_outside(of, window)?);
-        Ok((Seen { sightings, from: seen_from, until: seen_until }, Gathered { digests, reports, before, after }))
+        let undated = self.undated(&dating, site, (seen_from, seen_until))?;
+        Ok((Seen { sightings, undated, from: seen_from, until: seen_until }, Gathered { digests, reports, before, after }))
     }
 
     /// Looks for the nearest samples of a silent site, a day at a time.
@@ -204,6 +208,35 @@ impl Gatherer {
                 }
                 Err(error) => tracing::error!(position = stored.position.0, %error, "a batch in the log is damaged and left out"),
             }
+        }
+        Ok(found)
+    }
+
+    /// Reads what lives of a site's agents saw that nobody can date and that may lie in a window.
+    fn undated(&self, dating: &Dating, site: &str, window: (UnixMs, UnixMs)) -> Result<Vec<Undated>, BuildError> {
+        let mut found = Vec::new();
+        for boot in dating.undated(site, window.0, window.1) {
+            let mut found_batches = Vec::new();
+            for stored in self.log.site_range(site, std::slice::from_ref(&boot.range), ROOM_OF_SITE.frame_bytes)? {
+                let is_of_it = stored.agent() == boot.agent && dating.offset(&stored.head, stored.received_at).is_none();
+                if let Some(batch) = stored.flat_batch().ok().filter(|_| is_of_it) {
+                    found_batches.push((Arc::new(batch), Arc::clone(&stored.table)));
+                }
+            }
+            let Some(last) = found_batches.iter().map(|(batch, _)| batch.until).max() else { continue };
+            let over_by = boot.over_by.map(|over| over.0.saturating_sub(i64::try_from(last.0).unwrap_or(i64::MAX)));
+            let most_offset_ms = over_by.unwrap_or(boot.most_offset_ms);
+            let placed = BootTime { at: UnixMs(most_offset_ms), error_ms: 0 };
+            let first = found_batches.iter().map(|(batch, _)| batch.from).min().unwrap_or(last);
+            found.push(Undated {
+                agent: boot.agent,
+                latest: (placed.date(first), placed.date(last)),
+                not_before: boot.least_offset_ms.map(|least| BootTime { at: UnixMs(least), error_ms: 0 }.date(first)),
+                sightings: found_batches
+                    .into_iter()
+                    .map(|(batch, table)| Sighting { boot: placed, batch, table, vantage: false })
+                    .collect(),
+            });
         }
         Ok(found)
     }

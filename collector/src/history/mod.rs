@@ -45,7 +45,7 @@ mod village;
 
 use crate::day::Day;
 use crate::engine::VillagePolicy;
-pub use crate::engine::{LEAD_IN_MS, LOOK_AHEAD_MS};
+pub use crate::engine::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 use crate::inventory::word_enum;
 
 pub use build::{Builder, Parts};
@@ -56,12 +56,9 @@ pub use reports::{DayReports, Late, Reports};
 pub use sighting::Sighting;
 pub use slots::{SlotSums, Slots, slot_sums_on};
 pub use span::{Span, StateSeconds};
-pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};
+pub use timeline::{LinkDay, SiteDay, SiteInput, Undated, timeline};
 pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values, has_daily_values};
 pub use village::{VillageDay, village_timeline};
-
-/// How far the nearest samples of a silent site are looked for. Agents keep seven days.
-pub const REACH_DAYS: i32 = 8;
 
 /// Days the five-minute layer is kept: a year of charts, and the month of the year before it is compared with.
 pub const SLOT_DAYS: i32 = 400;

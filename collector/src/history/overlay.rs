@@ -17,6 +17,7 @@ use super::Late;
 use super::span::{Counted, Span, StateSeconds, append, at, clipped, edges, seconds_of};
 use super::timeline::SiteInput;
 use crate::day::Day;
+use crate::engine::LinkState;
 use crate::inventory::LinkId;
 
 /// A stretch of time, in whole seconds.
@@ -114,6 +115,23 @@ pub(super) fn learnt_in<S: Counted>(spans: &[Span<S>], stretches: &[Stretch]) ->
         learnt += seconds_of(&clipped(spans, from, until));
     }
     Late::of_day(learnt.known(), learnt.down)
+}
+
+/// Fills what is unknown with what is certain.
+pub(super) fn fill(spans: Vec<Span<LinkState>>, certain: &[Span<LinkState>]) -> Vec<Span<LinkState>> {
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return spans };
+    let mut bounds = edges([spans.as_slice(), certain].into_iter(), first.from, last.until);
+    bounds.extend(certain.iter().map(|span| span.until).filter(|cut| first.from < *cut && *cut < last.until));
+    bounds.sort_unstable();
+    bounds.dedup();
+    let mut filled = Vec::new();
+    for pair in bounds.windows(2) {
+        let Some(held) = at(&spans, pair[0]) else { continue };
+        let known = at(certain, pair[0]).filter(|_| held.state == LinkState::Unknown);
+        let (state, cause) = known.map_or((held.state, held.cause), |known| (known.state, known.cause));
+        append(&mut filled, Span { from: pair[0], until: pair[1], state, cause });
+    }
+    filled
 }
 
 /// Returns the parts of spans that stretches cover and that were measured.

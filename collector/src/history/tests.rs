@@ -44,6 +44,8 @@ fn build(inventory: &Inventory, sightings: &[Sighting], from: i64, until: i64) -
         sightings,
         seen_from: UnixMs(second(from).0 - LEAD_IN_MS),
         seen_until: UnixMs(second(until).0 + LOOK_AHEAD_MS),
+        now: None,
+        undated: &[],
         thresholds: &Thresholds::default(),
     })
 }
@@ -80,13 +82,13 @@ fn a_day_counted_by_hand() {
         (30, LinkState::Up),
         (60 * 60 - 30, LinkState::Down),
         (80 * 60 - 30, LinkState::Up),
-        // The last sample before the gap counts for two intervals.
-        (119 * 60 - 30 + 120, LinkState::Unknown),
+        // The last sample before the gap counts for two intervals and a quarter.
+        (119 * 60 - 30 + 135, LinkState::Unknown),
         (150 * 60 - 30, LinkState::Up),
     ];
     assert_eq!(states(&day), expected);
     let seconds = span::seconds_of(&day.links[0].spans);
-    assert_eq!((seconds.down, seconds.unknown, seconds.total()), (20 * 60, 30 + 29 * 60, 4 * 3600));
+    assert_eq!((seconds.down, seconds.unknown, seconds.total()), (20 * 60, 30 + 29 * 60 - 15, 4 * 3600));
     assert_eq!(span::seconds_of(&day.spans), seconds);
     // 190 rounds of two targets answered three of three; the 20 that failed were down and do not count as loss.
     assert_eq!(day.links[0].values().packets, (190 * 2 * 3, 190 * 2 * 3));
@@ -157,10 +159,84 @@ fn a_site_without_power_was_down_from_the_round_it_missed() {
     (agent.boot, agent.sequence) = ((BootId(2), 7200), 0);
     seen.extend(minutes(&mut agent, 122..200, |_| Some(true)));
     let day = build(&inventory, &seen, 0, 12_000);
-    let expected = [(0, LinkState::Unknown), (30, LinkState::Up), (59 * 60 - 30 + 60, LinkState::Down), (122 * 60 - 30, LinkState::Up)];
+    let expected = [(0, LinkState::Unknown), (30, LinkState::Up), (59 * 60, LinkState::Down), (122 * 60 - 30, LinkState::Up)];
     assert_eq!(states(&day), expected);
     assert_eq!(day.links[0].spans[2].cause, Some(Cause { rung: Rung::Power, confidence: 70 }));
-    assert!(day.links[0].evidence[&second(3570)][0].contains("/boot "));
+    assert!(day.links[0].evidence[&second(3540)][0].contains("/boot "));
+}
+
+/// A site that reported until minute 60, had a life nobody can date, and reported again from minute 425 on. Measured for
+/// five of the six hours between, that life saw its link carry traffic.
+fn with_an_undated_life(not_before: Option<UnixMs>) -> SiteDay {
+    let inventory = inventory(1);
+    let mut agent = Agent::village(1, "V0");
+    let mut seen = minutes(&mut agent, 1..61, |_| Some(true));
+    (agent.boot, agent.sequence) = ((BootId(3), 420 * 60), 0);
+    seen.extend(minutes(&mut agent, 421..500, |_| Some(true)));
+    // Placed as late as can be it ended when the next life began.
+    (agent.boot, agent.sequence) = ((BootId(2), 119 * 60), 0);
+    let sightings = minutes(&mut agent, 121..421, |_| Some(true));
+    let life = Undated { agent: agent.id, latest: (second(120 * 60), second(420 * 60)), not_before, sightings };
+    timeline(&SiteInput {
+        inventory: &inventory,
+        site: inventory.site_by_code("V0").unwrap(),
+        from: second(0),
+        until: second(500 * 60),
+        sightings: &seen,
+        seen_from: second(-3_600),
+        seen_until: second(510 * 60),
+        now: None,
+        undated: &[life],
+        thresholds: &Thresholds::default(),
+    })
+}
+
+#[test]
+fn a_life_without_a_clock_is_unknown_between_its_neighbours_and_its_answers_shorten_that_from_inside() {
+    // An hour of six is open: its clock was kept in the life before, which reported until 3,600 s.
+    let day = with_an_undated_life(Some(second(3_000)));
+    let expected = [
+        (0, LinkState::Unknown),
+        (30, LinkState::Up),
+        (3_570 + 135, LinkState::Unknown),
+        (7_230, LinkState::Up),
+        (21_600, LinkState::Unknown),
+        (421 * 60 - 30, LinkState::Up),
+    ];
+    assert_eq!(states(&day), expected);
+    assert_eq!(span::seconds_of(&day.links[0].spans).down, 0, "21,600 s were called down");
+}
+
+#[test]
+fn a_life_without_any_bound_says_nothing_and_is_not_down() {
+    let seconds = span::seconds_of(&with_an_undated_life(None).links[0].spans);
+    assert_eq!((seconds.down, seconds.unknown), (0, 30 + 421 * 60 - 30 - 3_705));
+}
+
+#[test]
+fn a_life_that_does_not_fit_into_a_gap_leaves_it_down() {
+    let inventory = inventory(1);
+    let mut agent = Agent::village(1, "V0");
+    let mut seen = minutes(&mut agent, 1..61, |_| Some(true));
+    (agent.boot, agent.sequence) = ((BootId(3), 120 * 60), 0);
+    seen.extend(minutes(&mut agent, 121..200, |_| Some(true)));
+    (agent.boot, agent.sequence) = ((BootId(2), 0), 0);
+    let sightings = minutes(&mut agent, 1..100, |_| Some(true));
+    let life = Undated { agent: agent.id, latest: (second(0), second(99 * 60)), not_before: None, sightings };
+    let site = inventory.site_by_code("V0").unwrap();
+    let whole = SiteInput {
+        inventory: &inventory,
+        site,
+        from: second(0),
+        until: second(12_000),
+        sightings: &seen,
+        seen_from: second(-3_600),
+        seen_until: second(15_600),
+        now: None,
+        undated: &[life],
+        thresholds: &Thresholds::default(),
+    };
+    assert_eq!(span::seconds_of(&timeline(&whole).links[0].spans).down, (121 - 60) * 60 - 30);
 }
 
 #[test]

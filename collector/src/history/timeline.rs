@@ -1,6 +1,7 @@
 //! One site's day, as a function of what was observed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use rusta_wire::{AgentId, BootId, Rung, UnixMs};
 
@@ -9,6 +10,7 @@ use super::sighting::{Sighted, Sighting, Watch, Watches, boot_reason, last_words
 use super::span::{Span, append, at, edges};
 use super::values::{self, Place, PlanUse, Rounds, Values};
 use crate::config::Thresholds;
+use crate::engine::agent;
 use crate::engine::machine::{Anchors, Boot, Fact, LinkKind, Machine, Slot, Target};
 use crate::engine::roll_up::{Path, site_state};
 use crate::engine::sight;
@@ -32,8 +34,35 @@ pub struct SiteInput<'a> {
     pub seen_from: UnixMs,
     /// Samples before this count: the look-ahead, or the beginning of what a silent site said after it.
     pub seen_until: UnixMs,
+    /// The present, if the day is to be told as it stands now: agents are then believed to look on for a while after their
+    /// last report. `None` once nothing more is to be heard of the day: then they said all they saw.
+    pub now: Option<UnixMs>,
+    /// What lives of the site's agents saw that nobody can date.
+    pub undated: &'a [Undated],
     /// When a state is called what.
     pub thresholds: &'a Thresholds,
+}
+
+/// A life of one of the site's agents that nobody can date.
+#[derive(Debug, Clone)]
+pub struct Undated {
+    /// Whose.
+    pub agent: AgentId,
+    /// The latest it can have lasted, from its first report to its last.
+    pub latest: (UnixMs, UnixMs),
+    /// The earliest its first report can have begun, by a clock kept from an earlier life; `None` if it had none.
+    pub not_before: Option<UnixMs>,
+    /// What it saw, dated as late as it can have been.
+    pub sightings: Vec<Sighting>,
+}
+
+impl Undated {
+    /// Tells whether it can lie between two moments.
+    fn fits_between(&self, from: UnixMs, until: UnixMs) -> bool {
+        let lasted = self.latest.1.0.saturating_sub(self.latest.0.0);
+        let start = self.latest.1.0.min(until.0).saturating_sub(lasted);
+        start >= from.0 && self.not_before.is_none_or(|earliest| earliest.0 <= start)
+    }
 }
 
 /// One link's day.
@@ -103,9 +132,11 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     let meanings: Vec<Meaning> = watches.list().iter().map(|watch| Meaning::of(watch, input)).collect();
     let mut run = Run::new(input, &meanings, all.first().map_or(input.from, |first| first.at.min(input.from)));
     run.play(&all);
-    let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, &watches, &run)).collect();
+    let certain: Vec<Certain> = input.undated.iter().filter_map(|life| Certain::of(life, input)).collect();
+    let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, &watches, &run, &certain)).collect();
     // A site that knows nothing of it all day does not tell, whether its day was built for another reason or not at all.
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
+    let nin = nin.map(|spans| certain.iter().fold(spans, |spans, life| overlay::fill(spans, &life.nin)));
     let nin = nin.filter(|spans| spans.iter().any(|span| span.state != LinkState::Unknown));
     let nin = nin.map(|spans| overlay::lay_work(spans, &overlay::announced_for_all(input), LinkState::Maintenance));
     let measured: Vec<&[Span<LinkState>]> = links.iter().map(|link| link.spans.as_slice()).collect();
@@ -173,6 +204,8 @@ struct Run<'a> {
     nin: Option<Driver>,
     /// The newest life of each agent, and when it began.
     boots: Vec<(AgentId, BootId, UnixMs)>,
+    /// How far each agent has looked.
+    looked: HashMap<AgentId, UnixMs>,
     start: UnixMs,
 }
 
@@ -183,7 +216,6 @@ impl Driver {
 
     fn observe(&mut self, sighted: &Sighted<'_>, thresholds: &Thresholds) {
         let slot = self.by_watch[sighted.watch.number].unwrap_or_else(|| self.slot(sighted.watch, thresholds));
-        self.machine.progress_all(sighted.at, thresholds);
         self.machine.observe(&sight::round(sighted.watch.series, sighted.sample, sighted.at, slot), thresholds);
     }
 
@@ -201,14 +233,19 @@ impl<'a> Run<'a> {
     fn new(input: &'a SiteInput<'a>, meanings: &'a [Meaning], start: UnixMs) -> Self {
         let driver = |id: LinkId| Driver::new(Some(id), LinkKind::of(input.inventory, id), start, meanings.len());
         let links = input.inventory.links_of(input.site).map(driver).collect();
-        Run { input, meanings, links, nin: None, boots: Vec::new(), start }
+        Run { input, meanings, links, nin: None, boots: Vec::new(), looked: HashMap::new(), start }
     }
 
     fn play(&mut self, all: &[Sighted<'_>]) {
         let Run { input, .. } = *self;
         let words = last_words(input.sightings);
         let mut words = words.iter().filter(|word| input.seen_from <= word.at).peekable();
+        let looks = looks(input.sightings, input.thresholds);
+        let mut looks = looks.iter().filter(|look| input.seen_from <= look.until).peekable();
         for sighted in all {
+            while let Some(look) = looks.next_if(|look| look.until <= sighted.at) {
+                self.look(look);
+            }
             while let Some(word) = words.next_if(|word| word.at <= sighted.at) {
                 let fact = if word.power_loss { Fact::LastGasp } else { Fact::Stopped };
                 self.links.iter_mut().for_each(|driver| driver.machine.learn(word.at, fact, input.thresholds));
@@ -216,9 +253,27 @@ impl<'a> Run<'a> {
             self.boot(sighted, all);
             self.observe(sighted);
         }
+        for look in looks.take_while(|look| look.until <= input.seen_until) {
+            self.look(look);
+        }
         let end = all.last().map_or(input.until, |last| last.at.max(input.until));
         for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
-            driver.machine.progress_all(end, input.thresholds);
+            match input.now {
+                Some(now) => driver.machine.pass(now, input.thresholds),
+                None => driver.machine.end(end, input.thresholds),
+            }
+        }
+    }
+
+    /// Takes that an agent has looked so far. A report of another life is no sign of the one before: that is noticed by its
+    /// first sample.
+    fn look(&mut self, look: &Look) {
+        if self.boots.iter().any(|known| known.0 == look.source && known.1 != look.boot.0 && known.2 < look.boot.1) {
+            return;
+        }
+        self.looked.insert(look.source, look.until);
+        for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
+            driver.machine.progress(look.source, look.until, look.patience, self.input.thresholds);
         }
     }
 
@@ -229,6 +284,7 @@ impl<'a> Run<'a> {
             return;
         }
         let (id, began_at) = sighted.boot;
+        let last_sign = self.looked.get(&source).copied();
         match self.boots.iter_mut().find(|known| known.0 == source) {
             None => {
                 self.boots.push((source, id, began_at));
@@ -241,7 +297,9 @@ impl<'a> Run<'a> {
             Some(known) if known.2 >= began_at => return,
             Some(known) => *known = (source, id, began_at),
         }
-        let boot = Boot { id, began_at, reason: boot_reason(all, source, id) };
+        let hidden = |life: &Undated| life.agent == source && last_sign.is_some_and(|last| life.fits_between(last, began_at));
+        let after_undated = self.input.undated.iter().any(hidden);
+        let boot = Boot { id, began_at, reason: boot_reason(all, source, id), after_undated };
         for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
             driver.machine.booted(source, &boot, sighted.at, self.input.thresholds);
         }
@@ -267,6 +325,67 @@ impl<'a> Run<'a> {
     }
 }
 
+/// That an agent has looked until a moment, and how long it is believed to look on.
+struct Look {
+    until: UnixMs,
+    source: AgentId,
+    boot: (BootId, UnixMs),
+    patience: Duration,
+}
+
+/// Lists how far agents had looked when, oldest first.
+fn looks(sightings: &[Sighting], thresholds: &Thresholds) -> Vec<Look> {
+    let end = |one: &Sighting| {
+        let boot = (one.batch.id.boot, one.boot.at);
+        (one.boot.date(one.batch.until), one.batch.id.agent, boot, agent::interval_ms(&one.batch))
+    };
+    let mut ends: Vec<_> = sightings.iter().map(end).collect();
+    ends.sort_unstable();
+    ends.dedup();
+    let mut intervals: HashMap<AgentId, i64> = HashMap::new();
+    let look = |(until, source, boot, interval_ms): (UnixMs, AgentId, (BootId, UnixMs), Option<i64>)| {
+        let known = intervals.entry(source).or_insert_with(|| i64::try_from(thresholds.cycle.as_millis()).unwrap_or(i64::MAX));
+        *known = interval_ms.unwrap_or(*known);
+        Look { until, source, boot, patience: agent::patience(*known, thresholds) }
+    };
+    ends.into_iter().map(look).collect()
+}
+
+/// What order alone proves of a life nobody can date: what it saw holds wherever that life is placed between its bounds.
+struct Certain {
+    /// By link, in the inventory's order: stretches in which the link carried traffic.
+    links: Vec<Vec<Span<LinkState>>>,
+    nin: Vec<Span<LinkState>>,
+}
+
+impl Certain {
+    fn of(life: &Undated, input: &SiteInput<'_>) -> Option<Certain> {
+        let (not_before, (from, until)) = (life.not_before?, life.latest);
+        // Its clock was kept from a life that had begun by then: it came after that one's last report.
+        let of_earlier = |look: &Look| look.source == life.agent && look.boot.1 <= not_before;
+        let ended = looks(input.sightings, input.thresholds).into_iter().filter(of_earlier).map(|look| look.until).max();
+        let slack_ms = from.0.saturating_sub(ended.map_or(not_before, |ended| ended.max(not_before)).0).max(0);
+        let placed =
+            SiteInput { from, until, seen_from: from, seen_until: UnixMs(until.0.saturating_add(1)), now: None, undated: &[], ..*input };
+        let placed = SiteInput { sightings: &life.sightings, ..placed };
+        let watches = Watches::of(&life.sightings);
+        let all = watches.in_order(|at| from <= at && at <= until);
+        let meanings: Vec<Meaning> = watches.list().iter().map(|watch| Meaning::of(watch, &placed)).collect();
+        let mut run = Run::new(&placed, &meanings, from);
+        run.play(&all);
+        // Placed late it holds from its start on, placed early until its end: between the two in any case.
+        let carried = |driver: &Driver| {
+            let spans = clip(driver.machine.said(), &placed).into_iter();
+            let spans = spans.filter(|span| matches!(span.state, LinkState::Up | LinkState::Degraded));
+            spans
+                .map(|span| Span { until: whole_second(UnixMs(span.until.0.saturating_sub(slack_ms))), ..span })
+                .filter(|span| span.from < span.until)
+                .collect()
+        };
+        Some(Certain { links: run.links.iter().map(carried).collect(), nin: run.nin.as_ref().map(carried).unwrap_or_default() })
+    }
+}
+
 /// Cuts what a machine said to the window and to whole seconds.
 fn clip(said: &[crate::engine::machine::Change], input: &SiteInput<'_>) -> Vec<Span<LinkState>> {
     let mut spans = Vec::new();
@@ -283,10 +402,12 @@ fn whole_second(at: UnixMs) -> UnixMs {
     UnixMs::from_seconds(at.seconds())
 }
 
-fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &Run<'_>) -> LinkDay {
+fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &Run<'_>, certain: &[Certain]) -> LinkDay {
     let Some(link) = driver.link else { unreachable!("drivers of links have one") };
     let input = run.input;
-    let measured = clip(driver.machine.said(), input);
+    let place = run.links.iter().position(|other| other.link == Some(link)).unwrap_or(usize::MAX);
+    let of_undated = certain.iter().filter_map(|life| life.links.get(place));
+    let measured = of_undated.fold(clip(driver.machine.said(), input), |spans, held| overlay::fill(spans, held));
     let own = |sighted: &&Sighted<'_>| !sighted.watch.vantage && run.meanings[sighted.watch.number].link == Some(link);
     let own: Vec<&Sighted<'_>> = all.iter().filter(own).collect();
     let anchors = Anchors::Of(input.inventory.link(link).network);

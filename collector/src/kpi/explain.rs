@@ -182,12 +182,12 @@ pub fn explain(kpi: &Kpi, facts: &Facts, ask: Ask<'_>) -> Explanation {
 }
 
 /// Explains the figure of now.
-pub fn explain_now(snapshot: &Snapshot, ask: Ask<'_>, max_age: std::time::Duration) -> Explanation {
+pub fn explain_now(snapshot: &Snapshot, ask: Ask<'_>) -> Explanation {
     let inventory = &snapshot.inventory;
-    let figures = connected_share_now::answer(snapshot, Ask { by: None, ..ask }, max_age);
+    let figures = connected_share_now::answer(snapshot, Ask { by: None, ..ask });
     let scope = ask.region.and_then(|code| inventory.region_by_code(code));
     let is_inside = |id: RegionId| scope.is_some_and(|scope| inventory.is_within(id, scope));
-    let weighed = connected_share_now::weighed(snapshot, ask.weight, max_age).filter(|(id, ..)| is_inside(*id));
+    let weighed = connected_share_now::weighed(snapshot, ask.weight).filter(|(id, ..)| is_inside(*id));
     let row = |(id, weight, tally): (RegionId, f64, Tally)| {
         let region = inventory.region(id);
         Row { weight: Some(weight), ..named("village", (&region.code, &region.name_fa, &region.name_en), &tally) }

@@ -294,7 +294,7 @@ fn check(name: &str, facts: &Facts, snapshot: &Snapshot, expect: &Expect) {
     let by = expect.by.as_ref().map(|b| b.parse().unwrap());
     let ask = Ask { region: Some(&expect.region), weight, by, version };
     let figures = match kpi.measures {
-        [Measure::Now(_)] => connected_share_now::answer(snapshot, ask, connected_share_now::MAX_AGE),
+        [Measure::Now(_)] => connected_share_now::answer(snapshot, ask),
         _ => compute(kpi, facts, ask),
     };
     let is_wanted = |f: &&Figure| expect.part.is_none() || f.part.as_ref().map(|(_, part)| part) == expect.part.as_ref();

@@ -26,8 +26,6 @@ mod renamed;
 mod tally;
 mod terms;
 
-use std::time::Duration;
-
 pub use book::{Book, BookError};
 pub use catalogue::{CATALOGUE, by_id, connected_share_now};
 pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
@@ -41,7 +39,7 @@ pub use regions::{ByRegion, levels};
 pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
 pub use terms::{Rules, Term, Terms};
 
-use crate::engine::{Snapshot, VillageView};
+use crate::engine::VillageView;
 use crate::inventory::Region;
 use crate::persian::Period;
 
@@ -112,7 +110,7 @@ pub struct Kpi {
 #[derive(Debug, Clone, Copy)]
 pub enum Measure {
     /// A village at this moment.
-    Now(fn(&Snapshot, Duration, &VillageView) -> Tally),
+    Now(fn(&VillageView) -> Tally),
     /// A village over the window.
     Village(fn(&VillageFact<'_>) -> Option<Tally>),
     /// A site over the window.

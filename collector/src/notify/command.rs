@@ -187,7 +187,7 @@ fn played(place: &Place, rule: &Rule, rules: &Rules, window: Window) -> Result<V
             past = (Some(today), past_kpis(&one, &book, &snapshot.inventory, snapshot.at)?);
         }
         medians.refresh(&one, &store, &snapshot.inventory, snapshot.at)?;
-        let mut kpis = connected_share(snapshot, config.thresholds.now_max_age);
+        let mut kpis = connected_share(snapshot);
         kpis.extend_from_slice(&past.1);
         let median = |link, metric| medians.get(link, metric);
         let facts = Facts { kpis, median: &median, ..Facts::new(snapshot, &incidents) };

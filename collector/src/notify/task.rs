@@ -223,9 +223,9 @@ impl Notifier {
 }
 
 /// Computes the KPI of now that rules may ask for, with each region's goal.
-pub fn connected_share(snapshot: &Snapshot, max_age: Duration) -> Vec<KpiFact> {
+pub fn connected_share(snapshot: &Snapshot) -> Vec<KpiFact> {
     let id = connected_share_now::KPI.id;
-    let figures = connected_share_now::figures(snapshot, Weight::Village, max_age);
+    let figures = connected_share_now::figures(snapshot, Weight::Village);
     let fact = |figure: crate::kpi::Figure| {
         let region = snapshot.inventory.region_by_code(&figure.region)?;
         Some(KpiFact { id: id.to_owned(), over: KpiSpan::Now, region, value: figure.value, goal: goal(&snapshot.inventory, id, region) })
@@ -258,11 +258,10 @@ pub fn start(
     let setup = Arc::new(setup);
     let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
     let running = Running { delivery: Arc::new(Delivery::new(setup, channels)), store: store.clone(), clock: crate::clock::now };
-    let max_age = config.thresholds.now_max_age;
     let past = watch::Sender::new(Vec::new());
     let past_seen = past.subscribe();
     let kpis = move |snapshot: &Snapshot| {
-        let mut found = connected_share(snapshot, max_age);
+        let mut found = connected_share(snapshot);
         found.extend_from_slice(&past_seen.borrow());
         found
     };

@@ -18,7 +18,6 @@ mod command;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::Context;
 use tokio::sync::watch;
@@ -69,8 +68,7 @@ fn start_one(parts: &Parts<'_>, sink: &config::Sink, stop: watch::Receiver<bool>
         states_every: sink.states_every,
     };
     let mut reader = Reader::open(parts.log.clone(), parts.store, parts.snapshots.clone())?;
-    let figures =
-        Figures { max_age: parts.config.thresholds.now_max_age, book: Book::new(parts.store.clone()), month_at: Mutex::new(None) };
+    let figures = Figures { book: Book::new(parts.store.clone()), month_at: Mutex::new(None) };
     let source = Source {
         records: move |after, max| reader.read(after, max),
         figures: move |snapshot: &Snapshot| figures.of(snapshot),
@@ -91,7 +89,6 @@ const MONTH_EVERY_MS: i64 = 300_000;
 
 /// Computes the figures a sink writes.
 struct Figures {
-    max_age: Duration,
     book: Book,
     /// The five minutes the month was last written in.
     month_at: Mutex<Option<i64>>,
@@ -100,8 +97,7 @@ struct Figures {
 impl Figures {
     /// Returns the figures of now, and once in [`MONTH_EVERY_MS`] those of the running month.
     fn of(&self, snapshot: &Snapshot) -> Vec<Figure> {
-        let mut figures: Vec<_> =
-            Weight::ALL.iter().flat_map(|weight| connected_share_now::figures(snapshot, *weight, self.max_age)).collect();
+        let mut figures: Vec<_> = Weight::ALL.iter().flat_map(|weight| connected_share_now::figures(snapshot, *weight)).collect();
         let slot = Some(snapshot.at.0.div_euclid(MONTH_EVERY_MS));
         let mut written = self.month_at.lock().unwrap_or_else(PoisonError::into_inner);
         if *written == slot {

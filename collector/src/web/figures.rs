@@ -46,7 +46,7 @@ pub fn figures(web: &WebState, snapshot: &Snapshot, sight: Sight, question: &Que
     let inventory = &snapshot.inventory;
     let (all, at) = match question.period {
         Period::Now if question.asks(&connected_share_now::KPI) => {
-            (connected_share_now::answer(snapshot, question.ask(snapshot), web.now_max_age), snapshot.at)
+            (connected_share_now::answer(snapshot, question.ask(snapshot)), snapshot.at)
         }
         Period::Now => (Vec::new(), snapshot.at),
         period => of_period(web, snapshot, period, question),
@@ -78,7 +78,7 @@ fn of_period(web: &WebState, snapshot: &Snapshot, period: Period, question: &Que
 pub fn explained(web: &WebState, snapshot: &Snapshot, kpi: &Kpi, question: &Question) -> Option<(Explanation, Time)> {
     let of_now = matches!(kpi.measures.first(), Some(kpi::Measure::Now(_)));
     match question.period {
-        Period::Now if of_now => Some((explain::explain_now(snapshot, question.ask(snapshot), web.now_max_age), Time(snapshot.at))),
+        Period::Now if of_now => Some((explain::explain_now(snapshot, question.ask(snapshot)), Time(snapshot.at))),
         Period::Now => Some((Explanation { figures: Vec::new(), rows: Vec::new() }, Time(snapshot.at))),
         period => {
             let facts = web.book.facts(period, View::AsWas, snapshot.at).ok()?;

@@ -91,6 +91,8 @@ struct Rounds {
     series: BufWriter<File>,
     boots: BufWriter<File>,
     rounds: BufWriter<File>,
+    /// Until when an agent had looked, by its first series.
+    looks: BufWriter<File>,
     /// First series of each agent.
     first_series: Vec<usize>,
     boots_seen: HashMap<(AgentId, BootId), usize>,
@@ -110,7 +112,14 @@ impl Rounds {
                 number += 1;
             }
         }
-        Rounds { series, boots: file("boots.csv"), rounds: file("rounds.csv"), first_series, boots_seen: HashMap::new() }
+        Rounds {
+            series,
+            boots: file("boots.csv"),
+            rounds: file("rounds.csv"),
+            looks: file("looks.csv"),
+            first_series,
+            boots_seen: HashMap::new(),
+        }
     }
 
     fn write(&mut self, month: &Month, sending: &Sending, batch: &Batch) {
@@ -121,6 +130,8 @@ impl Rounds {
         if boot == next {
             writeln!(self.boots, "{}", boot_at.0).unwrap();
         }
+        let until = boot_at.0 + batch.until.0 as i64;
+        writeln!(self.looks, "{},{until},{}", self.first_series[sending.agent as usize], boot_at.0).unwrap();
         for sample in &batch.samples {
             let place = usize::from(sample.series.0);
             let value = |metric| agent.table.series[place].value(sample, metric).map(|value| value.to_string()).unwrap_or_default();
@@ -131,7 +142,7 @@ impl Rounds {
     }
 
     fn finish(mut self) {
-        for file in [&mut self.series, &mut self.boots, &mut self.rounds] {
+        for file in [&mut self.series, &mut self.boots, &mut self.rounds, &mut self.looks] {
             file.flush().unwrap();
         }
     }

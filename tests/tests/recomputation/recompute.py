@@ -7,11 +7,13 @@ follow the rules of the domain as written below. The collector's answers are rea
 Rules, for each link and Tehran day, in the order of observation, over the day with three hours before it and one after
 (where a site says nothing that long: from or to a quarter of an hour around its nearest round, up to eight days away; of
 a silence longer than that nothing is known):
-- a round is evidence for two intervals of its target, at least two minutes;
-- down: every anchor with evidence failed three times or more in a row, for 90 s or more; from the latest first failure;
+- a round is evidence for two and a quarter intervals of its target, at least two minutes; rounds of one instant are judged
+  together;
+- down: since anything proved the path, every anchor with evidence failed three times or more in a row, for 90 s or more; from
+  the latest first failure since then. After a silence, an anchor heard before it is waited for, one and a quarter interval;
 - up again: an anchor answers three times in a row, or once after the router was off; from the first answer;
-- unknown: no evidence, from the end of the last;
-- another boot, and 90 s or more between the first missed round and its start: down from the missed round on;
+- unknown: no evidence, from the end of the last; not while a router that was off has not answered yet;
+- another boot, and 90 s or more between the end of the last report of the old one and its start: down from that report on;
 - work announced a day ahead takes the place of a link's down and unknown, and, where it covers every link of a site, of the
   reach of the national network that is down or unknown; what was measured up inside it is up;
 - closing hours take the place of a site's states;
@@ -44,10 +46,13 @@ class Line:
 
     def __init__(self, targets, slow_us, begin):
         # By target: interval, lifetime, newest round, run of failures and answers with their first times.
-        self.targets = {name: [interval, max(2 * interval, 120_000), None, 0, None, 0, None] for name, interval in targets.items()}
+        life = lambda interval: max(2 * interval + interval // 4, 120_000)
+        self.targets = {name: [interval, life(interval), None, 0, None, 0, None] for name, interval in targets.items()}
         self.heard = []
-        self.slow_us = slow_us
-        self.state, self.since, self.off_until = "unknown", begin, None
+        # The instant whose rounds are not judged yet; until when the agent looked, and since when without a gap.
+        self.pending, self.looked, self.looks_since, self.proved = None, None, None, -1
+        self.slow_us, self.over = slow_us, False
+        self.state, self.since, self.off = "unknown", begin, False
         self.said = [(begin, "unknown")]
         self.open, self.closed, self.void, self.degraded = None, [], None, False
 
@@ -62,7 +67,7 @@ class Line:
 
     def turn(self, state, since, at):
         since = max(since, self.since)
-        self.state, self.since, self.off_until = state, since, None
+        self.state, self.since, self.off = state, since, False
         self.forget_quality(at)
         self.say(since, state)
 
@@ -98,12 +103,14 @@ class Line:
         while True:
             fresh = [t for t in self.heard if t[2] + t[1] >= at]
             if not fresh:
-                ends = [t[2] + t[1] for t in self.heard] + ([self.off_until] if self.off_until is not None else [])
+                if self.off and not self.over:
+                    return
+                ends = [t[2] + t[1] for t in self.heard] + ([self.looked] if self.off else [])
                 if self.state == "unknown" or not ends:
                     return
                 self.turn("unknown", max(ends), at)
             elif self.state == "down":
-                need = 3 if self.off_until is None else 1
+                need = 1 if self.off else 3
                 restored = [t[6] for t in fresh if t[5] >= need]
                 if not restored:
                     return
@@ -113,21 +120,46 @@ class Line:
                 if answered:
                     self.turn("up", min(answered), at)
                     continue
-                if any(t[3] < 3 for t in fresh):
+                awaited = lambda t: t[2] + t[1] < at and t[2] < self.looks_since and self.looked - self.looks_since < t[0] + t[0] // 4
+                if any(t[3] < 3 for t in fresh) or any(awaited(t) for t in self.heard):
                     return
                 since = max(t[4] for t in fresh)
                 if max(t[2] for t in fresh) - since < 90_000:
                     return
                 self.turn("down", since, at)
 
+    def judge(self):
+        if self.pending is not None:
+            at, self.pending = self.pending, None
+            self.decide(at)
+
     def look(self, at):
+        """The agent looked until here, and everything it saw was taken in."""
+        if self.pending is not None and self.pending < at:
+            self.judge()
+        if self.looked is not None and at <= self.looked:
+            return
+        if self.looked is None or at - self.looked > min([t[1] for t in self.heard], default=0):
+            self.looks_since = at
+        self.looked = at
+        self.close_slot(at)
+        self.decide(at)
+
+    def end(self, at):
+        """Nothing more is heard of the time before."""
+        self.judge()
+        self.over = True
         self.close_slot(at)
         self.decide(at)
 
     def round(self, at, name, answered, sent, received, rtt):
-        self.look(at)
         target = self.targets.get(name)
-        if target is None or answered is None or (target[2] is not None and at <= target[2]):
+        if answered is None or (target is not None and target[2] is not None and at <= target[2]):
+            return
+        self.look(at)
+        self.pending = at
+        if target is None:
+            # A round of a service says that the agent looks, and nothing of the path.
             return
         if target[2] is None:
             self.heard.append(target)
@@ -135,13 +167,20 @@ class Line:
             target[3] = target[5] = 0
         target[2] = at
         if answered:
-            target[3], target[5] = 0, target[5] + 1
+            target[5] += 1
             if target[5] == 1:
                 target[6] = at
+            self.proved = max(self.proved, at)
+            for other in self.heard:
+                if other[4] is None or other[4] <= self.proved:
+                    other[3] = 0
         else:
-            target[5], target[3] = 0, target[3] + 1
-            if target[3] == 1:
-                target[4] = at
+            target[5] = 0
+            # Of a round at the moment of a proof nobody can say which came first.
+            if at > self.proved:
+                target[3] += 1
+                if target[3] == 1:
+                    target[4] = at
         slot = at // SLOT_MS
         if self.void is None or slot > self.void:
             if self.open is None:
@@ -153,18 +192,21 @@ class Line:
                 if rtt is not None:
                     rtts.append(rtt)
                 self.open = (index, all_sent + sent, all_received + min(received, sent), rtts)
-        self.decide(at)
 
     def rebooted(self, began, first):
-        if not self.heard:
+        self.judge()
+        if not self.heard or began - self.looked < 90_000 or began > first:
             return
-        missed = max(t[2] for t in self.heard) + min(t[0] for t in self.heard)
-        if began - missed < 90_000 or began > first:
-            return
-        self.state, self.since = "down", min(self.since, missed) if self.state == "down" else missed
-        self.off_until = first
+        since = self.looked
+        for target in self.heard:
+            target[2:] = [None, 0, None, 0, None]
+        self.heard = []
+        # Its first round says that it is on again: the outage is known until then at least.
+        self.looked = self.looks_since = first
+        self.state, self.since = "down", min(self.since, since) if self.state == "down" else since
+        self.off = True
         self.forget_quality(first)
-        self.say(missed, "down")
+        self.say(since, "down")
 
     def spans(self, begin, end):
         spans = []
@@ -278,6 +320,9 @@ def load_rounds(folder):
     for site, link, target, rung, probe, interval_s in csv.reader(open(folder / "series.csv", newline="")):
         series.append((site, target, link, rung, probe, int(interval_s) * 1000))
     boots = [int(line) for line in open(folder / "boots.csv")]
+    looks = defaultdict(set)
+    for number, until, life_at in csv.reader(open(folder / "looks.csv", newline="")):
+        looks[series[int(number)][0]].add((int(until), int(life_at)))
     verdicts = defaultdict(lambda: False, dict.fromkeys(ANSWERED, True) | dict.fromkeys(SILENT))
     rounds = defaultdict(list)
     with open(folder / "rounds.csv") as file:
@@ -286,11 +331,12 @@ def load_rounds(folder):
             site, *named = series[int(number)]
             rounds[site].append((int(at), *named, boot, boots[int(boot)], verdicts[outcome],
                                  int(sent) if sent else None, int(received) if received else None, int(rtt) if rtt else None))
-    return rounds
+    return rounds, looks
 
 
 def site_days(job):
-    site, rounds, links, days, maintenance, hours = job
+    site, rounds, looks, links, days, maintenance, hours = job
+    looks = sorted(looks)
     rounds.sort(key=lambda r: (r[0], r[1], r[2]))
     times = [r[0] for r in rounds]
     out = {}
@@ -311,7 +357,8 @@ def site_days(job):
             last = first = None
         lo = lo if last is None else last - EDGE
         hi = hi if first is None else first + EDGE
-        out[day] = site_day(rounds[bisect.bisect_left(times, lo):bisect.bisect_left(times, hi)], links, begin, end, maintenance,
+        out[day] = site_day(rounds[bisect.bisect_left(times, lo):bisect.bisect_left(times, hi)],
+                            looks[bisect.bisect_left(looks, (lo, 0)):bisect.bisect_left(looks, (hi + 1, 0))], links, begin, end, maintenance,
                             closed(day, hours))
     return site, out
 
@@ -334,19 +381,27 @@ def closed(day, hours):
     return [(lo, lo + hours["opens_s"], "not_in_service"), (lo + hours["closes_s"], hi, "not_in_service")]
 
 
-def site_day(rounds, links, begin, end, maintenance, closed):
+def site_day(rounds, looks, links, begin, end, maintenance, closed):
     start = min([begin] + [rounds[0][0]] if rounds else [begin])
     lines = {}
     for link in links:
         targets = {r[1]: r[5] for r in rounds if r[2] == link["name"] and r[3] in ANCHORS}
         lines[link["name"]] = Line(targets, SLOW_US.get(link["access"], 600_000), start)
-    nin, boot, boot_at = None, None, None
+    nin, boot, boot_at, looks = None, None, None, list(reversed(looks))
+    every = lambda: list(lines.values()) + ([nin] if nin else [])
     for at, target, link, rung, probe, interval, life, life_at, answered, sent, received, rtt in rounds:
+        while looks and looks[-1][0] <= at:
+            until, began = looks.pop()
+            # A report of another life is no sign of the one before: that is noticed by its first round.
+            if boot is None or began <= boot_at:
+                for line in every():
+                    line.judge()
+                    line.look(until)
         if boot is None:
             boot, boot_at = life, life_at
         elif life != boot and life_at > boot_at:
             boot, boot_at = life, life_at
-            for line in list(lines.values()) + ([nin] if nin else []):
+            for line in every():
                 line.rebooted(life_at, at)
         if probe == "modem":
             continue
@@ -356,8 +411,13 @@ def site_day(rounds, links, begin, end, maintenance, closed):
                 nin = Line({r[1]: r[5] for r in rounds if r[3] == "nin"}, 600_000, start)
             nin.round(at, target, answered, sent, received, rtt)
     last = max([end] + [rounds[-1][0]] if rounds else [end])
-    for line in list(lines.values()) + ([nin] if nin else []):
-        line.look(last)
+    for line in every():
+        for until, began in reversed(looks):
+            if boot is not None and began > boot_at:
+                continue
+            line.judge()
+            line.look(until)
+        line.end(last)
     lo, hi = begin // 1000, end // 1000
     over = lambda states: states[1] or states[0]
     work = lambda states: states[1] if states[1] and states[0] not in ("up", "degraded") else states[0]
@@ -421,10 +481,10 @@ def main():
     announced = defaultdict(list)
     for row in plan["maintenance"]:
         announced[row["site"]].append((row["link"], row["from_s"], row["until_s"], row["a_day_ahead"]))
-    rounds = load_rounds(Path(plan["rounds"]))
+    rounds, looks = load_rounds(Path(plan["rounds"]))
     last = registries[-1][1]
     hours = lambda site: plan["hours"] if last.sites[site]["calendar"] == "office" else None
-    jobs = [(site, rounds[site], last.links[site], told, announced[site], hours(site)) for site in last.sites]
+    jobs = [(site, rounds[site], looks[site], last.links[site], told, announced[site], hours(site)) for site in last.sites]
     print(f"{sum(map(len, rounds.values()))} rounds of {len(rounds)} sites")
     with Pool() as pool:
         sites = dict(pool.imap_unordered(site_days, jobs, chunksize=4))

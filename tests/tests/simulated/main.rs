@@ -7,5 +7,6 @@
 mod cut_line;
 mod hostile;
 mod month;
+mod now;
 mod return_of_the_fleet;
 mod village_year;

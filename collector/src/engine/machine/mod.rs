@@ -9,17 +9,23 @@
 //! The rules, exactly (limits are [`Thresholds`]):
 //! - An *anchor* is a target of the site's own agent on a rung that `Rung::is_anchor_of` the link's network. A round
 //!   *answers* when its outcome proves the path; an outcome that proves nothing is skipped.
-//! - A round is evidence from its time until `evidence_intervals` of its series have passed, at least
-//!   `evidence_least`. An anchor is *fresh* until then, judged by how far its agent is known to have looked.
-//! - **Down**: every fresh anchor has `confirm_rounds` failures in a row, the run in which all fail has lasted
-//!   `confirm_time` (`confirm_time_class_a` at a site of class A), and no vantage is answered. It starts at the latest of the anchors' first failures.
+//! - A round is evidence from its time until `evidence_intervals` of its series and a quarter of one as grace have passed, at
+//!   least `evidence_least`. An anchor is *fresh* until then, judged by how far its agent is known to have looked: to the end
+//!   of its last report, or to the present once it said nothing for longer than it is believed (its *patience*). At present
+//!   the evidence of a silent agent lasts no longer than that of its most frequent target, which would have told.
+//! - Rounds of one instant are judged together. An anchor that was heard before its agent fell silent is waited for, one
+//!   interval and the grace, before the others may call the link down.
+//! - **Down**: since anything proved the path, every fresh anchor has `confirm_rounds` failures in a row, the run in which all
+//!   fail has lasted `confirm_time` (`confirm_time_class_a` at a site of class A), and no vantage is answered. It starts at
+//!   the latest of the anchors' first failures since the last proof.
 //! - **Up** again: some anchor or vantage has `recover_rounds` answers in a row; from the first of them.
 //! - **Unknown**: nothing is fresh; from the end of the last evidence. One answer ends it, so does a confirmed failure.
 //! - A *vantage* is another site's agent that probes this link from outside. An answer proves the link up while it is
 //!   fresh. No answer proves nothing: the fault may lie on the vantage's own way.
-//! - **Off**: the agent's first round of another boot tells when the boot began. If no anchor and no vantage was heard
-//!   between the first round that was due and missed and that moment, and it is `confirm_time` or more, the site was
-//!   without power or its router was off: down from the missed round until the first answer.
+//! - **Off**: the agent's first round of another boot tells when the boot began. If that is `confirm_time` or more after the
+//!   last sign of the old boot and of everybody else who hears the link, the site was without power or its router was off:
+//!   down from that sign until the first answer, whatever lies between. A life nobody can date between the two makes it
+//!   unknown instead.
 //! - **Degraded**: see [`quality`].
 //!
 //! A machine says what holds from a time on. A later word for an earlier time replaces everything said from there on.
@@ -29,6 +35,8 @@ mod facts;
 mod flap;
 mod quality;
 mod reach;
+
+use std::time::Duration;
 
 use rusta_wire::{AgentId, Metric, Network, Outcome, Rung, UnixMs, Verdict};
 
@@ -156,6 +164,10 @@ pub struct Machine {
     quality: Quality,
     facts: Facts,
     said: Vec<Change>,
+    /// What holds instead of what was said last, because agents are silent.
+    present: Option<Change>,
+    /// The instant whose rounds have not been judged yet.
+    pending: Option<UnixMs>,
 }
 
 impl Machine {
@@ -167,6 +179,8 @@ impl Machine {
             quality: Quality::default(),
             facts: Facts::default(),
             said: vec![Change { at, state: LinkState::Unknown, cause: None }],
+            present: None,
+            pending: None,
         }
     }
 
@@ -176,6 +190,22 @@ impl Machine {
         self.reach.resume(if state == LinkState::Down { state } else { LinkState::Up }, since);
         self.quality.resume(state == LinkState::Degraded);
         self.said = vec![Change { at: since, state, cause }];
+    }
+
+    /// Forgets what was seen, and begins at `at` with the same targets.
+    pub fn restart(&mut self, at: UnixMs) {
+        self.reach.restart(at);
+        self.quality = Quality::default();
+        self.said = vec![Change { at, state: LinkState::Unknown, cause: None }];
+        (self.present, self.pending) = (None, None);
+    }
+
+    /// Takes that the link is of another kind; what was heard of it counts as what it is then.
+    pub fn rekind(&mut self, kind: LinkKind, now: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        self.kind = kind;
+        self.reach.rekind(kind.anchors, kind.class_a);
+        self.judge(now, thresholds);
     }
 
     /// Adds a target and returns its place.
@@ -188,15 +218,23 @@ impl Machine {
         self.reach.retire(slot);
     }
 
-    /// Takes one round. Rounds of one target must come in order of time; one that does not is left out.
+    /// Takes one round. Rounds of one target must come in order of time; one that does not is left out. It is judged with
+    /// the others of its instant, when a later one or [`Machine::progress`] shows that they are complete.
     /// Returns whether it was taken.
     pub fn observe(&mut self, round: &Round, thresholds: &Thresholds) -> bool {
-        self.close_slots(round.at, thresholds);
-        let Some(run) = self.reach.observe(round) else { return false };
-        if run.anchor {
+        let Some(source) = self.reach.source_of(round) else { return false };
+        if self.pending.is_some_and(|at| at < round.at) {
+            self.judge_pending(thresholds);
+        }
+        // Its agent looked until here, so evidence that ran out before has run out, whatever this round says.
+        self.close_own_slots(source, round.at, thresholds);
+        if self.reach.progress(source, round.at, None) {
+            self.judge(round.at, thresholds);
+        }
+        if self.reach.observe(round) {
             self.quality.observe(round, thresholds);
         }
-        self.judge(round.at, thresholds);
+        self.pending = self.pending.max(Some(round.at));
         true
     }
 
@@ -211,30 +249,68 @@ impl Machine {
 
     /// Takes that `source` began another boot, before its first round in it at `first`.
     pub fn booted(&mut self, source: AgentId, boot: &Boot, first: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
         if let Some(since) = self.reach.off(source, boot, first, thresholds) {
             self.quality.restart(first, thresholds);
             self.say(Change { at: since, state: LinkState::Down, cause: Some(self.facts.blame_boot(boot, since)) });
         }
     }
 
-    /// Takes that everything `source` saw until `at` has been observed, so older evidence of it is stale.
-    pub fn progress(&mut self, source: AgentId, at: UnixMs, thresholds: &Thresholds) {
-        if self.reach.progress(source, at) {
-            self.close_slots(at, thresholds);
+    /// Takes that everything `source` saw until `at` has been observed, so older evidence of it is stale; and that it is
+    /// believed to look on for `patience` after that, though nothing is heard of it.
+    pub fn progress(&mut self, source: AgentId, at: UnixMs, patience: Duration, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        if self.reach.progress(source, at, Some(reach::millis(patience))) {
+            self.close_own_slots(source, at, thresholds);
             self.judge(at, thresholds);
         }
     }
 
-    /// Takes that everything everybody saw until `at` has been observed.
-    pub fn progress_all(&mut self, at: UnixMs, thresholds: &Thresholds) {
-        if self.reach.progress_all(at) {
-            self.close_slots(at, thresholds);
-            self.judge(at, thresholds);
+    /// Lets what holds be known as of `now`, when agents that said nothing for longer than they are believed are silent. What
+    /// is seen later is judged as if nobody had asked.
+    pub fn stand_at(&mut self, now: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        self.present = None;
+        if !self.reach.is_anyone_silent(now) {
+            return;
+        }
+        let mut open = self.reach.clone();
+        open.pass(now);
+        while let Some(turn) = open.judge(thresholds) {
+            let cause = (turn.state == LinkState::Down).then(|| cause::lowest_broken(&open, &self.facts, self.kind.access, now)).flatten();
+            self.present = Some(Change { at: turn.at, state: turn.state, cause });
         }
     }
 
-    /// Returns what holds.
+    /// Ends with what holds as of `now`, as [`Machine::stand_at`] does, and says it.
+    pub fn pass(&mut self, now: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        self.reach.pass(now);
+        self.judge(now, thresholds);
+    }
+
+    /// Takes that the time is `now` and that nothing else will ever be heard of the time before it.
+    pub fn end(&mut self, now: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        self.reach.end(now);
+        self.close_slots(now, thresholds);
+        self.judge(now, thresholds);
+    }
+
+    /// Returns the next moment after `now` at which [`Machine::stand_at`] may change what holds; `None` if time alone changes
+    /// nothing.
+    pub fn due(&self, now: UnixMs) -> Option<UnixMs> {
+        let mut open = self.reach.clone();
+        open.pass(now);
+        open.due()
+    }
+
+    /// Returns what holds: what was said, unless its agents have fallen silent since.
     pub fn change(&self) -> Change {
+        self.present.unwrap_or_else(|| self.held())
+    }
+
+    fn held(&self) -> Change {
         self.said.last().copied().unwrap_or(Change { at: UnixMs(i64::MIN), state: LinkState::Unknown, cause: None })
     }
 
@@ -254,25 +330,33 @@ impl Machine {
         self.reach.evidence_at()
     }
 
-    /// Returns the end of `source`'s evidence as of now: no word of it counts after. `None` if it has none.
-    pub fn evidence_until(&self, source: AgentId) -> Option<UnixMs> {
-        self.reach.evidence_until(source)
-    }
-
     /// Returns the device facts.
     pub fn facts(&self) -> &Facts {
         &self.facts
     }
 
+    /// A vantage's time says nothing of how far the slots of the site's own agents are filled.
+    fn close_own_slots(&mut self, source: AgentId, at: UnixMs, thresholds: &Thresholds) {
+        if self.reach.is_own(source) {
+            self.close_slots(at, thresholds);
+        }
+    }
+
     fn close_slots(&mut self, at: UnixMs, thresholds: &Thresholds) {
         while let Some(end) = self.quality.close(at, self.kind.access, thresholds) {
             let degraded = self.quality.degraded();
-            let state = self.change().state;
+            let state = self.held().state;
             match (state, degraded) {
                 (LinkState::Up, true) => self.say(Change { at: end, state: LinkState::Degraded, cause: None }),
                 (LinkState::Degraded, false) => self.say(Change { at: end, state: LinkState::Up, cause: None }),
                 _ => {}
             }
+        }
+    }
+
+    fn judge_pending(&mut self, thresholds: &Thresholds) {
+        if let Some(at) = self.pending.take() {
+            self.judge(at, thresholds);
         }
     }
 
@@ -288,7 +372,7 @@ impl Machine {
 
     /// Looks again for the cause of what is not up: evidence may come after the verdict.
     fn blame(&mut self, at: UnixMs) {
-        let held = self.change();
+        let held = self.held();
         if !matches!(held.state, LinkState::Down | LinkState::Degraded) {
             return;
         }

@@ -16,8 +16,8 @@ pub const KPI: Kpi = Kpi {
     id: "connected_share_now",
     names: ("سهم روستاهای متصل (لحظه)", "connected now"),
     formula: (
-        "وزن روستاهایی که دست‌کم یک مسیر مجازشان برقرار است، بخش بر وزن روستاهای با وضعیت معلوم؛ شاهد کهنه‌تر از ۱۰ دقیقه نامشخص است",
-        "weight of villages with an in-policy path up, over the weight of villages whose state is known; evidence older than 10 minutes is unknown",
+        "وزن روستاهایی که دست‌کم یک مسیر مجازشان برقرار است، بخش بر وزن روستاهای با وضعیت معلوم؛ هر مسیر با عمر شاهد خودش سنجیده می‌شود: کهنه‌تر از ۱۰ دقیقه، یا کهنه‌تر از دو دور و ربع اگر دورها کم‌شمارترند، نامشخص است",
+        "weight of villages with an in-policy path up, over the weight of villages whose state is known; each path is judged by its own evidence: older than 10 minutes, or than two and a quarter rounds where rounds are rarer, is unknown",
     ),
     weights: Weight::ALL,
     by: &[Breakdown::Region, Breakdown::Band, Breakdown::Operator, Breakdown::Technology, Breakdown::Cohort],
@@ -29,11 +29,10 @@ pub const KPI: Kpi = Kpi {
 /// How old evidence may be to speak about now (`kpis.md`).
 pub const MAX_AGE: Duration = Duration::from_secs(600);
 
-/// Measures one village. A village counts while a path of it is up, also when a service behind it is not (`partial`).
-pub fn measure(snapshot: &Snapshot, max_age: Duration, village: &VillageView) -> Tally {
-    let fresh = village.evidence_at.is_some_and(|at| snapshot.at.since(at) <= max_age);
+/// Measures one village. A village counts while a path of it is up, also when a service behind it is not (`partial`). The
+/// engine has judged each path by its own age, so map, counts and this figure are one number.
+pub fn measure(village: &VillageView) -> Tally {
     Tally::of(match village.state {
-        _ if !fresh => None,
         VillageState::Unknown => None,
         VillageState::Connected | VillageState::Partial => Some(true),
         VillageState::Disconnected => Some(false),
@@ -41,29 +40,29 @@ pub fn measure(snapshot: &Snapshot, max_age: Duration, village: &VillageView) ->
 }
 
 /// Returns the figure of every region level above the village, province first.
-pub fn figures(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> Vec<Figure> {
-    answer(snapshot, Ask { weight, ..Ask::default() }, max_age)
+pub fn figures(snapshot: &Snapshot, weight: Weight) -> Vec<Figure> {
+    answer(snapshot, Ask { weight, ..Ask::default() })
 }
 
 /// Lists what every village adds, with what it counts for; one whose count is not recorded, or is of a day to come, does not.
-pub fn weighed(snapshot: &Snapshot, weight: Weight, max_age: Duration) -> impl Iterator<Item = (RegionId, f64, Tally)> {
+pub fn weighed(snapshot: &Snapshot, weight: Weight) -> impl Iterator<Item = (RegionId, f64, Tally)> {
     snapshot.villages.iter().filter_map(move |village| {
         let region = snapshot.inventory.region(village.region);
         let holds = weight == Weight::Village || region.households_as_of.as_deref().is_none_or(|day| has_come(day, snapshot.at));
         let weight = weight.of(region).filter(|_| holds)?;
-        Some((village.region, weight, measure(snapshot, max_age, village).weighted(weight)))
+        Some((village.region, weight, measure(village).weighted(weight)))
     })
 }
 
 /// Returns the figures asked for, with the breakdown if this one has it.
-pub fn answer(snapshot: &Snapshot, ask: Ask<'_>, max_age: Duration) -> Vec<Figure> {
+pub fn answer(snapshot: &Snapshot, ask: Ask<'_>) -> Vec<Figure> {
     let inventory = &snapshot.inventory;
     let by = ask.by.filter(|by| KPI.by.contains(by) && *by != Breakdown::Region);
     let mut parts: BTreeMap<Option<String>, ByRegion> = BTreeMap::new();
     if by.is_none() {
         parts.insert(None, ByRegion::new(inventory));
     }
-    for (region, _, tally) in weighed(snapshot, ask.weight, max_age) {
+    for (region, _, tally) in weighed(snapshot, ask.weight) {
         let part = by.map(|by| part(inventory, Subject::Village(region), by));
         parts.entry(part).or_insert_with(|| ByRegion::new(inventory)).add(region, &tally);
     }
@@ -122,10 +121,10 @@ mod tests {
     }
 
     #[test]
-    fn counties_add_up_to_the_province_and_stale_evidence_is_unknown() {
+    fn counties_add_up_to_the_province() {
         use VillageState::{Connected, Disconnected, Partial, Unknown};
-        let all = [("v1", Connected, 0), ("v2", Partial, 600), ("v3", Disconnected, 1), ("v4", Connected, 601), ("v5", Unknown, 0)];
-        let figures = figures(&snapshot(&all), Weight::Village, MAX_AGE);
+        let all = [("v1", Connected, 0), ("v2", Partial, 600), ("v3", Disconnected, 1), ("v4", Unknown, 601), ("v5", Unknown, 0)];
+        let figures = figures(&snapshot(&all), Weight::Village);
         assert_eq!(figures[0].region, "p");
         let (p, c1, c2) = (of(&figures, "p"), of(&figures, "c1"), of(&figures, "c2"));
         assert_eq!((c1.numerator, c1.denominator, c1.unknown), (2.0, 3.0, 0.0));
@@ -141,7 +140,7 @@ mod tests {
     #[test]
     fn households_weigh_villages() {
         let states = [("v1", VillageState::Connected, 0), ("v2", VillageState::Connected, 0), ("v3", VillageState::Disconnected, 0)];
-        let figures = figures(&snapshot(&states), Weight::Household, MAX_AGE);
+        let figures = figures(&snapshot(&states), Weight::Household);
         assert_eq!(of(&figures, "c1").value, Some(0.4));
     }
 
@@ -154,7 +153,7 @@ mod tests {
             ("v4", VillageState::Unknown, 0),
         ];
         let snapshot = snapshot(&all);
-        let ask = |region, by| answer(&snapshot, Ask { region: Some(region), by, ..Ask::default() }, MAX_AGE);
+        let ask = |region, by| answer(&snapshot, Ask { region: Some(region), by, ..Ask::default() });
         let whole = &ask("p", None)[0];
         let bands = ask("p", Some(Breakdown::Band));
         let names: Vec<&str> = bands.iter().map(|f| f.part.as_ref().unwrap().1.as_str()).collect();

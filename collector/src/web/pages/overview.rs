@@ -136,7 +136,7 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
     p.at = snapshot.at.max(asked.at);
     p.wall = shown.wall.as_deref() == Some("1");
 
-    let figures = Figures::of(web, snapshot);
+    let figures = Figures::of(snapshot);
     let headline = region.and_then(|id| figures.view(snapshot, id));
     let mut rows: Vec<_> =
         children(inventory, &tally, region, sight).into_iter().map(|row| child_row(&p, snapshot, &figures, row)).collect();
@@ -200,8 +200,8 @@ pub struct Figures(HashMap<String, crate::kpi::Figure>);
 
 impl Figures {
     /// Computes them from a snapshot.
-    pub fn of(web: &WebState, snapshot: &Snapshot) -> Self {
-        let figures = connected_share_now::figures(snapshot, Weight::Village, web.now_max_age);
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let figures = connected_share_now::figures(snapshot, Weight::Village);
         Figures(figures.into_iter().map(|figure| (figure.region.clone(), figure)).collect())
     }
 

@@ -39,7 +39,7 @@ pub async fn page(State(web): State<WebState>, RequestParts(parts): RequestParts
     let snapshot = web.snapshot();
     let mut p = asked.page(Section::Outside, words(asked.prefs.lang).public_status).refreshing(60);
     p.at = snapshot.at.max(asked.at);
-    let (tally, figures) = (Tally::of(&snapshot), Figures::of(&web, &snapshot));
+    let (tally, figures) = (Tally::of(&snapshot), Figures::of(&snapshot));
     let inventory = &snapshot.inventory;
     let area = |code: &str, inside: Vec<Area>| {
         let id = inventory.region_by_code(code)?;
