@@ -1,7 +1,7 @@
 //! What comes late may lie before what was heard first: the present of its site is judged again, as if everything had come in
 //! the order in which it was seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusta_wire::{AgentId, UnixMs};
 
@@ -29,6 +29,19 @@ impl Engine {
         std::mem::take(&mut self.late)
     }
 
+    /// Notes the links that were judged by what others saw later than what a record tells of them.
+    pub(super) fn notice_disorder(&mut self, place: usize, record: &Record, boot: BootTime) {
+        for sample in &record.batch.samples {
+            let Some(route) = self.agents[place].routes.get(usize::from(sample.series.0)).copied().flatten() else { continue };
+            let (at, site) = (boot.date(sample.at), self.inventory.link(route.link).site);
+            let nin = self.sites[site.index()].nin.as_ref().filter(|_| route.nin.is_some());
+            let link = route.slot.is_some() && self.links[route.link.index()].machine.has_turned_since(at);
+            if (link || nin.is_some_and(|nin| nin.has_turned_since(at))) && at >= self.judged_from() {
+                self.late.insert(site);
+            }
+        }
+    }
+
     /// Returns from when on what was seen decides what holds.
     pub fn judged_from(&self) -> UnixMs {
         UnixMs(self.now.0.saturating_sub(LEAD_IN_MS))
@@ -51,6 +64,7 @@ impl Engine {
         if let Some(nin) = &mut self.sites[site.index()].nin {
             nin.restart(start);
         }
+        self.route_again(records);
         let own: Vec<usize> = (0..self.agents.len()).filter(|place| self.agents[*place].view.site == site).collect();
         let boots: Vec<_> = own.iter().map(|place| self.agents[*place].boot.take()).collect();
         for one in in_order(records, start) {
@@ -67,6 +81,25 @@ impl Engine {
         }
         self.evidence_is_due(site, &mut events);
         events
+    }
+
+    /// Finds where the series of agents go that were not heard since another registry came into force.
+    fn route_again(&mut self, records: &[&Record]) {
+        let ends = |record: &Record| record.boot.map(|boot| boot.date(record.batch.until));
+        let mut newest: BTreeMap<AgentId, &Record> = BTreeMap::new();
+        for record in records {
+            let known = newest.entry(record.batch.id.agent).or_insert(record);
+            if ends(known) < ends(record) {
+                *known = record;
+            }
+        }
+        for (agent, record) in newest {
+            let place = self.agent_places.get(&agent).copied();
+            if let Some(place) = place.filter(|place| self.agents[*place].table.is_none()) {
+                self.route(place, &record.table);
+                self.agents[place].table = Some(record.batch.table);
+            }
+        }
     }
 
     fn take_one(&mut self, place: usize, record: &Record, boot: BootTime, one: &Happened, links: &[LinkId]) {

@@ -267,6 +267,7 @@ impl Engine {
             self.route(place, &record.table);
             self.agents[place].table = Some(record.batch.table);
         }
+        self.notice_disorder(place, record, boot);
         self.take_in(place, record, boot);
         let links = std::mem::take(&mut self.agents[place].links);
         self.refresh_links(&links, events);
@@ -371,7 +372,7 @@ impl Engine {
     }
 
     /// Finds where each series of a table goes; targets the agent had before and has no more are given up.
-    fn route(&mut self, place: usize, table: &Arc<SeriesTable>) {
+    pub(super) fn route(&mut self, place: usize, table: &Arc<SeriesTable>) {
         let (source, site) = (self.agents[place].view.id, self.agents[place].view.site);
         let mut left = std::mem::take(&mut self.agents[place].links);
         left.extend(self.inventory.links_of(site));

@@ -60,15 +60,19 @@ impl Engine {
         self.set_evidence_timer(site);
     }
 
-    /// Sets a site's timer if it has none; one that comes early sets itself again.
+    /// Sets a site's timer, unless it comes as early already; one that comes early sets itself again.
     pub(super) fn set_evidence_timer(&mut self, site: SiteId) {
-        if self.sites[site.index()].timer.is_some() {
-            return;
-        }
         let nin = self.sites[site.index()].nin.as_ref().and_then(|nin| nin.due(self.now));
         let due = self.inventory.links_of(site).filter_map(|link| self.links[link.index()].machine.due(self.now)).chain(nin).min();
-        self.sites[site.index()].timer = due;
-        self.timers.extend(due.map(|due| (due, Timer::Evidence(site))));
+        let Some(due) = due else { return };
+        let timer = &mut self.sites[site.index()].timer;
+        if timer.is_some_and(|set| set <= due) {
+            return;
+        }
+        if let Some(set) = timer.replace(due) {
+            self.timers.remove(&(set, Timer::Evidence(site)));
+        }
+        self.timers.insert((due, Timer::Evidence(site)));
     }
 
     /// Sets an agent's timer if it has none; a timer that comes early sets itself again.

@@ -166,6 +166,8 @@ pub struct Machine {
     said: Vec<Change>,
     /// What holds instead of what was said last, because agents are silent.
     present: Option<Change>,
+    /// The instant at which reach changed last, as of what was seen until then.
+    turned_at: UnixMs,
     /// The instant whose rounds have not been judged yet.
     pending: Option<UnixMs>,
 }
@@ -180,6 +182,7 @@ impl Machine {
             facts: Facts::default(),
             said: vec![Change { at, state: LinkState::Unknown, cause: None }],
             present: None,
+            turned_at: UnixMs(i64::MIN),
             pending: None,
         }
     }
@@ -197,7 +200,7 @@ impl Machine {
         self.reach.restart(at);
         self.quality = Quality::default();
         self.said = vec![Change { at, state: LinkState::Unknown, cause: None }];
-        (self.present, self.pending) = (None, None);
+        (self.present, self.turned_at, self.pending) = (None, UnixMs(i64::MIN), None);
     }
 
     /// Takes that the link is of another kind; what was heard of it counts as what it is then.
@@ -314,6 +317,11 @@ impl Machine {
         self.said.last().copied().unwrap_or(Change { at: UnixMs(i64::MIN), state: LinkState::Unknown, cause: None })
     }
 
+    /// Tells whether reach changed after `at` already: what is seen of that time comes out of order.
+    pub fn has_turned_since(&self, at: UnixMs) -> bool {
+        at < self.turned_at
+    }
+
     /// Returns what was said, oldest first.
     pub fn said(&self) -> &[Change] {
         &self.said
@@ -363,6 +371,7 @@ impl Machine {
     /// Lets `reach` decide, and says it.
     fn judge(&mut self, at: UnixMs, thresholds: &Thresholds) {
         while let Some(turn) = self.reach.judge(thresholds) {
+            self.turned_at = at;
             self.quality.restart(at, thresholds);
             let cause = (turn.state == LinkState::Down).then(|| self.ladder(at)).flatten();
             self.say(Change { at: turn.at, state: turn.state, cause });

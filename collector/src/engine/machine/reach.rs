@@ -69,8 +69,8 @@ pub(super) struct Reach {
     resumed_until: Option<UnixMs>,
     /// The time, as far as it was told.
     now: UnixMs,
-    /// Whether nothing more will be heard of the time until now.
-    is_over: bool,
+    /// Whether what holds at present is asked, and not what was seen in its time.
+    is_present: bool,
     class_a: bool,
 }
 
@@ -95,7 +95,7 @@ impl Reach {
             off: None,
             resumed_until: None,
             now: at,
-            is_over: false,
+            is_present: false,
             class_a,
         }
     }
@@ -168,6 +168,9 @@ impl Reach {
     /// Moves one agent's horizon; tells whether it moved. `patience_ms` is how long it is then believed; `None` leaves that
     /// as it was.
     pub(super) fn progress(&mut self, source: AgentId, at: UnixMs, patience_ms: Option<i64>) -> bool {
+        if !self.runs.iter().any(|run| run.target.source == source && !run.retired) {
+            return false;
+        }
         self.now = self.now.max(at);
         let heard = |run: &&Run| run.target.source == source && (run.anchor || run.target.vantage);
         let gap_ms = self.runs.iter().filter(heard).map(|run| run.lifetime_ms).min().unwrap_or(0);
@@ -207,13 +210,12 @@ impl Reach {
 
     /// Takes what the time is: agents that said nothing for longer than they are believed are silent.
     pub(super) fn pass(&mut self, now: UnixMs) {
-        self.now = self.now.max(now);
+        (self.now, self.is_present) = (self.now.max(now), true);
     }
 
     /// Takes that nothing more will ever be heard of what was seen until now.
     pub(super) fn end(&mut self, now: UnixMs) {
-        self.pass(now);
-        self.is_over = true;
+        self.now = self.now.max(now);
         self.horizons.iter_mut().for_each(|horizon| horizon.patience_ms = 0);
     }
 
@@ -347,7 +349,7 @@ impl Reach {
     /// Returns how long a run's newest round counts. Of an agent that is silent at present, no longer than that of its most
     /// frequent target: that one would have told.
     fn life_ms(&self, run: &Run) -> i64 {
-        if self.is_over || !self.is_overdue(run.target.source) {
+        if !self.is_present || !self.is_overdue(run.target.source) {
             return run.lifetime_ms;
         }
         let heard =
