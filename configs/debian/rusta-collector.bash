@@ -31,6 +31,9 @@ _rusta__collector() {
             rusta__collector,completions)
                 cmd="rusta__collector__subcmd__completions"
                 ;;
+            rusta__collector,explain)
+                cmd="rusta__collector__subcmd__explain"
+                ;;
             rusta__collector,export-grafana)
                 cmd="rusta__collector__subcmd__export__subcmd__grafana"
                 ;;
@@ -177,6 +180,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__help,completions)
                 cmd="rusta__collector__subcmd__help__subcmd__completions"
+                ;;
+            rusta__collector__subcmd__help,explain)
+                cmd="rusta__collector__subcmd__help__subcmd__explain"
                 ;;
             rusta__collector__subcmd__help,export-grafana)
                 cmd="rusta__collector__subcmd__help__subcmd__export__subcmd__grafana"
@@ -443,7 +449,7 @@ _rusta__collector() {
 
     case "${cmd}" in
         rusta__collector)
-            opts="-h -V --config --data-dir --help --version serve check alerts agents backup restore export-grafana sink completions inventory kpi report users help"
+            opts="-h -V --config --data-dir --help --version serve check alerts agents backup restore export-grafana sink completions inventory kpi explain report users help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1200,6 +1206,44 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__explain)
+            opts="-h --region --period --weight --out --json --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --period)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --weight)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__export__subcmd__grafana)
             opts="-h --lang --out --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1231,7 +1275,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help)
-            opts="serve check alerts agents backup restore export-grafana sink completions inventory kpi report users help"
+            opts="serve check alerts agents backup restore export-grafana sink completions inventory kpi explain report users help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1483,6 +1527,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__completions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__explain)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

