@@ -187,17 +187,30 @@ targets:
   - { name: name, link: lo0, rung: naming, every: 5s, timeout: 2s, dns: { server: 127.0.0.1, name: a.example, type: A } }
 "#;
 
+const NOBODY: u32 = 65_534;
+
 /// The agent gives up its capabilities when it starts. A filter without that call would kill it there, on every machine
 /// where people installed the package.
 #[test]
 fn the_units_filter_permits_every_call_the_agent_makes() {
-    let (folder, agent) = (tempfile::tempdir().unwrap(), rusta_tests::programs!().agent);
+    let (folder, programs) = (tempfile::tempdir().unwrap(), rusta_tests::programs!());
     let at = folder.path().display();
+    // Where the unit's user may run it, whoever owns the folder it was built in.
+    let agent = folder.path().join("rusta-agent");
+    std::fs::copy(&programs.agent, &agent).unwrap();
     let config = folder.path().join("agent.yaml");
     std::fs::write(&config, format!("spool: {{ dir: {at}/spool }}\nstatus_socket: {at}/socket\n{WATCH}")).unwrap();
     let trace = folder.path().join("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o"]).arg(&trace).arg(&agent).args(["run", "--config"]).arg(&config);
+    // As the unit has it: no root, one capability.
+    std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args([&format!("--reuid={NOBODY}"), &format!("--regid={NOBODY}"), "--clear-groups"]);
+    command
+        .args(["--inh-caps=+net_raw", "--ambient-caps=+net_raw", "strace", "-f", "-qq", "-o"])
+        .arg(&trace)
+        .arg(&agent)
+        .args(["run", "--config"])
+        .arg(&config);
     let mut running = Running::start("agent", command, folder.path());
     eventually(Duration::from_secs(60), "every target is measured", || {
         let said = run(Command::new(&agent).args(["status", "--json", "--config"]).arg(&config));
