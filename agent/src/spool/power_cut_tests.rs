@@ -72,7 +72,6 @@ impl Truth {
 }
 
 #[test]
-#[ignore = "takes over six minutes since segments are cleaned by live bytes: cargo nextest run -p rusta-agent --run-ignored all"]
 fn a_power_cut_at_every_byte_of_a_life_loses_nothing_that_was_synced() {
     let steps = if std::env::var_os("RUSTA_LONG").is_some() { 600 } else { 120 };
     let (dir, copy) = (scratch(), scratch());
