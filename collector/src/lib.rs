@@ -9,6 +9,7 @@ pub mod advance;
 pub mod api;
 pub mod app;
 pub mod backup;
+mod cells;
 pub mod cli;
 pub mod clock;
 pub mod config;

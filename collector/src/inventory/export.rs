@@ -1,5 +1,6 @@
 //! Writes a draft back as the files it could have come from. Reading them again gives the same draft, and writing that
-//! gives the same bytes: this is the form a version is stored in.
+//! gives the same bytes: this is the form a version is stored in. Cells that a spreadsheet would run are guarded
+//! (`cells.rs`), and reading takes the guard off.
 
 use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
@@ -8,6 +9,7 @@ use super::draft::{Draft, Written};
 use super::lists::SHAPES;
 use super::sheet::Shape;
 use super::source::Files;
+use crate::cells::{guarded, plain};
 
 /// Why a draft could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +50,21 @@ pub fn files(draft: &Draft) -> Result<Files, ExportError> {
         }
     }
     Ok(files)
+}
+
+/// Guards the cells of lists that an older collector stored as they were; those of today are guarded already.
+pub fn guarded_lists(files: Files) -> Result<Files, ExportError> {
+    let guarded_list = |(name, bytes): (String, Vec<u8>)| {
+        if !name.ends_with(".csv") {
+            return Ok((name, bytes));
+        }
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for line in lines(true, &bytes)? {
+            writer.write_record(line.iter().map(|cell| guarded(plain(cell)).into_owned()))?;
+        }
+        Ok((name, writer.into_inner().map_err(|error| ExportError::Io(error.into_error()))?))
+    };
+    files.into_iter().map(guarded_list).collect()
 }
 
 /// Writes files into a folder, making it if it is not there.
@@ -97,7 +114,7 @@ fn csv_of(shape: Shape, rows: &[Vec<String>]) -> Result<Vec<u8>, ExportError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(shape.columns.iter().map(|c| c.name))?;
     for row in rows {
-        writer.write_record(row)?;
+        writer.write_record(row.iter().map(|cell| guarded(cell).into_owned()))?;
     }
     writer.into_inner().map_err(|error| ExportError::Io(error.into_error()))
 }

@@ -2,6 +2,7 @@
 //! rows of text. What the text means is decided in `lists`.
 
 use super::fault::{Fault, Kind, nearest};
+use crate::cells;
 use crate::persian::normalise;
 
 /// A national list of links is about 20 MB; ten times that is a mistake, not an inventory.
@@ -153,8 +154,10 @@ impl Row<'_> {
     }
 }
 
-/// Returns a cell as it is stored. Most cells are codes and numbers, which need no Unicode.
+/// Returns a cell as it is stored, without the guard an export put before it. Most cells are codes and numbers, which need no
+/// Unicode.
 pub(super) fn stored(cell: &str) -> String {
+    let cell = cells::plain(cell);
     let plain = cell.bytes().all(|b| matches!(b, b'!'..=b'~'));
     if plain { cell.to_owned() } else { normalise(cell) }
 }

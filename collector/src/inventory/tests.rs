@@ -137,6 +137,32 @@ fn a_workbook_comes_back_as_the_files_it_was_made_of() {
 }
 
 #[test]
+fn names_that_a_spreadsheet_would_run_leave_guarded_and_come_back_as_they_were() {
+    let names = ["=HYPERLINK(\"http://x\")", "+cmd|'x'!A0", "-2+3", "@SUM(A1)", "'=1", "''@x", "-98"];
+    let mut named = generate::draft(generate::Size::Demo, 7).unwrap();
+    for (site, name) in named.sites.iter_mut().zip(names) {
+        (site.item.name_en, site.item.contact) = (name.to_owned(), name.to_owned());
+    }
+    let files = export::files(&named).unwrap();
+    let text = String::from_utf8(files["sites.csv"].clone()).unwrap();
+    let mut cells = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+    for record in cells.records() {
+        for cell in &record.unwrap() {
+            assert!(!cell.starts_with(['=', '@', '+', '\t']) && (!cell.starts_with('-') || cell.parse::<f64>().is_ok()), "{cell}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.xlsx");
+    std::fs::write(&path, export::to_workbook(&files).unwrap()).unwrap();
+    for read in [source::read(&path).unwrap(), draft(&files).unwrap()] {
+        for (site, name) in read.sites.iter().zip(names) {
+            assert_eq!((site.item.name_en.as_str(), site.item.contact.as_str()), (name, name));
+        }
+        assert_eq!(export::files(&read).unwrap(), files);
+    }
+}
+
+#[test]
 fn a_mistake_in_a_workbook_is_named_by_the_row_of_its_sheet() {
     let mut book = rust_xlsxwriter::Workbook::new();
     let sheet = book.add_worksheet().set_name("regions").unwrap();

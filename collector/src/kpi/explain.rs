@@ -20,6 +20,7 @@ use super::facts::{Affected, Facts, Section};
 use super::parts::Subject;
 use super::tally::{Form, Tally};
 use super::{Ask, Breakdown, Figure, Kpi, Measure, Weight, answer, by_id};
+use crate::cells::guarded;
 use crate::engine::Snapshot;
 use crate::history::{Histogram, StateSeconds};
 use crate::inventory::{Inventory, RegionId};
@@ -123,7 +124,11 @@ impl Explanation {
     pub fn csv(&self) -> Result<Vec<u8>, csv::Error> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         for row in &self.rows {
-            writer.serialize(Row { name_fa: guarded(&row.name_fa), name_en: guarded(&row.name_en), ..row.clone() })?;
+            writer.serialize(Row {
+                name_fa: guarded(&row.name_fa).into_owned(),
+                name_en: guarded(&row.name_en).into_owned(),
+                ..row.clone()
+            })?;
         }
         writer.into_inner().map_err(|error| error.into_error().into())
     }
@@ -133,11 +138,6 @@ impl Explanation {
         self.rows.extend(lines);
         self
     }
-}
-
-/// A cell that a spreadsheet would run as a formula is quoted; names come from files that people send around.
-fn guarded(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 fn part_of(figure: &Figure) -> String {

@@ -3,12 +3,13 @@
 use super::Frozen;
 use super::content::{Cell, Content};
 use super::xlsx::{provenance, tables};
+use crate::cells::guarded;
 
 /// Writes the report. The first bytes are the UTF-8 mark Excel wants to see.
 pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv::Error> {
     let mut writer = csv::WriterBuilder::new().flexible(true).from_writer(b"\xef\xbb\xbf".to_vec());
     for (key, value) in provenance(content, frozen) {
-        writer.write_record([key, value])?;
+        writer.write_record([guarded(&key).as_ref(), guarded(&value).as_ref()])?;
     }
     for table in tables(content, frozen) {
         writer.write_record([""])?;
@@ -24,13 +25,8 @@ pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, csv:
 fn text(cell: &Cell) -> String {
     match cell {
         Cell::Number { number, .. } => number.to_string(),
-        Cell::Text(text) => guarded(text.clone()),
-        Cell::Both(fa, en) => guarded(format!("{fa} / {en}")),
+        Cell::Text(text) => guarded(text).into_owned(),
+        Cell::Both(fa, en) => guarded(&format!("{fa} / {en}")).into_owned(),
         Cell::Empty => String::new(),
     }
-}
-
-/// A cell that a spreadsheet would run as a formula is quoted; names come from files that people send around.
-fn guarded(text: String) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }

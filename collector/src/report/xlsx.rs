@@ -4,6 +4,7 @@ use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 use super::Frozen;
 use super::content::{Cell, Content, Table};
+use crate::cells::guarded;
 use crate::persian::{Lang, Moment};
 
 /// Writes the workbook.
@@ -17,7 +18,7 @@ pub fn write(content: &Content, frozen: Option<&Frozen>) -> Result<Vec<u8>, Xlsx
     cover.write_with_format(0, 0, format!("{} — {}", content.region.1, content.title.0), &title)?;
     for (row, (key, value)) in (2..).zip(provenance(content, frozen)) {
         cover.write(row, 0, key)?;
-        cover.write(row, 1, value)?;
+        cover.write_string(row, 1, guarded(&value))?;
     }
     cover.set_column_width(0, 28)?.set_column_width(1, 70)?;
     for table in tables(content, frozen) {
@@ -67,8 +68,8 @@ fn sheet(book: &mut Workbook, table: &Table, formats: &Formats) -> Result<(), Xl
             match cell {
                 Cell::Number { number, is_ratio: true } => sheet.write_with_format(row, column, *number, &formats.percent)?,
                 Cell::Number { number, .. } => sheet.write_with_format(row, column, *number, &formats.number)?,
-                Cell::Text(text) => sheet.write(row, column, text)?,
-                Cell::Both(fa, en) => sheet.write(row, column, format!("{fa} / {en}"))?,
+                Cell::Text(text) => sheet.write_string(row, column, guarded(text))?,
+                Cell::Both(fa, en) => sheet.write_string(row, column, guarded(&format!("{fa} / {en}")))?,
                 Cell::Empty => sheet,
             };
         }
