@@ -32,7 +32,7 @@ use crate::port::{self, Limits, Port, StrangerLimits};
 use crate::process::{self, StopSignals};
 use crate::report;
 use crate::sink;
-use crate::store::Store;
+use crate::store::{Store, audit};
 use crate::telemetry::Telemetry;
 use crate::web::{self, WebState};
 
@@ -61,6 +61,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // The HTTP client takes the process' provider; a second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(&config.data_dir)?;
+    audit::started(&store, env!("CARGO_PKG_VERSION"), &format!("{config:#?}"), clock::now())?;
     let telemetry = Telemetry::default();
     let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
     let identity = Identity::open(&config.data_dir, store.clone(), config.agents.certificate_validity, clock::now())?;
@@ -120,6 +121,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
         .with_secure_cookies(config.http.tls.is_some())
         .with_now_max_age(config.thresholds.now_max_age);
+    telemetry.register(|registry| pages.people.register(registry));
     let router = web::router(pages, api::routes(&telemetry)).merge(telemetry.router());
     let people = tokio::spawn(people.serve(people_stop, move |peer| {
         // The login's rate limit counts by address.
@@ -169,6 +171,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     drain("notifier", &stop_notify, notifying).await;
     drain("people's port", &stop_people, people).await;
+    audit::stopped(&state, clock::now())?;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;
     tracing::info!("stopped");

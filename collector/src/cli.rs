@@ -52,6 +52,7 @@ enum Command {
     /// Tokens for new agents, the list of agents, revocation.
     #[command(subcommand)]
     Agents(AgentsCommand),
+    Audit(crate::people::audit::command::AuditArgs),
     Backup(Backup),
     Restore(Restore),
     /// Write the Grafana packs: dashboards and provisioning files in one query language.
@@ -141,6 +142,7 @@ fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve => serve(place),
         Command::Check => check(place),
+        Command::Audit(args) => crate::people::audit::command::run(&args, place),
         Command::Backup(backup) => backup.run(place),
         Command::Restore(restore) => restore.run(place),
         Command::Alerts(command) => crate::notify::command::run(place, &command),

@@ -1,9 +1,12 @@
 //! The commands `backup` and `restore`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{backup, restore};
 use crate::cli::{Failure, Place};
+use crate::clock;
+use crate::store::audit::{self, Deed};
+use crate::store::{Store, StoreError};
 use crate::terminal::say;
 
 /// Writes everything the collector keeps into one file, while it serves.
@@ -28,7 +31,11 @@ impl Backup {
     /// # Errors
     /// A data directory that cannot be read, or a file that cannot be written; then no file is left.
     pub fn run(&self, place: &Place) -> Result<(), Failure> {
-        let files = backup(&place.config()?.data_dir, &self.out)?;
+        let data_dir = place.config()?.data_dir;
+        if data_dir.join("state.sqlite").exists() {
+            note(&Store::open(&data_dir)?, "backup", &self.out)?;
+        }
+        let files = backup(&data_dir, &self.out)?;
         say!("{files} files are in {}", self.out.display());
         Ok(())
     }
@@ -42,7 +49,16 @@ impl Restore {
     pub fn run(&self, place: &Place) -> Result<(), Failure> {
         let data_dir = place.config()?.data_dir;
         let files = restore(&self.file, &data_dir)?;
+        let store = Store::open(&data_dir)?;
+        // The head kept apart is not in the backup: it is to be apart. From here on there is one again.
+        store.begin_audit_head()?;
+        note(&store, "restore", &self.file)?;
         say!("{files} files are in {}", data_dir.display());
         Ok(())
     }
+}
+
+fn note(store: &Store, action: &str, file: &Path) -> Result<(), StoreError> {
+    let subject = file.display().to_string();
+    store.write(|tx| audit::record(tx, &Deed { at: clock::now(), actor: "cli", action, subject: &subject, detail: "" }))
 }

@@ -12,7 +12,8 @@ use super::{Built, Difference, Versions, dates, export, programs, source};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::day::Day;
-use crate::people::{Login, People, Role};
+use crate::people::{Attempt, Login, People, Role};
+use crate::store::audit::{self, Deed};
 use crate::terminal::say;
 
 /// Registry versions.
@@ -159,11 +160,13 @@ fn confirm(place: &Place, digest: &str, name: &str) -> Result<(), Failure> {
     let mut password = String::new();
     std::io::stdin().lock().read_line(&mut password)?;
     let people = People::new(store.clone());
-    let Login::Welcome(secret) = people.sign_in(name, password.trim_end_matches(['\r', '\n']), "cli", now)? else {
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    let attempt = Attempt { name: name.to_owned(), password, address: "cli".to_owned(), ..Attempt::default() };
+    let Login::Welcome(entry) = people.sign_in(&attempt, now)? else {
         return Err(Failure::Usage("name or password is wrong".to_owned()));
     };
-    let visitor = people.by_session(&secret, now)?;
-    people.sign_out(&secret)?;
+    let visitor = people.by_session(&entry.session, now)?;
+    people.sign_out(&entry.session, now)?;
     let visitor = visitor.filter(|visitor| visitor.role >= Role::Admin && visitor.region.is_none());
     let visitor = visitor.ok_or_else(|| Failure::Usage(format!("{name} is no administrator of the whole province")))?;
     let confirmed = programs::confirm(&store, digest, &visitor.actor(), now)?;
@@ -230,12 +233,15 @@ fn export_version(place: &Place, path: &std::path::Path, version: Option<u32>) -
         Some(version) => version,
         None => newest()?.ok_or_else(|| Failure::Usage("no inventory was imported yet; `inventory import DIR` does".to_owned()))?,
     };
-    let files = versions::files(&store, version)?;
+    let files = export::guarded_lists(versions::files(&store, version)?)?;
     if source::is_workbook(path) {
         std::fs::write(path, export::to_workbook(&files)?)?;
     } else {
         export::to_folder(&files, path)?;
     }
+    let (subject, detail) = (format!("version {version}"), path.display().to_string());
+    let deed = Deed { at: clock::now(), actor: "cli", action: "inventory.export", subject: &subject, detail: &detail };
+    store.write(|tx| audit::record(tx, &deed))?;
     say!("version {version} written to {}", path.display());
     Ok(())
 }

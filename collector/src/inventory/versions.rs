@@ -22,6 +22,7 @@ use super::windows::{self, Announced};
 use super::{Built, export, programs};
 use crate::day::Day;
 use crate::persian::Window;
+use crate::store::audit::{self, Deed};
 use crate::store::{Store, StoreError};
 
 /// Why versions could not be stored or read.
@@ -103,10 +104,8 @@ pub fn import(store: &Store, draft: &Draft, import: &Import<'_>) -> Result<Built
             "INSERT INTO inventory_versions (version, effective_from, imported_at, imported_by, digest, files) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             (version, import.effective_from.0, import.at.0, import.by, &digest, &packed),
         )?;
-        tx.execute(
-            "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, 'inventory.import', ?3, ?4)",
-            (import.at.0, import.by, format!("version {version}"), &digest),
-        )?;
+        let subject = format!("version {version}");
+        audit::record(tx, &Deed { at: import.at, actor: import.by, action: "inventory.import", subject: &subject, detail: &digest })?;
         programs::ask(tx, &programs::of(&built.inventory), import.by, import.at)?;
         Ok::<_, VersionError>(version)
     })?;

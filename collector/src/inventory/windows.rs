@@ -9,6 +9,7 @@ use rusta_wire::UnixMs;
 use super::calendar::{Covered, MaintenanceWindow, Repeat};
 use super::model::{Inventory, LinkId, SiteId};
 use crate::day::Day;
+use crate::store::audit::{Deed, record};
 use crate::store::{Store, StoreError};
 
 /// A window longer than this is not work, it is a site out of service.
@@ -136,9 +137,8 @@ fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Announced> {
 }
 
 fn audit(tx: &Connection, by: &str, how: &str, id: i64, reason: &str, now: UnixMs) -> Result<(), StoreError> {
-    let sql = "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-    tx.execute(sql, params![now.0, by, format!("maintenance.{how}"), format!("maintenance/{id}"), reason])?;
-    Ok(())
+    let (action, subject) = (format!("maintenance.{how}"), format!("maintenance/{id}"));
+    record(tx, &Deed { at: now, actor: by, action: &action, subject: &subject, detail: reason })
 }
 
 fn check(what: &Announcement, inventory: &Inventory, now: UnixMs) -> Result<(), String> {

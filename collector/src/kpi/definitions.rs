@@ -18,6 +18,7 @@ use rusta_wire::UnixMs;
 
 use super::terms::{Rules, Term, Terms};
 use super::{CATALOGUE, Kpi, by_id};
+use crate::store::audit::{self, Deed};
 use crate::store::{Store, StoreError};
 
 /// A version of a definition.
@@ -201,11 +202,8 @@ fn insert(tx: &Transaction<'_>, decree: &Decree<'_>, version: u32, terms: &Terms
         "INSERT INTO kpi_definitions (kpi, version, effective_from, decree, terms, entered_at, entered_by) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![decree.kpi.id, version, decree.effective_from.0, decree.decree, written, at.0, by],
     )?;
-    tx.execute(
-        "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?1, ?2, 'kpi.define', ?3, ?4)",
-        params![at.0, by, format!("{}@{version}", decree.kpi.id), written],
-    )?;
-    Ok(())
+    let subject = format!("{}@{version}", decree.kpi.id);
+    audit::record(tx, &Deed { at, actor: by, action: "kpi.define", subject: &subject, detail: &written })
 }
 
 /// The word a row names the catalogue's text by; without it, it is the first.

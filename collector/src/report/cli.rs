@@ -10,6 +10,7 @@ use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{RegionKind, Versions};
 use crate::persian::{Lang, Period};
+use crate::store::audit::{self, Deed};
 use crate::store::{Store, StoreError};
 use crate::terminal::say;
 
@@ -50,6 +51,9 @@ pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
         None => computed(&store, args, period, publishable_from)?,
     };
     write(&content, frozen.as_ref(), &args.out, lang)?;
+    let subject = format!("{period} of {}", content.region.0);
+    let detail = args.out.display().to_string();
+    store.write(|tx| audit::record(tx, &Deed { at: clock::now(), actor: "cli", action: "report", subject: &subject, detail: &detail }))?;
     match frozen {
         Some(frozen) => say!(
             "{}: revision {}, sha256 {}, {} villages changed",

@@ -7,6 +7,7 @@
 //! Every area owns its tables through a migration in `store/schema/`; this module knows none of them.
 
 pub mod audit;
+mod chain;
 mod schema;
 
 use std::path::{Path, PathBuf};
@@ -70,6 +71,9 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     /// Why the disk took nothing the last time something was written.
     trouble: Mutex<Option<Arc<str>>>,
+    /// Where the newest row of the audit log is kept apart, and which that was.
+    audit_head: audit::HeadFile,
+    seen: Mutex<Option<audit::Head>>,
 }
 
 impl Store {
@@ -82,8 +86,14 @@ impl Store {
         std::fs::create_dir_all(data_dir).map_err(|source| StoreError::Io { path: data_dir.to_owned(), source })?;
         let path = data_dir.join("state.sqlite");
         let mut writer = open_writer(&path)?;
-        schema::migrate(&mut writer, &path)?;
-        Ok(Store { inner: Arc::new(Inner { path, writer: Mutex::new(writer), readers: Mutex::default(), trouble: Mutex::default() }) })
+        let applied = schema::migrate(&mut writer, &path)?;
+        let audit_head = audit::HeadFile::beside(&path);
+        if applied.contains(&schema::AUDIT_CHAIN) {
+            audit_head.begin(&writer)?;
+        }
+        let seen = Mutex::new(chain::newest(&writer)?);
+        let (writer, readers, trouble) = (Mutex::new(writer), Mutex::default(), Mutex::default());
+        Ok(Store { inner: Arc::new(Inner { path, writer, readers, trouble, audit_head, seen }) })
     }
 
     /// Runs `work` in one transaction on the writer: all of it is kept, or, when it returns an error, none.
@@ -97,7 +107,10 @@ impl Store {
         let mut writer = lock(&self.inner.writer);
         let done = write_on(&mut writer, work);
         match &done {
-            Ok(_) => *lock(&self.inner.trouble) = None,
+            Ok(_) => {
+                *lock(&self.inner.trouble) = None;
+                self.keep_audit_head(&writer);
+            }
             Err(error) => {
                 if let Some(reason) = disk_refused(error) {
                     *lock(&self.inner.trouble) = Some(reason);
@@ -105,6 +118,30 @@ impl Store {
             }
         }
         done
+    }
+
+    /// Keeps the newest row of the audit log apart, after it is on disk. A head that stays behind is no fault of the log: it
+    /// catches up with the next row.
+    fn keep_audit_head(&self, writer: &Connection) {
+        let mut seen = lock(&self.inner.seen);
+        let followed = chain::newest(writer).and_then(|newest| {
+            if let Some(newest) = newest.filter(|newest| seen.as_ref() != Some(newest)) {
+                self.inner.audit_head.follow(writer, &newest)?;
+                *seen = Some(newest);
+            }
+            Ok(())
+        });
+        if let Err(error) = followed {
+            tracing::error!(%error, "the head of the audit log is not kept");
+        }
+    }
+
+    /// Begins the head of the audit log anew, after a database was put in its place that knows none.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn begin_audit_head(&self) -> Result<(), StoreError> {
+        self.inner.audit_head.begin(&lock(&self.inner.writer))
     }
 
     /// Says why the database cannot be written, if so: the disk is full, read-only or failing. The next write that succeeds

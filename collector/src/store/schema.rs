@@ -1,7 +1,7 @@
 //! The schema of the state database as a list of migrations, oldest first.
 //!
 //! Each area adds a file `schema/NNN_area.sql` and a line here: base 001-009, engine and history 010-019, inventory and
-//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069, intake 090-099. A number, once released, never changes meaning:
+//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069, intake 090-099, accounts 110-129. A number, once released, never changes meaning:
 //! a later change is a later number. The table `migrations` keeps which were applied, so numbers may be added out of
 //! order; `PRAGMA user_version` keeps the highest, so that an older program refuses a newer file.
 
@@ -10,12 +10,15 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, chain};
 
 struct Migration {
     number: u32,
     sql: &'static str,
 }
+
+/// The migration that chains the audit log.
+pub(super) const AUDIT_CHAIN: u32 = 111;
 
 /// Every migration there is.
 const MIGRATIONS: &[Migration] = &[
@@ -38,10 +41,13 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 61, sql: include_str!("schema/061_members_by_end.sql") },
     Migration { number: 80, sql: include_str!("schema/080_packets.sql") },
     Migration { number: 90, sql: include_str!("schema/090_intake.sql") },
+    Migration { number: 110, sql: include_str!("schema/110_accounts.sql") },
+    Migration { number: AUDIT_CHAIN, sql: include_str!("schema/111_audit_chain.sql") },
+    Migration { number: 112, sql: include_str!("schema/112_acknowledgements.sql") },
 ];
 
-/// Applies what is missing, all of it or none.
-pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError> {
+/// Applies what is missing, all of it or none, and returns which that was.
+pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<Vec<u32>, StoreError> {
     let known = MIGRATIONS.iter().map(|m| m.number).max().unwrap_or(0);
     let found: u32 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
@@ -51,13 +57,17 @@ pub(super) fn migrate(db: &mut Connection, path: &Path) -> Result<(), StoreError
     transaction.execute_batch("CREATE TABLE IF NOT EXISTS migrations (number INTEGER PRIMARY KEY) STRICT")?;
     let applied =
         transaction.prepare("SELECT number FROM migrations")?.query_map([], |row| row.get(0))?.collect::<Result<HashSet<u32>, _>>()?;
-    for migration in MIGRATIONS.iter().filter(|m| !applied.contains(&m.number)) {
+    let missing: Vec<_> = MIGRATIONS.iter().filter(|m| !applied.contains(&m.number)).collect();
+    for migration in &missing {
         transaction.execute_batch(migration.sql)?;
+        if migration.number == AUDIT_CHAIN {
+            chain::take_in(&transaction)?;
+        }
         transaction.execute("INSERT INTO migrations (number) VALUES (?1)", [migration.number])?;
     }
     transaction.pragma_update(None, "user_version", known.max(found))?;
     transaction.commit()?;
-    Ok(())
+    Ok(missing.into_iter().map(|migration| migration.number).collect())
 }
 
 #[cfg(test)]
@@ -84,6 +94,12 @@ mod tests {
             let before = tables_of(&db);
             assert!(before.iter().all(|(_, _, rows)| !rows.is_empty()), "golden {version} has a table without rows");
             migrate(&mut db, Path::new("golden")).unwrap();
+            let rows: i64 = db.query_row("SELECT count(*) FROM audit", [], |row| row.get(0)).unwrap();
+            let chained = chain::verify(&db, None).unwrap();
+            assert!(
+                matches!(chained, chain::Verdict::Sound { rows: all, .. } if i64::try_from(all) == Ok(rows)),
+                "golden {version}: {chained:?}"
+            );
             for (table, columns, rows) in before {
                 assert_eq!(rows_of(&db, &table, &columns), rows, "golden {version}: {table} was changed");
             }

@@ -11,8 +11,7 @@ fn count(store: &Store) -> i64 {
 }
 
 fn insert(tx: &Transaction<'_>) -> Result<(), StoreError> {
-    tx.execute("INSERT INTO audit (at, actor, action, subject) VALUES (1, 'cli', 'test', 'x')", [])?;
-    Ok(())
+    audit::record(tx, &audit::Deed { at: rusta_wire::UnixMs(1), actor: "cli", action: "test", subject: "x", detail: "" })
 }
 
 #[test]

@@ -21,6 +21,9 @@ pub async fn file(State(web): State<WebState>, asked: Asked, Path(form): Path<St
     let region = shown.region(inventory, asked.sight(&snapshot));
     let period = if shown.period.is_empty() { Ok(Period::month_at(asked.at)) } else { shown.period.parse() };
     let (Some(region), Ok(period @ Period::Month(_)), Ok(form)) = (region, period, form.parse::<Form>()) else { return asked.not_found() };
+    if let Err(refusal) = asked.took_out("report") {
+        return refusal;
+    }
     let (store, code, now) = (web.store.clone(), inventory.region(region).code.clone(), asked.at);
     let name = format!("report-{period}-{code}.{form}");
     let written = tokio::task::spawn_blocking(move || {
