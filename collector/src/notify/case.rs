@@ -65,6 +65,9 @@ pub struct Case {
     pub opened_at: i64,
     /// Who acknowledged it, and when.
     pub acknowledged: Option<(i64, String)>,
+    /// Who acknowledged it for a region, by the region's code.
+    #[serde(default)]
+    pub acknowledged_in: BTreeMap<String, String>,
     /// The next escalation step.
     pub step: usize,
     /// By recipient.

@@ -148,6 +148,13 @@ impl Desk {
         true
     }
 
+    /// Notes that somebody takes care of what of a case lies in a region; the rest goes on escalating.
+    pub fn acknowledge_in(&mut self, key: &CaseKey, region: &str, by: &str) {
+        if let Some(case) = self.cases.get_mut(key) {
+            case.acknowledged_in.entry(region.to_owned()).or_insert_with(|| by.to_owned());
+        }
+    }
+
     /// Takes in what the rules found and works through every case.
     pub fn advance(&mut self, rules: &Rules, facts: &Facts<'_>, changes: Vec<Change>) -> Work {
         let mut work = Work::default();
@@ -193,6 +200,7 @@ impl Desk {
             rules: BTreeSet::from([alert.rule]),
             opened_at: now,
             acknowledged: None,
+            acknowledged_in: BTreeMap::new(),
             step: 0,
             told: BTreeMap::new(),
             closed_at: None,
@@ -240,6 +248,9 @@ impl Desk {
                     }
                 }
                 case.acknowledged = case.acknowledged.take().or(old.acknowledged);
+                for (region, by) in old.acknowledged_in {
+                    case.acknowledged_in.entry(region).or_insert(by);
+                }
             }
             for (recipient, inbox) in &mut self.memory.inboxes {
                 // Who heard of the larger one already would read of it twice.

@@ -50,4 +50,4 @@ pub use sms::{fit, parts};
 pub use stages::STAGES;
 pub use task::{Notifier, NotifyError, Running, connected_share, read_files, run, start};
 pub use text::{Rendered, render};
-pub use work::{Operation, WorkError, apply as work_on};
+pub use work::{Acknowledgement, Operation, WorkError, acknowledge_within, acknowledgements, apply as work_on};

@@ -149,6 +149,9 @@ fn dedup(ask: &mut Ask<'_, '_>) -> Ruling {
     if let Some((_, by)) = &ask.case.acknowledged {
         return hold(format!("acknowledged by {by}"));
     }
+    if let Some(by) = acknowledged_by_regions(ask) {
+        return hold(format!("acknowledged by {by}"));
+    }
     let Some(step) = steps.get(ask.case.step) else {
         return if steps.is_empty() {
             dropped("its route names nobody for this severity")
@@ -161,6 +164,20 @@ fn dedup(ask: &mut Ask<'_, '_>) -> Ruling {
         return hold(format!("the next step is due at {}", Moment::at(due).clock(Lang::En)));
     }
     pass(format!("step {} is due", ask.case.step + 1))
+}
+
+/// Names who acknowledged, each for a region, if together they cover every link in trouble: one that joins later from elsewhere
+/// is nobody's yet, and escalation goes on.
+fn acknowledged_by_regions(ask: &Ask<'_, '_>) -> Option<String> {
+    let CaseKey::Incident(id) = &ask.case.key else { return None };
+    let incident = ask.facts.incidents.get(IncidentId(*id))?;
+    let inventory = &ask.facts.snapshot.inventory;
+    let given: Vec<_> = ask.case.acknowledged_in.keys().filter_map(|code| inventory.region_by_code(code)).collect();
+    let mut members = incident.open_members().map(|(link, _)| inventory.site(inventory.link(link).site).region).peekable();
+    members.peek()?;
+    let covered = members.all(|lies_in| given.iter().any(|region| inventory.is_within(lies_in, *region)));
+    let names = ask.case.acknowledged_in.iter().map(|(region, by)| format!("{by} ({region})"));
+    covered.then(|| names.collect::<Vec<_>>().join(", "))
 }
 
 /// Finds who is to be called in this step.

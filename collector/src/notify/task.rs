@@ -200,17 +200,20 @@ impl Notifier {
     /// Takes up what people did since the last look.
     fn take_up_work(&mut self, now: UnixMs) -> Result<(), StoreError> {
         let (acknowledged, ended) = self.store.read(|tx| {
-            let sql =
-                "SELECT id, acknowledged_by, acknowledged_at FROM incidents WHERE resolved_at IS NULL AND acknowledged_at IS NOT NULL";
+            let sql = "SELECT a.incident, a.region, a.by_user, a.at FROM incident_acknowledgements a JOIN incidents i ON i.id = a.incident
+                       WHERE i.resolved_at IS NULL";
             let mut query = tx.prepare_cached(sql)?;
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, UnixMs(row.get(2)?)));
-            let acknowledged = query.query_map([], read)?.collect::<Result<Vec<(u64, String, UnixMs)>, _>>()?;
+            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?, UnixMs(row.get(3)?)));
+            let acknowledged = query.query_map([], read)?.collect::<Result<Vec<(u64, String, String, UnixMs)>, _>>()?;
             let mut query = tx.prepare_cached("SELECT name FROM notify_memory WHERE name LIKE 'resolve/%'")?;
             let ended = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
             Ok::<_, StoreError>((acknowledged, ended))
         })?;
-        for (id, by, at) in acknowledged {
-            self.desk.acknowledge(&CaseKey::Incident(id), &by, at);
+        for (id, region, by, at) in acknowledged {
+            match region.as_str() {
+                "" => drop(self.desk.acknowledge(&CaseKey::Incident(id), &by, at)),
+                region => self.desk.acknowledge_in(&CaseKey::Incident(id), region, &by),
+            }
         }
         for name in ended {
             if let Some(id) = name.strip_prefix("resolve/").and_then(|id| id.parse().ok()) {

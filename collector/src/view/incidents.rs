@@ -155,7 +155,9 @@ pub fn affected_rows(snapshot: &Snapshot, sight: Sight, affected: &[Affected]) -
 
 /// Lists the lines of a story somebody may read: the engine's lines name sites of every region.
 pub fn story(sight: Sight, lines: Vec<Timeline>) -> Vec<StoryLine> {
-    let hides = |line: &Timeline| sight != Sight::Everything && line.actor == "engine";
+    // Which regions others look after is told to those who see them, on the page's own line.
+    let is_scoped = |line: &Timeline| line.actor == "engine" || line.kind == "acknowledged" || line.text.starts_with("acknowledged by");
+    let hides = |line: &Timeline| sight != Sight::Everything && is_scoped(line);
     lines
         .into_iter()
         .map(|line| StoryLine {

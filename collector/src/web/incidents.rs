@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::engine::incident::IncidentId;
-use crate::notify;
+use crate::notify::{self, Acknowledgement};
 use crate::store::StoreError;
 use crate::view::{AffectedRow, IncidentRow, Sight, StoryLine, affected_rows, story};
 
@@ -21,6 +21,8 @@ pub struct IncidentDetail {
     pub story: Vec<StoryLine>,
     /// Calls: recipient, state, note.
     pub calls: Vec<(String, String, String)>,
+    /// Who takes care of it, for which of the regions somebody sees.
+    pub acknowledged: Vec<Acknowledgement>,
 }
 
 /// Which incidents, in an order that holds still while some of them end.
@@ -89,14 +91,19 @@ const AT_ONCE: u32 = 100;
 /// # Errors
 /// A failing database.
 pub fn one(web: &WebState, snapshot: &Snapshot, sight: Sight, id: u64) -> Result<Option<IncidentDetail>, StoreError> {
-    let found = web.store.read(|db| notify::incident(db, IncidentId(id)))?;
+    let id = IncidentId(id);
+    let (found, mut acknowledged) =
+        web.store.read(|db| Ok::<_, StoreError>((notify::incident(db, id)?, notify::acknowledgements(db, id)?)))?;
     let Some((row, affected, lines, calls)) = found else { return Ok(None) };
+    let inventory = &snapshot.inventory;
+    let is_seen = |code: &str| code.is_empty() || inventory.region_by_code(code).is_some_and(|region| sight.sees_region(inventory, region));
+    acknowledged.retain(|one| is_seen(&one.region));
     let affected = affected_rows(snapshot, sight, &affected);
     if sight != Sight::Everything && affected.is_empty() {
         return Ok(None);
     }
     let calls = calls.into_iter().map(|call| (call.recipient, call.state, call.note)).collect();
-    Ok(Some(IncidentDetail { row: row.into(), affected, story: story(sight, lines), calls }))
+    Ok(Some(IncidentDetail { row: row.into(), affected, story: story(sight, lines), calls, acknowledged }))
 }
 
 /// Returns the numbers of the incidents a site is or was part of, newest first.

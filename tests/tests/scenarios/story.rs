@@ -76,6 +76,8 @@ pub struct Step {
     pub fleet_quiet: Option<bool>,
     /// Somebody acknowledges an incident.
     pub acknowledge: Option<u64>,
+    /// By somebody bound to that region; without it by somebody of the province.
+    pub acknowledge_within: Option<String>,
 }
 
 #[derive(Deserialize, Default)]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rusta_collector::engine::incident::{IncidentId, Settings};
 use rusta_collector::engine::{AgentState, LinkState, Snapshot};
 use rusta_collector::inventory::{Criticality, Draft, Inventory, RegionKind, SiteId};
-use rusta_collector::notify::{Notifier, Operation, Setup, parse_setup, reason_in_words, work_on};
+use rusta_collector::notify::{Notifier, Operation, Setup, acknowledge_within, parse_setup, reason_in_words, work_on};
 use rusta_collector::persian::Lang;
 use rusta_collector::rules::{DEFAULT_RULES, Facts, Rules};
 use rusta_collector::store::{Store, StoreError};
@@ -155,7 +155,14 @@ impl World {
         }
         if let Some(id) = step.acknowledge {
             let now = self.snapshot.at;
-            self.store.write(|tx| work_on(tx, IncidentId(id), &Operation::Acknowledge, "ali", now)).unwrap();
+            let id = IncidentId(id);
+            let inventory = &self.snapshot.inventory;
+            self.store
+                .write(|tx| match &step.acknowledge_within {
+                    Some(region) => acknowledge_within(tx, id, region, "ali", inventory, now),
+                    None => work_on(tx, id, &Operation::Acknowledge, "ali", now),
+                })
+                .unwrap();
         }
         self.last_step = self.snapshot.at.0;
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::errors;
 use crate::engine::incident::IncidentId;
-use crate::notify::{Operation, WorkError, reason_in_words, work_on};
+use crate::notify::{Operation, WorkError, acknowledge_within, reason_in_words, work_on};
 use crate::people::Role;
 use crate::persian::{Lang, Named, digits, words};
 use crate::rules::Rules;
@@ -49,6 +49,10 @@ struct IncidentPage {
     calls: Vec<(String, String, String)>,
     causes: Vec<(&'static str, &'static str)>,
     may_read_calls: bool,
+    /// Who takes care of it, and what the region is called that they do it for.
+    acknowledged: Vec<(String, String, Time)>,
+    /// Whether that is settled for whoever looks.
+    is_acknowledged: bool,
 }
 
 /// An incident with its words.
@@ -146,7 +150,7 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
         Ok(found) => found,
         Err(error) => return asked.failed(&error),
     };
-    let Some(IncidentDetail { row, mut affected, mut story, calls }) = found else { return asked.not_found() };
+    let Some(IncidentDetail { row, mut affected, mut story, calls, acknowledged }) = found else { return asked.not_found() };
     let title = format!("{} {}", words(asked.prefs.lang).incident, digits(&id.to_string(), asked.prefs.lang));
     let mut p = asked.page(Section::Incidents, title).refreshing(20);
     p.at = snapshot.at.max(asked.at);
@@ -154,7 +158,16 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
     affected.truncate(LINES);
     story.reverse();
     story.truncate(LINES);
+    let is_acknowledged =
+        row.acknowledged_by.is_some() || acknowledged.iter().any(|one| Some(one.region.as_str()) == asked.visitor.region.as_deref());
+    let named = |code: &str| {
+        let region = snapshot.inventory.region_by_code(code).map(|id| snapshot.inventory.region(id));
+        region.map_or_else(|| p.w.whole_country.to_owned(), |region| p.name(&region.name_fa, &region.name_en))
+    };
+    let acknowledged = acknowledged.into_iter().map(|one| (one.by, named(&one.region), Time(one.at))).collect();
     let page = IncidentPage {
+        acknowledged,
+        is_acknowledged,
         line: IncidentLine::of(&p, row),
         affected,
         more_affected,
@@ -210,6 +223,7 @@ const ONE_CASE_OF: &str = "one case of: ";
 /// A filled-in form of an incident's page.
 #[derive(Debug, Deserialize)]
 pub struct Done {
+    #[serde(default)]
     csrf: String,
     what: String,
     #[serde(default)]
@@ -238,7 +252,11 @@ pub async fn work(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>
         _ => return errors::refused_page(&asked, &done.what),
     };
     let user = asked.visitor.name.clone().unwrap_or_default();
-    match web.store.write(|tx| work_on(tx, IncidentId(id), &operation, &user, asked.at)) {
+    let done = web.store.write(|tx| match (&operation, &asked.visitor.region) {
+        (Operation::Acknowledge, Some(region)) => acknowledge_within(tx, IncidentId(id), region, &user, &snapshot.inventory, asked.at),
+        _ => work_on(tx, IncidentId(id), &operation, &user, asked.at),
+    });
+    match done {
         Ok(()) => (StatusCode::SEE_OTHER, [(LOCATION, format!("/incidents/{id}"))]).into_response(),
         Err(error @ (WorkError::Unknown(_) | WorkError::Over(_) | WorkError::Wrong(_))) => errors::refused_page(&asked, &error.to_string()),
         Err(error) => asked.failed(&error),
