@@ -7,9 +7,10 @@
 
 use std::borrow::Cow;
 
-/// Whether a spreadsheet would run a cell, were its apostrophes taken off.
+/// Whether a spreadsheet would run a cell, were its apostrophes taken off. A sign alone is a sign.
 fn is_formula(cell: &str) -> bool {
-    cell.trim_start_matches('\'').starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
+    let cell = cell.trim_start_matches('\'');
+    cell.len() > 1 && cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])
 }
 
 /// Guards a cell.
@@ -54,6 +55,8 @@ mod tests {
             ("\t=1", "'\t=1"),
             ("'=1", "''=1"),
             ("-98", "-98"),
+            ("-", "-"),
+            ("'-", "'-"),
             ("+3.5e2", "+3.5e2"),
             ("علی‌آباد", "علی‌آباد"),
             ("'quoted'", "'quoted'"),
@@ -69,7 +72,7 @@ mod tests {
         fn there_and_back_is_exact(cell in "['=+@\t\r\n0-9.a-]{0,6}|.{0,12}") {
             let there = guarded(&cell);
             prop_assert_eq!(plain(&there), cell.as_str());
-            prop_assert!(is_number(&there) || !there.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
+            prop_assert!(there.len() == 1 || is_number(&there) || !there.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']));
         }
     }
 }

@@ -76,10 +76,13 @@ const fault = (where, what) => {
 };
 
 // Signs in over plain HTTP, as the form does.
+const form = await fetch(`${base}/login`);
+const door = form.headers.getSetCookie()[0].split(";")[0];
 const login = await fetch(`${base}/login`, {
   method: "POST",
   redirect: "manual",
-  body: new URLSearchParams({ name: user, password }),
+  headers: { cookie: door },
+  body: new URLSearchParams({ csrf: door.split("=")[1], name: user, password }),
 });
 const session = login.headers.getSetCookie().find((cookie) => cookie.startsWith("rusta_session="));
 if (!session) throw new Error(`nobody is signed in: ${login.status}`);

@@ -52,7 +52,7 @@ impl Caller {
         let Ok(body) = serde_json::to_vec(value) else { return Problem::unavailable().into_response() };
         let tag = format!("\"{:016x}\"", fnv(&body));
         let held = self.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-        let headers = [(ETAG, tag.clone()), (CACHE_CONTROL, "private, no-cache".to_owned())];
+        let headers = [(ETAG, tag.clone()), (CACHE_CONTROL, "no-store".to_owned())];
         if held.is_some_and(|held| held.split(',').any(|one| one.trim().trim_start_matches("W/") == tag)) {
             return (StatusCode::NOT_MODIFIED, headers).into_response();
         }

@@ -5,7 +5,7 @@ use std::io::BufRead;
 use clap::{Args, Subcommand};
 use rusta_wire::UnixMs;
 
-use super::{NewToken, NewUser, People, PeopleError, Role};
+use super::{Means, Network, NewToken, NewUser, People, PeopleError, Role};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::Versions;
@@ -39,6 +39,30 @@ enum Action {
         /// Login name.
         name: String,
     },
+    /// Change somebody's password; it is read from standard input, one line. Their sessions end.
+    Passwd {
+        /// Login name.
+        name: String,
+    },
+    /// Print a password that holds for an hour and has to be changed at the next sign-in. Their sessions end.
+    Reset {
+        /// Login name.
+        name: String,
+    },
+    /// List the open sessions.
+    Sessions {
+        /// Login name; without it everybody's.
+        name: Option<String>,
+    },
+    /// End sessions.
+    SignOut {
+        /// Login name: all their sessions.
+        #[arg(required_unless_present = "session", conflicts_with = "session")]
+        name: Option<String>,
+        /// One session, by its number.
+        #[arg(long, value_name = "NUMBER")]
+        session: Option<i64>,
+    },
     /// Tokens for machines that read the API or /metrics.
     #[command(subcommand)]
     Token(TokenAction),
@@ -56,9 +80,12 @@ enum TokenAction {
         /// Code of the region its bearer sees; without it everything.
         #[arg(long, value_name = "CODE")]
         region: Option<String>,
-        /// When it ends, such as 2027-03-20T00:00:00+03:30; never if not given.
+        /// When it ends, such as 2027-03-20T00:00:00+03:30; after 365 days if not given.
         #[arg(long, value_name = "TIME")]
         until: Option<jiff::Timestamp>,
+        /// A network it may be used from, such as 10.20.0.0/16; may be given several times. Without one, from anywhere.
+        #[arg(long = "from", value_name = "NETWORK")]
+        networks: Vec<Network>,
     },
     /// List the tokens, without their secrets.
     List,
@@ -93,10 +120,27 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
             people.remove_user(name, "cli", now).map_err(explain)?;
             say!("removed {name}");
         }
-        Action::Token(TokenAction::Add { label, role, region, until }) => {
+        Action::Passwd { name } => {
+            people.change_password(name, &read_password()?, &Means::Nobody, "cli", now).map_err(explain)?;
+            say!("the password of {name} is changed");
+        }
+        Action::Reset { name } => say!("{}", people.reset_password(name, "cli", now).map_err(explain)?),
+        Action::Sessions { name } => {
+            for one in people.sessions(name.as_deref(), now)? {
+                say!("{}\t{}\t{}\t{}\t{}", one.id, one.user, one.address, time(one.seen_at), one.browser);
+            }
+        }
+        Action::SignOut { name, session } => match (name, session) {
+            (_, Some(id)) => {
+                people.end_session(*id, None, "cli", now).map_err(explain)?;
+                say!("ended {id}");
+            }
+            (name, None) => say!("ended {}", people.end_sessions(name.as_deref().unwrap_or_default(), "cli", now)?),
+        },
+        Action::Token(TokenAction::Add { label, role, region, until, networks }) => {
             check_region(&store, region.as_deref())?;
             let expires_at = until.map(|until| UnixMs(until.as_millisecond()));
-            let token = NewToken { label: label.clone(), role: *role, region: region.clone(), expires_at };
+            let token = NewToken { label: label.clone(), role: *role, region: region.clone(), expires_at, networks: networks.clone() };
             say!("{}", people.add_token(&token, "cli", now).map_err(explain)?);
         }
         Action::Token(TokenAction::List) => {
@@ -106,7 +150,14 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
                     (None, Some(end)) if end <= now => "expired",
                     _ => "live",
                 };
-                say!("{}\t{}\t{}\t{}\t{state}", token.id, token.label, token.role, token.region.as_deref().unwrap_or("everything"));
+                let region = token.region.as_deref().unwrap_or("everything");
+                let end = token.expires_at.map_or_else(|| "no end".to_owned(), |end| format!("until {}", time(end)));
+                let used = match (token.used_at, &token.used_from) {
+                    (Some(at), Some(from)) => format!("used {} from {from}", time(at)),
+                    _ => "never used".to_owned(),
+                };
+                let networks = if token.networks.is_empty() { "anywhere" } else { &token.networks };
+                say!("{}\t{}\t{}\t{region}\t{state}\t{end}\t{used}\t{networks}", token.id, token.label, token.role);
             }
         }
         Action::Token(TokenAction::Revoke { id }) => {
@@ -135,6 +186,10 @@ fn read_password() -> Result<String, Failure> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line)?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn time(at: UnixMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| format!("{at:.0}"))
 }
 
 fn explain(error: PeopleError) -> Failure {

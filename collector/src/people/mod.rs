@@ -8,18 +8,25 @@
 //! Secrets are random 256-bit values; the database keeps only their SHA-256, passwords only as argon2id. A region
 //! scope is kept as a code and looked up in today's inventory: a region that is gone shows nothing, never everything.
 
-mod audit;
+mod account;
+pub mod audit;
 pub mod command;
+pub mod device;
+mod network;
 mod password;
+mod rarely;
 mod role;
 mod secret;
 mod sessions;
+mod sign_in;
 mod throttle;
 mod tokens;
+mod turns;
 mod users;
 
 use std::sync::{Arc, Mutex};
 
+use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 
 use crate::persian::Lang;
@@ -27,9 +34,13 @@ use crate::store::{Store, StoreError};
 use crate::view::Sight;
 use crate::{engine::Snapshot, inventory::SiteId};
 
-pub use audit::AuditEntry;
+pub use account::{CONFIRMED, Confirmation};
+pub use audit::{AuditEntry, AuditFilter};
+pub use network::Network;
 pub use role::Role;
-pub use throttle::Throttle;
+pub use secret::draw;
+pub use sessions::SessionRow;
+pub use sign_in::{Attempt, Entry, Login};
 pub use tokens::{NewToken, TokenRow};
 pub use users::{NewUser, UserRow};
 
@@ -46,12 +57,32 @@ pub struct Visitor {
     pub csrf: String,
     /// The language they chose last.
     pub lang: Option<Lang>,
+    /// How they are known.
+    pub means: Means,
+}
+
+/// How somebody is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Means {
+    /// They are not.
+    Nobody,
+    /// By the session they opened with their password.
+    Session {
+        /// Its number.
+        id: i64,
+        /// When they last typed their password.
+        confirmed_at: UnixMs,
+        /// Whether their password was given to them and has to be changed before anything else.
+        must_change: bool,
+    },
+    /// By an API token, which no browser sends by itself.
+    Token,
 }
 
 impl Visitor {
     /// Returns a visitor without a login, who may only look.
     pub fn anonymous() -> Self {
-        Visitor { name: None, role: Role::Viewer, region: None, csrf: String::new(), lang: None }
+        Visitor { name: None, role: Role::Viewer, region: None, csrf: String::new(), lang: None, means: Means::Nobody }
     }
 
     /// Returns how far they see in a snapshot.
@@ -64,9 +95,19 @@ impl Visitor {
         self.sight(snapshot).sees_site(&snapshot.inventory, site)
     }
 
+    /// Whether their password was given to them and has to be changed before anything else.
+    pub fn must_change(&self) -> bool {
+        matches!(self.means, Means::Session { must_change: true, .. })
+    }
+
     /// Returns the name the audit log knows them by.
     pub fn actor(&self) -> String {
-        self.name.as_ref().map_or_else(|| "anonymous".to_owned(), |name| format!("user:{name}"))
+        match (&self.name, &self.means) {
+            (None, _) => "anonymous".to_owned(),
+            // A token's name says that it is one.
+            (Some(name), Means::Token) => name.clone(),
+            (Some(name), _) => format!("user:{name}"),
+        }
     }
 }
 
@@ -82,6 +123,9 @@ pub enum PeopleError {
     /// The password could not be hashed.
     #[error("password hashing: {0}")]
     Password(String),
+    /// The registry, whose names make bad passwords, could not be read.
+    #[error("registry: {0}")]
+    Registry(String),
     /// What was asked is not allowed; the text says why.
     #[error("{0}")]
     Refused(String),
@@ -91,58 +135,35 @@ pub enum PeopleError {
 #[derive(Clone)]
 pub struct People {
     store: Store,
-    throttle: Arc<Mutex<Throttle>>,
-}
-
-/// What came of a login.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Login {
-    /// The session's secret, for the cookie.
-    Welcome(String),
-    /// Name or password is wrong; which of them is not told.
-    Wrong,
-    /// Too many wrong attempts; try again later.
-    Held,
+    throttle: Arc<Mutex<throttle::Throttle>>,
+    turns: turns::Turns,
+    sign_ins: sign_in::SignIns,
+    told: rarely::Rarely,
 }
 
 impl People {
     /// Works on a state database.
     pub fn new(store: Store) -> Self {
-        People { store, throttle: Arc::default() }
+        People {
+            store,
+            throttle: Arc::default(),
+            turns: turns::Turns::default(),
+            sign_ins: sign_in::SignIns::default(),
+            told: rarely::Rarely::default(),
+        }
     }
 
-    /// Checks a name and password and opens a session. `from` is the visitor's address, for the rate limit.
-    ///
-    /// # Errors
-    /// A failing database.
-    pub fn sign_in(&self, name: &str, password: &str, from: &str, now: UnixMs) -> Result<Login, PeopleError> {
-        let keys = [format!("name {}", name.chars().take(64).collect::<String>()), format!("from {from}")];
-        if keys.iter().any(|key| self.throttle(|throttle| throttle.is_held(key, now))) {
-            return Ok(Login::Held);
-        }
-        let user = users::find(&self.store, name)?;
-        // An unknown name costs the same time as a wrong password, so names cannot be guessed by the clock.
-        let hash = user.as_ref().map_or(password::NOBODY, |user| user.password_hash.as_str());
-        let right = password::matches(password, hash);
-        match user.filter(|_| right) {
-            Some(user) => {
-                keys.iter().for_each(|key| self.throttle(|throttle| throttle.forget(key)));
-                Ok(Login::Welcome(sessions::open(&self.store, &user.name, now)?))
-            }
-            None => {
-                keys.iter().for_each(|key| self.throttle(|throttle| throttle.count(key, now)));
-                audit::write(&self.store, now, "anonymous", "login.failed", name, from)?;
-                Ok(Login::Wrong)
-            }
-        }
+    /// Makes the counters of signing in known.
+    pub fn register(&self, registry: &mut Registry) {
+        self.sign_ins.register(registry);
     }
 
     /// Ends a session.
     ///
     /// # Errors
     /// A failing database.
-    pub fn sign_out(&self, secret: &str) -> Result<(), PeopleError> {
-        sessions::close(&self.store, secret)
+    pub fn sign_out(&self, secret: &str, now: UnixMs) -> Result<(), PeopleError> {
+        sessions::close(&self.store, secret, now)
     }
 
     /// Finds the visitor of a session cookie.
@@ -153,12 +174,12 @@ impl People {
         sessions::visitor(&self.store, secret, now)
     }
 
-    /// Finds the visitor of an API token.
+    /// Finds the visitor of an API token that is used from an address, and keeps that it was.
     ///
     /// # Errors
     /// A failing database.
-    pub fn by_token(&self, token: &str, now: UnixMs) -> Result<Option<Visitor>, PeopleError> {
-        tokens::visitor(&self.store, token, now)
+    pub fn by_token(&self, token: &str, address: &str, now: UnixMs) -> Result<Option<Visitor>, PeopleError> {
+        tokens::visitor(&self.store, token, address, now)
     }
 
     /// Adds a user.
@@ -217,12 +238,12 @@ impl People {
         tokens::list(&self.store)
     }
 
-    /// Lists the newest entries of the audit log.
+    /// Lists entries of the audit log, the newest first.
     ///
     /// # Errors
     /// A failing database.
-    pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, PeopleError> {
-        audit::newest(&self.store, limit)
+    pub fn audit(&self, filter: &AuditFilter, limit: usize) -> Result<Vec<AuditEntry>, PeopleError> {
+        audit::list(&self.store, filter, limit)
     }
 
     /// Writes an entry into the audit log.
@@ -233,7 +254,19 @@ impl People {
         audit::write(&self.store, now, actor, action, subject, detail)
     }
 
-    fn throttle<T>(&self, work: impl FnOnce(&mut Throttle) -> T) -> T {
+    /// Writes an entry into the audit log unless the same was written a short while ago: for what a machine or a flood repeats.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn note_rarely(&self, now: UnixMs, actor: &str, action: &str, subject: &str, detail: &str) -> Result<(), PeopleError> {
+        if self.told.is_due(&[actor, action, subject, detail].join("\0"), now) {
+            self.note(now, actor, action, subject, detail)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn throttle<T>(&self, work: impl FnOnce(&mut throttle::Throttle) -> T) -> T {
         work(&mut self.throttle.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 }

@@ -15,9 +15,13 @@ fn user(name: &str, role: Role, region: Option<&str>) -> NewUser {
     NewUser { name: name.to_owned(), password: PASSWORD.to_owned(), role, region: region.map(str::to_owned) }
 }
 
+fn attempt(name: &str, password: &str, address: &str) -> Attempt {
+    Attempt { name: name.to_owned(), password: password.to_owned(), address: address.to_owned(), ..Attempt::default() }
+}
+
 fn welcome(login: Login) -> String {
     match login {
-        Login::Welcome(secret) => secret,
+        Login::Welcome(entry) => entry.session,
         other => panic!("not let in: {other:?}"),
     }
 }
@@ -26,13 +30,13 @@ fn welcome(login: Login) -> String {
 fn a_session_carries_role_and_region_and_ends() {
     let (_dir, people) = people();
     people.add_user(&user("zahra", Role::Operator, Some("0901")), "cli", NOW).unwrap();
-    let secret = welcome(people.sign_in("zahra", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let secret = welcome(people.sign_in(&attempt("zahra", PASSWORD, "127.0.0.1"), NOW).unwrap());
     let visitor = people.by_session(&secret, NOW).unwrap().unwrap();
     assert_eq!((visitor.name.as_deref(), visitor.role, visitor.region.as_deref()), (Some("zahra"), Role::Operator, Some("0901")));
     assert_eq!(visitor.csrf.len(), 64);
     let later = NOW + Duration::from_secs(13 * 3600);
     assert_eq!(people.by_session(&secret, later).unwrap(), None, "an idle session ends after a shift");
-    people.sign_out(&secret).unwrap();
+    people.sign_out(&secret, NOW).unwrap();
     assert_eq!(people.by_session(&secret, NOW).unwrap(), None);
     assert_eq!(people.by_session("guess", NOW).unwrap(), None);
 }
@@ -41,7 +45,7 @@ fn a_session_carries_role_and_region_and_ends() {
 fn a_language_is_the_persons_on_every_device() {
     let (_dir, people) = people();
     people.add_user(&user("zahra", Role::Viewer, None), "cli", NOW).unwrap();
-    let session = || welcome(people.sign_in("zahra", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let session = || welcome(people.sign_in(&attempt("zahra", PASSWORD, "127.0.0.1"), NOW).unwrap());
     let lang_of = |secret: &str| people.by_session(secret, NOW).unwrap().unwrap().lang;
     let (office, phone) = (session(), session());
     assert_eq!(lang_of(&office), None);
@@ -53,7 +57,7 @@ fn a_language_is_the_persons_on_every_device() {
 fn a_busy_session_lives_on_but_not_for_ever() {
     let (_dir, people) = people();
     people.add_user(&user("reza", Role::Viewer, None), "cli", NOW).unwrap();
-    let secret = welcome(people.sign_in("reza", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let secret = welcome(people.sign_in(&attempt("reza", PASSWORD, "127.0.0.1"), NOW).unwrap());
     let mut hours = 0;
     while people.by_session(&secret, NOW + Duration::from_secs(hours * 3600)).unwrap().is_some() {
         hours += 6;
@@ -63,16 +67,48 @@ fn a_busy_session_lives_on_but_not_for_ever() {
 }
 
 #[test]
-fn wrong_passwords_hold_the_name_and_are_audited() {
+fn wrong_passwords_make_strangers_wait_and_never_a_device_its_owner_signed_in_from() {
     let (_dir, people) = people();
     people.add_user(&user("ali", Role::Admin, None), "cli", NOW).unwrap();
+    let Login::Welcome(entry) = people.sign_in(&attempt("ali", PASSWORD, "10.0.0.1"), NOW).unwrap() else { panic!("not let in") };
     for _ in 0..5 {
-        assert_eq!(people.sign_in("ali", "wrong password", "10.0.0.9", NOW).unwrap(), Login::Wrong);
+        assert_eq!(people.sign_in(&attempt("ali", "wrong password", "10.0.0.9"), NOW).unwrap(), Login::Wrong);
     }
-    assert_eq!(people.sign_in("ali", PASSWORD, "10.0.0.10", NOW).unwrap(), Login::Held);
-    assert_eq!(people.sign_in("somebody else", PASSWORD, "10.0.0.9", NOW).unwrap(), Login::Held, "the address is held too");
-    let failed = people.audit(20).unwrap().into_iter().filter(|entry| entry.action == "login.failed").count();
-    assert_eq!(failed, 5);
+    let held = people.sign_in(&attempt("ali", PASSWORD, "10.0.0.10"), NOW).unwrap();
+    assert_eq!(held, Login::Held(Duration::from_secs(5)), "from any address nobody knows");
+    let own = |password: &str| Attempt { device: Some(entry.device.clone()), ..attempt("ali", password, "10.0.0.9") };
+    assert!(matches!(people.sign_in(&own(PASSWORD), NOW).unwrap(), Login::Welcome(_)), "the owner's device, even from there");
+    assert_eq!(people.sign_in(&attempt("ali", PASSWORD, "10.0.0.10"), NOW).unwrap(), held, "which does not help the strangers");
+    for _ in 0..5 {
+        assert_eq!(people.sign_in(&own("wrong password"), NOW).unwrap(), Login::Wrong);
+    }
+    assert!(matches!(people.sign_in(&own(PASSWORD), NOW).unwrap(), Login::Held(_)), "a stolen device guesses no faster");
+    let later = NOW + Duration::from_secs(5);
+    assert!(matches!(people.sign_in(&attempt("ali", PASSWORD, "10.0.0.10"), later).unwrap(), Login::Welcome(_)));
+}
+
+#[test]
+fn failures_of_accounts_are_audited_those_of_names_nobody_has_are_counted() {
+    let (_dir, people) = people();
+    people.add_user(&user("ali", Role::Admin, None), "cli", NOW).unwrap();
+    let mut now = NOW;
+    for _ in 0..20 {
+        now = now + Duration::from_secs(3_600);
+        assert_eq!(people.sign_in(&attempt("ali", "wrong password", "10.0.0.9"), now).unwrap(), Login::Wrong);
+    }
+    let failed = |people: &People| {
+        people.audit(&AuditFilter::default(), 100).unwrap().into_iter().filter(|entry| entry.action == "login.failed").collect::<Vec<_>>()
+    };
+    let of_ali: Vec<_> = failed(&people).into_iter().map(|entry| entry.detail).collect();
+    assert_eq!(of_ali.len(), 7, "1 to 5, 8 and 16 in a row");
+    assert_eq!(of_ali[0], "from 10.0.0.9, 16 in a row");
+    for at in 0..20 {
+        let name = format!("my secret word {at}");
+        assert_eq!(people.sign_in(&attempt(&name, "x", &format!("10.0.1.{at}")), now).unwrap(), Login::Wrong);
+    }
+    let failed = failed(&people);
+    assert_eq!(failed.len(), 7 + 5, "1, 2, 4, 8, 16");
+    assert!(!format!("{failed:?}").contains("secret word"));
 }
 
 #[test]
@@ -80,7 +116,7 @@ fn removing_a_user_ends_their_sessions_and_keeps_the_last_administrator() {
     let (_dir, people) = people();
     people.add_user(&user("boss", Role::Admin, None), "cli", NOW).unwrap();
     people.add_user(&user("mina", Role::Viewer, None), "cli", NOW).unwrap();
-    let secret = welcome(people.sign_in("mina", PASSWORD, "127.0.0.1", NOW).unwrap());
+    let secret = welcome(people.sign_in(&attempt("mina", PASSWORD, "127.0.0.1"), NOW).unwrap());
     people.remove_user("mina", "user:boss", NOW).unwrap();
     assert_eq!(people.by_session(&secret, NOW).unwrap(), None);
     assert!(matches!(people.remove_user("boss", "user:boss", NOW), Err(PeopleError::Refused(_))));
@@ -92,15 +128,16 @@ fn removing_a_user_ends_their_sessions_and_keeps_the_last_administrator() {
 fn a_token_works_until_it_ends_or_is_revoked() {
     let (_dir, people) = people();
     let expires_at = Some(NOW + Duration::from_secs(60));
-    let wanted = NewToken { label: "grafana".to_owned(), role: Role::Viewer, region: Some("0902".to_owned()), expires_at };
+    let wanted =
+        NewToken { label: "grafana".to_owned(), role: Role::Viewer, region: Some("0902".to_owned()), expires_at, networks: Vec::new() };
     let bearer = people.add_token(&wanted, "user:boss", NOW).unwrap();
-    let visitor = people.by_token(&bearer, NOW).unwrap().unwrap();
+    let visitor = people.by_token(&bearer, "10.0.0.1", NOW).unwrap().unwrap();
     assert_eq!((visitor.role, visitor.region.as_deref()), (Role::Viewer, Some("0902")));
-    assert_eq!(people.by_token(&bearer, NOW + Duration::from_secs(61)).unwrap(), None);
+    assert_eq!(people.by_token(&bearer, "10.0.0.1", NOW + Duration::from_secs(61)).unwrap(), None);
     let id = people.tokens().unwrap()[0].id;
     people.revoke_token(id, "user:boss", NOW).unwrap();
-    assert_eq!(people.by_token(&bearer, NOW).unwrap(), None);
-    let kept: Vec<_> = people.audit(10).unwrap().into_iter().map(|entry| entry.action).collect();
-    assert_eq!(kept, ["token.revoke", "token.add"]);
+    assert_eq!(people.by_token(&bearer, "10.0.0.1", NOW).unwrap(), None);
+    let kept: Vec<_> = people.audit(&AuditFilter::default(), 10).unwrap().into_iter().map(|entry| entry.action).collect();
+    assert_eq!(kept, ["token.revoke", "token.use", "token.add"], "its first use of a day is told, and no more");
     assert!(!format!("{:?}", people.tokens().unwrap()).contains(&bearer));
 }

@@ -1,9 +1,12 @@
 //! Users.
 
+use std::time::Duration;
+
 use rusqlite::OptionalExtension;
 use rusta_wire::UnixMs;
 
-use super::{PeopleError, Role, audit, password};
+use super::{PeopleError, Role, audit, password, secret};
+use crate::inventory::Versions;
 use crate::persian::Lang;
 use crate::store::Store;
 
@@ -36,13 +39,22 @@ pub struct UserRow {
 pub(super) struct StoredUser {
     pub name: String,
     pub password_hash: String,
+    /// Until when the password holds; `None` for one's own.
+    pub temporary_until: Option<UnixMs>,
 }
 
+/// How long a word holds that somebody else gave out: long enough for a telephone call and a walk to a computer.
+const TEMPORARY: Duration = Duration::from_secs(3_600);
+
+/// Hexadecimal digits of such a word: 64 random bits, read out over a telephone.
+const TEMPORARY_DIGITS: usize = 16;
+
 /// Longer names are typing mistakes.
-const LONGEST_NAME: usize = 64;
+pub(super) const LONGEST_NAME: usize = 64;
 
 pub(super) fn add(store: &Store, user: &NewUser, actor: &str, now: UnixMs) -> Result<(), PeopleError> {
     check_name(&user.name)?;
+    password::check(&user.password, &own_words(store, &user.name)?)?;
     let hash = password::hash(&user.password)?;
     store.write(|db| {
         let values = (&user.name, &hash, user.role.as_str(), &user.region, now.0);
@@ -92,9 +104,61 @@ pub(super) fn list(store: &Store) -> Result<Vec<UserRow>, PeopleError> {
 
 pub(super) fn find(store: &Store, name: &str) -> Result<Option<StoredUser>, PeopleError> {
     store.read(|db| {
-        let mut query = db.prepare_cached("SELECT name, password_hash FROM users WHERE name = ?1")?;
-        Ok(query.query_row([name], |row| Ok(StoredUser { name: row.get(0)?, password_hash: row.get(1)? })).optional()?)
+        let mut query = db.prepare_cached("SELECT name, password_hash, temporary_until FROM users WHERE name = ?1")?;
+        let row = query.query_row([name], |row| {
+            let temporary_until = row.get::<_, Option<i64>>(2)?.map(UnixMs);
+            Ok(StoredUser { name: row.get(0)?, password_hash: row.get(1)?, temporary_until })
+        });
+        Ok(row.optional()?)
     })
+}
+
+/// Gives somebody a password of their own choice, and ends every session but the one they chose it in.
+pub(super) fn change_password(store: &Store, name: &str, password: &str, keep: Option<i64>, by: By<'_>) -> Result<(), PeopleError> {
+    password::check(password, &own_words(store, name)?)?;
+    set_password(store, name, password, None, keep, by)
+}
+
+/// Gives somebody a word that opens the door once, ends all their sessions, and returns it.
+pub(super) fn reset_password(store: &Store, name: &str, by: By<'_>) -> Result<String, PeopleError> {
+    let word: String = secret::draw()?.chars().take(TEMPORARY_DIGITS).collect();
+    set_password(store, name, &word, Some(by.now + TEMPORARY), None, by)?;
+    Ok(word)
+}
+
+/// Who changes something, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct By<'a> {
+    pub actor: &'a str,
+    pub now: UnixMs,
+}
+
+fn set_password(
+    store: &Store,
+    name: &str,
+    password: &str,
+    until: Option<UnixMs>,
+    keep: Option<i64>,
+    by: By<'_>,
+) -> Result<(), PeopleError> {
+    let hash = password::hash(password)?;
+    store.write(|db| {
+        let sql = "UPDATE users SET password_hash = ?2, temporary_until = ?3 WHERE name = ?1";
+        if db.execute(sql, (name, &hash, until.map(|until| until.0)))? == 0 {
+            return Err(PeopleError::Refused(format!("there is no user `{name}`")));
+        }
+        let ended = db.execute("DELETE FROM sessions WHERE user_name = ?1 AND rowid <> ?2", (name, keep.unwrap_or(-1)))?;
+        let action = if until.is_some() { "user.reset" } else { "user.password" };
+        audit::insert(db, by.now, by.actor, action, name, &format!("{ended} sessions ended"))?;
+        Ok(())
+    })
+}
+
+/// Lists what of this place anybody would try first: the person's name, and what its regions are called.
+fn own_words(store: &Store, name: &str) -> Result<Vec<String>, PeopleError> {
+    let registry = Versions::load(store).map_err(|error| PeopleError::Registry(error.to_string()))?.last();
+    let regions = registry.regions.iter().flat_map(|region| [region.name_fa.clone(), region.name_en.clone(), region.code.clone()]);
+    Ok(regions.chain(std::iter::once(name.to_owned())).filter(|word| word.chars().count() > 2).collect())
 }
 
 /// Reads a stored role; the schema allows only known ones, and anything else may do least.

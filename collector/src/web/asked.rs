@@ -1,9 +1,10 @@
 //! Who asks for what: the extractor every page and every API answer begins with.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 
 use askama::Template;
-use axum::extract::{FromRequestParts, OptionalFromRequestParts};
+use axum::extract::{ConnectInfo, FromRequestParts, OptionalFromRequestParts};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
@@ -12,18 +13,18 @@ use rusta_wire::UnixMs;
 
 use super::html::url_part;
 use super::page::{Page, Section};
-use super::pages::errors;
+use super::pages::{account, errors};
 use super::prefs::{Prefs, cookie};
 use super::state::WebState;
 use crate::engine::Snapshot;
-use crate::people::{PeopleError, Role, Visitor};
+use crate::people::{Means, People, PeopleError, Role, Visitor};
 use crate::view::Sight;
 
 /// Name of the session cookie.
 pub const SESSION: &str = "rusta_session";
 
 /// A request by somebody who may look.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Asked {
     /// Who.
     pub visitor: Visitor,
@@ -33,13 +34,20 @@ pub struct Asked {
     pub here: String,
     /// When.
     pub at: UnixMs,
+    /// The address they come from.
+    pub address: String,
+    people: People,
 }
 
 impl Asked {
     /// Returns the request of somebody nobody knows, for pages anybody may see.
     pub fn guest(web: &WebState, parts: &Parts) -> Self {
+        Asked::new(web, parts, Visitor::anonymous(), web.now())
+    }
+
+    fn new(web: &WebState, parts: &Parts, visitor: Visitor, at: UnixMs) -> Self {
         let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        Asked { visitor: Visitor::anonymous(), prefs: Prefs::of(parts), here, at: web.now() }
+        Asked { visitor, prefs: Prefs::of(parts), here, at, address: address_of(parts), people: web.people.clone() }
     }
 
     /// Returns how far they see.
@@ -60,9 +68,9 @@ impl Asked {
     /// Renders a page with another status.
     pub fn show_as(&self, status: StatusCode, template: &impl Template) -> Response {
         match template.render() {
-            Ok(html) => self.remember(
-                (status, [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "private, no-cache")], html).into_response(),
-            ),
+            Ok(html) => {
+                self.remember((status, [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-store")], html).into_response())
+            }
             Err(error) => {
                 tracing::error!(%error, "page not rendered");
                 StatusCode::INTERNAL_SERVER_ERROR.into_response()
@@ -85,15 +93,65 @@ impl Asked {
         errors::failed_page(self, error)
     }
 
-    /// Checks role and form token of a change.
+    /// Checks role and form token of a change. A token's bearer needs none: no browser sends it by itself.
+    ///
+    /// # Errors
+    /// The page to answer with; the audit log is told.
+    #[allow(clippy::result_large_err)] // The error is the answer.
+    pub fn may_change(&self, needed: Role, csrf: &str) -> Result<(), Response> {
+        let meant = self.visitor.means == Means::Token || same(&self.visitor.csrf, csrf);
+        match (self.visitor.role >= needed, meant) {
+            (true, true) => Ok(()),
+            (false, _) => Err(self.refuse(&format!("needs the role {needed}"))),
+            (true, false) => Err(self.refuse("the form's token is wrong")),
+        }
+    }
+
+    /// Checks that somebody may do something dangerous: as [`Asked::may_change`], and that they typed their password a short
+    /// while ago.
+    ///
+    /// # Errors
+    /// The page to answer with, which may ask for the password.
+    #[allow(clippy::result_large_err)] // The error is the answer.
+    pub fn may_endanger(&self, needed: Role, csrf: &str) -> Result<(), Response> {
+        self.may_change(needed, csrf)?;
+        self.is_confirmed()
+    }
+
+    /// Checks that somebody typed their password a short while ago.
+    ///
+    /// # Errors
+    /// The page that asks for it.
+    #[allow(clippy::result_large_err)] // The error is the answer.
+    pub fn is_confirmed(&self) -> Result<(), Response> {
+        if self.visitor.is_confirmed(self.at) { Ok(()) } else { Err(account::ask_to_confirm(self)) }
+    }
+
+    /// Whether nothing but choosing a password is open to them.
+    fn has_to_choose_a_password(&self) -> bool {
+        self.visitor.must_change() && !self.here.starts_with("/account") && self.here != "/logout"
+    }
+
+    /// Refuses a change and tells the audit log why, once in a while of the same person, address and reason.
+    pub fn refuse(&self, why: &str) -> Response {
+        // Not the number of what was asked for: a flood of numbers is one row.
+        let path = self.here.split('?').next().unwrap_or("/").trim_end_matches(|c: char| c.is_ascii_digit());
+        if let Err(error) =
+            self.people.note_rarely(self.at, &self.visitor.actor(), "form.refused", path, &format!("{why}, from {}", self.address))
+        {
+            return self.failed(&error);
+        }
+        self.forbidden()
+    }
+
+    /// Tells the audit log what somebody took out, once in a while of the same person and the same thing.
     ///
     /// # Errors
     /// The page to answer with.
     #[allow(clippy::result_large_err)] // The error is the answer.
-    pub fn may_change(&self, needed: Role, csrf: &str) -> Result<(), Response> {
-        let same = !csrf.is_empty() && csrf.len() == self.visitor.csrf.len();
-        let differing = csrf.bytes().zip(self.visitor.csrf.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
-        if self.visitor.role >= needed && same && differing == 0 { Ok(()) } else { Err(self.forbidden()) }
+    pub fn took_out(&self, action: &str) -> Result<(), Response> {
+        let told = self.people.note_rarely(self.at, &self.visitor.actor(), action, &self.here, &format!("from {}", self.address));
+        told.map_err(|error| self.failed(&error))
     }
 
     /// Keeps the choices made by this request in cookies.
@@ -111,11 +169,14 @@ impl FromRequestParts<WebState> for Asked {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Self, Response> {
-        let asked = asked(parts, web).map_err(|error| failed(&error))?;
-        asked.ok_or_else(|| {
+        let Some(asked) = asked(parts, web).map_err(|error| failed(&error))? else {
             let here = parts.uri.path_and_query().map_or("/", |all| all.as_str());
-            (StatusCode::SEE_OTHER, [(LOCATION, format!("/login?next={}", url_part(here)))]).into_response()
-        })
+            return Err((StatusCode::SEE_OTHER, [(LOCATION, format!("/login?next={}", url_part(here)))]).into_response());
+        };
+        if asked.has_to_choose_a_password() {
+            return Err((StatusCode::SEE_OTHER, [(LOCATION, "/account")]).into_response());
+        }
+        Ok(asked)
     }
 }
 
@@ -123,7 +184,7 @@ impl OptionalFromRequestParts<WebState> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Option<Self>, Infallible> {
-        Ok(asked(parts, web).ok().flatten())
+        Ok(asked(parts, web).ok().flatten().filter(|asked| !asked.has_to_choose_a_password()))
     }
 }
 
@@ -132,21 +193,31 @@ fn asked(parts: &Parts, web: &WebState) -> Result<Option<Asked>, PeopleError> {
     let at = web.now();
     let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
     let visitor = match (bearer, cookie(parts, SESSION)) {
-        (Some(token), _) => web.people.by_token(token.trim(), at)?,
+        (Some(token), _) => web.people.by_token(token.trim(), &address_of(parts), at)?,
         (None, Some(secret)) => web.people.by_session(secret, at)?.or_else(|| anonymous(web)),
         (None, None) => anonymous(web),
     };
-    let here = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
     let Some(visitor) = visitor else { return Ok(None) };
-    let mut prefs = Prefs::of(parts);
-    prefs.known_to_speak(visitor.lang);
-    // A session has a form token; an API token speaks no language.
-    if let (Some(name), Some(lang), false) = (&visitor.name, prefs.chosen_lang, visitor.csrf.is_empty())
-        && visitor.lang != Some(lang)
+    let mut asked = Asked::new(web, parts, visitor, at);
+    asked.prefs.known_to_speak(asked.visitor.lang);
+    // An API token speaks no language.
+    if let (Some(name), Some(lang), Means::Session { .. }) = (&asked.visitor.name, asked.prefs.chosen_lang, &asked.visitor.means)
+        && asked.visitor.lang != Some(lang)
     {
         web.people.set_language(name, lang)?;
     }
-    Ok(Some(Asked { visitor, prefs, here, at }))
+    Ok(Some(asked))
+}
+
+/// Returns the address a request comes from.
+pub fn address_of(parts: &Parts) -> String {
+    parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or_else(|| "unknown".to_owned(), |info| info.0.ip().to_canonical().to_string())
+}
+
+/// Compares a form's token with the one it should have, in the same time wherever they differ. An empty one matches nothing.
+pub fn same(expected: &str, given: &str) -> bool {
+    let differing = expected.bytes().zip(given.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
+    !expected.is_empty() && expected.len() == given.len() && differing == 0
 }
 
 fn anonymous(web: &WebState) -> Option<Visitor> {

@@ -30,7 +30,7 @@ pub use state::WebState;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
@@ -53,6 +53,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/services", get(pages::services::list))
         .route("/status", get(pages::status::page))
         .route("/admin", get(pages::admin::page))
+        .route("/admin/audit", get(pages::audit::list))
         .route("/admin/users", post(pages::admin::users))
         .route("/admin/tokens", post(pages::admin::tokens))
         .route("/admin/maintenance", post(pages::maintenance::change))
@@ -62,12 +63,16 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         )
         .route("/admin/import/store", post(pages::import::store))
         .route("/admin/programs", get(pages::programs::page).post(pages::programs::confirm))
+        .route("/account", get(pages::account::page))
+        .route("/account/password", post(pages::account::password))
+        .route("/account/sessions", post(pages::account::end_session))
+        .route("/account/confirm", post(pages::account::confirm))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))
         .merge(machines)
         .fallback(pages::errors::not_found)
-        .layer(from_fn(guard::headers))
+        .layer(from_fn_with_state(state.clone(), guard::headers))
         .layer(CompressionLayer::new())
         .with_state(state)
 }

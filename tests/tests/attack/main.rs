@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod floods;
+mod guesses;
 mod identities;
 mod stand;
 mod times;

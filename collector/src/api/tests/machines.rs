@@ -84,7 +84,7 @@ async fn a_list_read_in_pages_has_every_row_once_for_whoever_reads_it() {
     let people = web.people.clone();
     let router = routed(web);
     let token = |region: Option<String>| {
-        let token = NewToken { label: "reader".to_owned(), role: Role::Viewer, region, expires_at: None };
+        let token = NewToken { label: "reader".to_owned(), role: Role::Viewer, region, expires_at: None, networks: Vec::new() };
         people.add_token(&token, "cli", stage::NOW).unwrap()
     };
     let mut above = inventory.ancestors(inventory.sites[0].region);

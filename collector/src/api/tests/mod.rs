@@ -62,3 +62,11 @@ pub async fn post(router: &Router, address: &str, form: &str, cookie: &str) -> A
 pub async fn get_with(router: &Router, address: &str, cookie: &str) -> Answer {
     ask(router, Request::get(address).header("cookie", cookie).body(Body::empty()).unwrap()).await
 }
+
+/// Opens the form of signing in and fills it in, as a browser does.
+pub async fn fill_in_login(router: &Router, filled: &str) -> Answer {
+    let form = get(router, "/login").await;
+    let door = form.header("set-cookie").split(';').next().unwrap().to_owned();
+    let token = door.split_once('=').unwrap().1;
+    post(router, "/login", &format!("csrf={token}&{filled}"), &door).await
+}

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 
-use super::{Answer, get, post, routed, stage};
+use super::{Answer, fill_in_login, get, post, routed, stage};
 use crate::people::{NewUser, Role};
 use crate::persian::{Lang, digits, integer, percent};
 
@@ -173,14 +173,16 @@ async fn without_a_login_pages_lead_to_it_and_the_api_refuses() {
     assert_eq!(get(&router, "/api/v1/sites").await.status, StatusCode::UNAUTHORIZED);
     let user = NewUser { name: "sara".to_owned(), password: "ten letters!".to_owned(), role: Role::Viewer, region: None };
     people.add_user(&user, "cli", stage::NOW).unwrap();
-    assert_eq!(post(&router, "/login", "name=sara&password=wrong", "").await.status, StatusCode::UNAUTHORIZED);
-    let welcome = post(&router, "/login", "name=sara&password=ten+letters!&next=%2Fagents", "").await;
+    assert_eq!(fill_in_login(&router, "name=sara&password=wrong").await.status, StatusCode::UNAUTHORIZED);
+    let welcome = fill_in_login(&router, "name=sara&password=ten+letters!&next=%2Fagents").await;
     assert_eq!((welcome.status, welcome.header("location")), (StatusCode::SEE_OTHER, "/agents"));
     let cookie = welcome.header("set-cookie").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"));
     let session = cookie.split(';').next().unwrap().to_owned();
     let request = axum::http::Request::get("/agents").header("cookie", &session).body(axum::body::Body::empty()).unwrap();
     assert_eq!(super::ask(&router, request).await.status, StatusCode::OK);
+    let foreign = post(&router, "/login", "name=sara&password=ten+letters!", "").await;
+    assert_eq!(foreign.status, StatusCode::FORBIDDEN, "a foreign page signs nobody in");
     assert_eq!(post(&router, "/logout", "csrf=forged", &session).await.status, StatusCode::FORBIDDEN);
 }
 
@@ -273,8 +275,7 @@ async fn a_signed_in_person_keeps_their_language_on_every_device() {
     web.people.add_user(&user, "test", web.now()).unwrap();
     let router = routed(web);
     let sign_in = async || {
-        let form = "name=zahra&password=a+long+enough+password&next=%2F";
-        let welcome = post(&router, "/login", form, "").await;
+        let welcome = fill_in_login(&router, "name=zahra&password=a+long+enough+password&next=%2F").await;
         welcome.header("set-cookie").split(';').next().unwrap().to_owned()
     };
     let (office, phone) = (sign_in().await, sign_in().await);

@@ -13,6 +13,7 @@ use calamine::Reader as _;
 use super::{Answer, ask, get, get_as, routed, stage};
 use crate::inventory::{Inventory, RegionId, RegionKind};
 use crate::people::{NewToken, Role};
+use crate::persian::{Lang, digits};
 use crate::web::WebState;
 
 /// Another county's things, as an address may name them.
@@ -107,7 +108,7 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
             format!("csrf={csrf}&what=end&id=1"),
         ],
         // These change only the visitor's own session.
-        "/login" | "/logout" => Vec::new(),
+        "/login" | "/logout" | "/account/password" | "/account/sessions" | "/account/confirm" => Vec::new(),
         path => panic!("{path} takes a change nobody looks at: say here what of another county it could change"),
     }
 }
@@ -193,7 +194,7 @@ async fn a_county_user_never_gets_another_countys_row() {
     let scene = scene().await;
     let inventory = stage::province();
     let region = inventory.region(scene.mine).code.clone();
-    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(region), expires_at: None };
+    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(region), expires_at: None, networks: Vec::new() };
     let bearer = scene.web.people.add_token(&token, "cli", stage::NOW).unwrap();
     let (mut asked, mut shown) = (0, BTreeSet::new());
     for path in paths(&scene.router) {
@@ -224,6 +225,52 @@ async fn a_county_user_never_gets_another_countys_row() {
     let all = get_as(&scene.router, "/api/v1/sites?limit=1000", &bearer).await.json();
     let own = inventory.sites.iter().filter(|site| inventory.is_within(site.region, scene.mine)).count();
     assert_eq!(all["items"].as_array().unwrap().len(), own.min(1000), "their own rows are all there");
+}
+
+/// What an answer says, without the very thing that was asked for.
+fn told(answer: &Answer, asked_for: &Foreign) -> (StatusCode, String, String) {
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let numbers = ["/", "%2F"].map(|slash| format!("incidents{slash}{}", asked_for.incident));
+    let codes = [&asked_for.region, &asked_for.site].map(|code| [code.clone(), digits(code, Lang::Fa)]);
+    let text = codes.iter().flatten().chain(&numbers).fold(text, |text, name| text.replace(name.as_str(), "~"));
+    (answer.status, answer.header("content-type").to_owned(), text)
+}
+
+/// Existence is told by nothing: not by a status, not by a text, on no page and by no answer.
+#[tokio::test]
+async fn a_code_of_another_county_and_a_code_that_is_nowhere_answer_alike() {
+    let scene = scene().await;
+    let region = stage::province().region(scene.mine).code.clone();
+    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(region), expires_at: None, networks: Vec::new() };
+    let bearer = scene.web.people.add_token(&token, "cli", stage::NOW).unwrap();
+    // Of the same length and shape.
+    let other = |code: &str| code.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect::<String>();
+    let nowhere = Foreign { region: other(&scene.foreign.region), site: other(&scene.foreign.site), incident: "8" };
+    let inventory = stage::province();
+    assert!(inventory.region_by_code(&nowhere.region).is_none() && !inventory.sites.iter().any(|site| site.code == nowhere.site));
+    let mut compared = 0;
+    for path in paths(&scene.router) {
+        let there = filled(&path, &scene.foreign).into_iter().zip(filled(&path, &nowhere));
+        for (there, away) in there.filter(|(there, _)| !there.ends_with("/1")) {
+            let takes = methods(&scene.router, &there).await;
+            for (there_query, away_query) in
+                queries(&scene.document, &path, &scene.foreign).iter().zip(queries(&scene.document, &path, &nowhere))
+            {
+                if !takes.contains(&Method::GET) || path == "/status" {
+                    continue;
+                }
+                let (there, away) = (format!("{there}{there_query}"), format!("{away}{away_query}"));
+                let answers = (get_as(&scene.router, &there, &bearer).await, get_as(&scene.router, &away, &bearer).await);
+                if answers.0.header("content-type").contains("spreadsheet") {
+                    assert_eq!(cells_of_workbook(&answers.0.body), cells_of_workbook(&answers.1.body), "{there} and {away}");
+                } else {
+                    assert_eq!(told(&answers.0, &scene.foreign), told(&answers.1, &nowhere), "{there} and {away}");
+                }
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 150, "{compared} addresses");
 }
 
 /// Everything the state database holds, but for what an open session writes.
@@ -270,6 +317,11 @@ async fn a_county_user_never_changes_another_countys_row() {
     }
     assert!(changes >= 10, "{changes} changes tried");
     let after = everything(&scene.web);
+    // That a form was refused is told to the audit log, and nothing else is.
+    let refusals = after.iter().filter(|row| row.contains("form.refused")).count();
+    assert!(refusals > 0, "the audit log knows of no refusal");
+    let chained = |row: &&String| !row.starts_with("audit_chain") && !row.contains("form.refused");
+    let (before, after): (Vec<_>, Vec<_>) = (before.iter().filter(chained).collect(), after.iter().filter(chained).collect());
     let differing: Vec<_> = after.iter().filter(|row| !before.contains(row)).collect();
     assert!(differing.is_empty() && before.len() == after.len(), "changed: {differing:?}");
 }
@@ -296,7 +348,8 @@ async fn a_region_that_is_gone_shows_nothing() {
     let (_dir, web) = stage::web();
     let people = web.people.clone();
     let router = routed(web);
-    let token = NewToken { label: "gone".to_owned(), role: Role::Viewer, region: Some("9999".to_owned()), expires_at: None };
+    let token =
+        NewToken { label: "gone".to_owned(), role: Role::Viewer, region: Some("9999".to_owned()), expires_at: None, networks: Vec::new() };
     let bearer = people.add_token(&token, "cli", stage::NOW).unwrap();
     assert_eq!(get_as(&router, "/api/v1/sites", &bearer).await.json()["items"].as_array().unwrap().len(), 0);
     assert_eq!(get_as(&router, "/api/v1/kpis", &bearer).await.json()["items"].as_array().unwrap().len(), 0);

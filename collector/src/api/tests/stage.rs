@@ -210,9 +210,13 @@ pub fn session(people: &crate::people::People, name: &str, role: crate::people::
     let user =
         crate::people::NewUser { name: name.to_owned(), password: "ten letters!".to_owned(), role, region: region.map(str::to_owned) };
     people.add_user(&user, "cli", NOW).unwrap();
-    let crate::people::Login::Welcome(secret) = people.sign_in(name, "ten letters!", name, NOW).unwrap() else {
-        panic!("{name} not let in")
+    let attempt = crate::people::Attempt {
+        name: name.to_owned(),
+        password: "ten letters!".to_owned(),
+        address: name.to_owned(),
+        ..crate::people::Attempt::default()
     };
-    let visitor = people.by_session(&secret, NOW).unwrap().unwrap();
-    (format!("rusta_session={secret}"), visitor.csrf)
+    let crate::people::Login::Welcome(entry) = people.sign_in(&attempt, NOW).unwrap() else { panic!("{name} not let in") };
+    let visitor = people.by_session(&entry.session, NOW).unwrap().unwrap();
+    (format!("rusta_session={}", entry.session), visitor.csrf)
 }

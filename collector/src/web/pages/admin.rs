@@ -1,6 +1,8 @@
 //! Administration: people, tokens, the registry, planned work, and the audit of it all. For administrators of everything:
 //! one bound to a region would see other regions' people here.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::State;
@@ -12,7 +14,9 @@ use serde::Deserialize;
 use super::errors;
 use super::maintenance::{self, Planned};
 use crate::inventory::versions::{self, VersionRow};
-use crate::people::{AuditEntry, NewToken, NewUser, PeopleError, Role, TokenRow, UserRow, Visitor};
+use crate::people::{
+    AuditEntry, AuditFilter, Means, Network, NewToken, NewUser, PeopleError, Role, SessionRow, TokenRow, UserRow, Visitor,
+};
 use crate::persian::{Lang, words};
 use crate::web::asked::Asked;
 use crate::web::page::{Page, Section};
@@ -22,13 +26,20 @@ use crate::web::tone::Tone;
 /// Lines of the audit log shown; the database keeps all.
 const AUDIT_LINES: usize = 40;
 
+/// Sessions shown, the last used first; the command lists all.
+const SESSIONS: usize = 40;
+
+/// Days a token may live, as the form offers them.
+const LIFETIMES: [u32; 3] = [30, 90, 365];
+
 #[derive(Template)]
 #[template(path = "admin.html")]
 struct AdminPage {
     p: Page,
     users: Vec<UserRow>,
     tokens: Vec<TokenRow>,
-    fresh_token: Option<String>,
+    fresh: Option<(&'static str, String)>,
+    sessions: Vec<SessionRow>,
     versions: Vec<VersionRow>,
     planned: Vec<Planned>,
     audit: Vec<AuditEntry>,
@@ -45,12 +56,19 @@ pub async fn page(State(web): State<WebState>, asked: Asked) -> Response {
     show(&web, &asked, None)
 }
 
-fn show(web: &WebState, asked: &Asked, fresh_token: Option<String>) -> Response {
+fn show(web: &WebState, asked: &Asked, fresh: Option<(&'static str, String)>) -> Response {
     if !governs(&asked.visitor) {
         return asked.forbidden();
     }
-    let read = || -> Result<_, PeopleError> { Ok((web.people.users()?, web.people.tokens()?, web.people.audit(AUDIT_LINES)?)) };
-    let (users, tokens, audit) = match read() {
+    let read = || -> Result<_, PeopleError> {
+        Ok((
+            web.people.users()?,
+            web.people.tokens()?,
+            web.people.audit(&AuditFilter::default(), AUDIT_LINES)?,
+            web.people.sessions(None, asked.at)?,
+        ))
+    };
+    let (users, tokens, audit, mut sessions) = match read() {
         Ok(read) => read,
         Err(error) => return asked.failed(&error),
     };
@@ -63,16 +81,22 @@ fn show(web: &WebState, asked: &Asked, fresh_token: Option<String>) -> Response 
         Ok(planned) => planned,
         Err(error) => return asked.failed(&error),
     };
+    sessions.truncate(SESSIONS);
     let roles = Role::ALL.iter().map(|role| (*role, role_word(*role, p.lang))).collect();
-    asked.show(&AdminPage { users, tokens, fresh_token, versions, planned, audit, roles, p })
+    asked.show(&AdminPage { users, tokens, fresh, sessions, versions, planned, audit, roles, p })
 }
 
 /// A filled-in form for a user.
 #[derive(Debug, Deserialize)]
 pub struct UserForm {
+    #[serde(default)]
     csrf: String,
     what: String,
+    #[serde(default)]
     name: String,
+    /// Number of a session.
+    #[serde(default)]
+    id: i64,
     #[serde(default)]
     password: String,
     #[serde(default)]
@@ -81,9 +105,9 @@ pub struct UserForm {
     region: String,
 }
 
-/// Adds or removes a user.
+/// Adds or removes a user, gives one a temporary password, ends sessions.
 pub async fn users(State(web): State<WebState>, asked: Asked, Form(form): Form<UserForm>) -> Response {
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
+    if let Err(refusal) = may_rule_people(&asked, &form.csrf) {
         return refusal;
     }
     let (people, actor, now) = (web.people.clone(), asked.visitor.actor(), asked.at);
@@ -92,14 +116,19 @@ pub async fn users(State(web): State<WebState>, asked: Asked, Form(form): Form<U
         Err(reason) => return errors::refused_page(&asked, &reason),
     };
     let done = tokio::task::spawn_blocking(move || match form.what.as_str() {
-        "remove" => people.remove_user(&form.name, &actor, now),
+        "remove" => people.remove_user(&form.name, &actor, now).map(|()| None),
+        "reset" => people.reset_password(&form.name, &actor, now).map(Some),
+        "end_session" => people.end_session(form.id, None, &actor, now).map(|()| None),
+        "end_sessions" => people.end_sessions(&form.name, &actor, now).map(|_| None),
         _ => {
             let role = form.role.parse().map_err(PeopleError::Refused)?;
-            people.add_user(&NewUser { name: form.name, password: form.password, role, region }, &actor, now)
+            people.add_user(&NewUser { name: form.name, password: form.password, role, region }, &actor, now).map(|()| None)
         }
     });
     match done.await {
-        Ok(done) => back_to_admin(&asked, done),
+        // Shown in the answer itself and nowhere else: a redirect would have to keep it.
+        Ok(Ok(Some(word))) => show(&web, &asked, Some((words(asked.prefs.lang).temporary_once, word))),
+        Ok(done) => back_to_admin(&asked, done.map(drop)),
         Err(error) => asked.failed(&error),
     }
 }
@@ -107,7 +136,13 @@ pub async fn users(State(web): State<WebState>, asked: Asked, Form(form): Form<U
 /// A filled-in form for a token.
 #[derive(Debug, Deserialize)]
 pub struct TokenForm {
+    #[serde(default)]
     csrf: String,
+    /// How many days it lives.
+    #[serde(default)]
+    days: Option<u32>,
+    #[serde(default)]
+    networks: String,
     what: String,
     #[serde(default)]
     id: i64,
@@ -121,7 +156,7 @@ pub struct TokenForm {
 
 /// Creates or revokes a token.
 pub async fn tokens(State(web): State<WebState>, asked: Asked, Form(form): Form<TokenForm>) -> Response {
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
+    if let Err(refusal) = may_rule_people(&asked, &form.csrf) {
         return refusal;
     }
     let actor = asked.visitor.actor();
@@ -136,9 +171,15 @@ pub async fn tokens(State(web): State<WebState>, asked: Asked, Form(form): Form<
         Ok(role) => role,
         Err(reason) => return errors::refused_page(&asked, &reason),
     };
-    match web.people.add_token(&NewToken { label: form.label, role, region, expires_at: None }, &actor, asked.at) {
+    let networks = match Network::list(&form.networks) {
+        Ok(networks) => networks,
+        Err(reason) => return errors::refused_page(&asked, &reason),
+    };
+    let lifetime = form.days.filter(|days| LIFETIMES.contains(days)).map(|days| Duration::from_secs(u64::from(days) * 86_400));
+    let expires_at = lifetime.map(|lifetime| asked.at + lifetime);
+    match web.people.add_token(&NewToken { label: form.label, role, region, expires_at, networks }, &actor, asked.at) {
         // Shown in the answer itself and nowhere else: a redirect would have to keep it.
-        Ok(token) => show(&web, &asked, Some(token)),
+        Ok(token) => show(&web, &asked, Some((words(asked.prefs.lang).token_once, token))),
         Err(error) => asked.failed(&error),
     }
 }
@@ -150,7 +191,24 @@ pub async fn tokens(State(web): State<WebState>, asked: Asked, Form(form): Form<
 #[allow(clippy::result_large_err)] // The error is the answer.
 pub(super) fn may_govern(asked: &Asked, csrf: &str) -> Result<(), Response> {
     asked.may_change(Role::Admin, csrf)?;
-    if governs(&asked.visitor) { Ok(()) } else { Err(asked.forbidden()) }
+    if governs(&asked.visitor) { Ok(()) } else { Err(asked.refuse("bound to a region")) }
+}
+
+/// Checks that somebody may administer everything and typed their password a short while ago.
+///
+/// # Errors
+/// The page to answer with.
+#[allow(clippy::result_large_err)] // The error is the answer.
+pub(super) fn may_endanger(asked: &Asked, csrf: &str) -> Result<(), Response> {
+    may_govern(asked, csrf)?;
+    asked.is_confirmed()
+}
+
+/// Checks that somebody may make and unmake people and tokens. A token may not: what it made would outlive its end.
+#[allow(clippy::result_large_err)] // The error is the answer.
+fn may_rule_people(asked: &Asked, csrf: &str) -> Result<(), Response> {
+    may_endanger(asked, csrf)?;
+    if asked.visitor.means == Means::Token { Err(asked.refuse("a token makes no people and no tokens")) } else { Ok(()) }
 }
 
 fn known_region(web: &WebState, code: &str) -> Result<Option<String>, String> {

@@ -16,7 +16,7 @@ use rusta_wire::UnixMs;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::admin::{governs, may_govern};
+use super::admin::{governs, may_endanger, may_govern};
 use super::errors;
 use crate::inventory::versions::{self, Import, VersionError};
 use crate::inventory::{Difference, Draft, Fault, Kind, ListChange, Versions, source};
@@ -69,7 +69,14 @@ struct Listed {
 
 /// Shows the first step.
 pub async fn form(asked: Asked) -> Response {
-    if governs(&asked.visitor) { show(&asked, Step::Choose) } else { asked.forbidden() }
+    if !governs(&asked.visitor) {
+        return asked.forbidden();
+    }
+    // Asked before a workbook is sent, not after.
+    match asked.is_confirmed() {
+        Ok(()) => show(&asked, Step::Choose),
+        Err(refusal) => refusal,
+    }
 }
 
 fn show(asked: &Asked, step: Step) -> Response {
@@ -96,6 +103,7 @@ pub async fn check(State(web): State<WebState>, asked: Asked, upload: Multipart)
 /// A filled-in form of the last step.
 #[derive(Debug, Deserialize)]
 pub struct StoreForm {
+    #[serde(default)]
     csrf: String,
     upload: String,
     from: String,
@@ -103,7 +111,7 @@ pub struct StoreForm {
 
 /// Stores what was checked as the next version.
 pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<StoreForm>) -> Response {
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
+    if let Err(refusal) = may_endanger(&asked, &form.csrf) {
         return refusal;
     }
     let from: JalaliDate = match form.from.trim().parse() {

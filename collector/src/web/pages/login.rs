@@ -1,28 +1,38 @@
 //! Signing in and out.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Form;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts, Query, State};
-use axum::http::header::{LOCATION, SET_COOKIE};
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::header::{LOCATION, RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{Request, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderValue, Request, StatusCode};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use serde::Deserialize;
 
-use crate::people::Login;
+use crate::people::{self, Attempt, Login, device};
 use crate::persian::words;
-use crate::web::asked::{Asked, SESSION};
+use crate::web::asked::{Asked, SESSION, address_of, same};
 use crate::web::page::{Page, Section};
 use crate::web::prefs::{Prefs, cookie};
 use crate::web::state::WebState;
 use crate::web::tone::Tone;
+
+/// Name of the cookie that guards the form of signing in.
+const DOOR: &str = "rusta_door";
+
+/// Name of the cookie of a device that was signed in from.
+const DEVICE: &str = "rusta_device";
 
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage {
     p: Page,
     next: String,
+    /// The token of a form that nobody is signed in for.
+    door: String,
     fault: Option<&'static str>,
 }
 
@@ -36,6 +46,8 @@ pub struct Next {
 /// A filled-in form.
 #[derive(Debug, Deserialize)]
 pub struct Credentials {
+    #[serde(default)]
+    csrf: String,
     name: String,
     password: String,
     #[serde(default)]
@@ -58,41 +70,49 @@ pub async fn form(State(web): State<WebState>, Query(next): Query<Next>, request
 /// Checks the form and opens a session.
 pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(given): Form<Credentials>) -> Response {
     let RequestParts(parts) = parts;
-    let from =
-        parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>().map_or_else(|| "unknown".to_owned(), |info| info.0.ip().to_string());
-    let (people, name, password, now) = (web.people.clone(), given.name, given.password, web.now());
-    // Hashing a password takes tens of milliseconds on purpose; it must not hold up the pages.
-    let login = tokio::task::spawn_blocking(move || people.sign_in(&name, &password, &from, now)).await;
-    let lang = words(Prefs::of(&parts).lang);
-    match login {
-        Ok(Ok(Login::Welcome(secret))) => {
-            let secure = if web.secure { "; Secure" } else { "" };
-            let cookie = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Lax{secure}");
-            (StatusCode::SEE_OTHER, [(LOCATION, local_address(&given.next)), (SET_COOKIE, cookie)]).into_response()
+    let words = words(Prefs::of(&parts).lang);
+    let again = |status, fault| with_status(status, login_page(&web, &parts, &given.next, Some(fault)));
+    if !cookie(&parts, DOOR).is_some_and(|door| same(door, &given.csrf)) {
+        return again(StatusCode::FORBIDDEN, words.form_is_old);
+    }
+    let attempt = Attempt {
+        name: given.name.clone(),
+        password: given.password.clone(),
+        address: address_of(&parts),
+        browser: parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
+        device: cookie(&parts, DEVICE).map(str::to_owned),
+    };
+    match web.people.sign_in_in_turn(attempt, web.now()).await {
+        Ok(Login::Welcome(entry)) => {
+            let cookies = [
+                kept_cookie(&web, SESSION, &entry.session, None),
+                kept_cookie(&web, DEVICE, &entry.device, Some(device::REMEMBERED)),
+                kept_cookie(&web, DOOR, "", Some(Duration::ZERO)),
+            ];
+            (StatusCode::SEE_OTHER, [(LOCATION, local_address(&given.next))], AppendHeaders(cookies.map(|one| (SET_COOKIE, one))))
+                .into_response()
         }
-        Ok(Ok(Login::Wrong)) => with_status(StatusCode::UNAUTHORIZED, login_page(&web, &parts, &given.next, Some(lang.wrong_login))),
-        Ok(Ok(Login::Held)) => {
-            with_status(StatusCode::TOO_MANY_REQUESTS, login_page(&web, &parts, &given.next, Some(lang.too_many_logins)))
-        }
-        Ok(Err(error)) => {
+        Ok(Login::Wrong) => again(StatusCode::UNAUTHORIZED, words.wrong_login),
+        Ok(Login::Held(wait)) => later(again(StatusCode::TOO_MANY_REQUESTS, words.too_many_logins), wait),
+        Ok(Login::Busy) => later(again(StatusCode::SERVICE_UNAVAILABLE, words.too_many_logins), Duration::from_secs(10)),
+        Err(error) => {
             tracing::error!(%error, "sign-in failed");
             StatusCode::SERVICE_UNAVAILABLE.into_response()
         }
-        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 /// Ends the session.
 pub async fn sign_out(State(web): State<WebState>, asked: Asked, parts: RequestParts, Form(form): Form<Confirmed>) -> Response {
-    if let Err(refusal) = asked.may_change(crate::people::Role::Viewer, &form.csrf) {
+    if let Err(refusal) = asked.may_change(people::Role::Viewer, &form.csrf) {
         return refusal;
     }
     if let Some(secret) = cookie(&parts.0, SESSION)
-        && let Err(error) = web.people.sign_out(secret)
+        && let Err(error) = web.people.sign_out(secret, asked.at)
     {
         return asked.failed(&error);
     }
-    let gone = format!("{SESSION}=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    let gone = kept_cookie(&web, SESSION, "", Some(Duration::ZERO));
     (StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, gone)]).into_response()
 }
 
@@ -107,10 +127,33 @@ impl<S: Sync> FromRequestParts<S> for RequestParts {
     }
 }
 
+/// Shows the form with a token of its own: nobody is signed in yet, and a foreign page must not sign anybody in to an account
+/// of its choice. The cookie is the browser's, the field is the page's; only our own page has both.
 fn login_page(web: &WebState, parts: &Parts, next: &str, fault: Option<&'static str>) -> Response {
     let asked = Asked::guest(web, parts);
+    let held = cookie(parts, DOOR).filter(|held| held.len() == 64 && held.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let door = match held.map_or_else(people::draw, |held| Ok(held.to_owned())) {
+        Ok(door) => door,
+        Err(error) => return asked.failed(&error),
+    };
     let title = words(asked.prefs.lang).sign_in;
-    asked.show(&LoginPage { p: asked.page(Section::Outside, title), next: next.to_owned(), fault })
+    let mut response = asked.show(&LoginPage { p: asked.page(Section::Outside, title), next: next.to_owned(), door: door.clone(), fault });
+    if let Ok(value) = HeaderValue::from_str(&kept_cookie(web, DOOR, &door, None)) {
+        response.headers_mut().append(SET_COOKIE, value);
+    }
+    response
+}
+
+/// Writes a cookie that only our own pages send back and no script reads. Without a lifetime it ends with the browser.
+fn kept_cookie(web: &WebState, name: &str, value: &str, lifetime: Option<Duration>) -> String {
+    let lifetime = lifetime.map_or_else(String::new, |lifetime| format!("; Max-Age={}", lifetime.as_secs()));
+    let secure = if web.secure { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{lifetime}{secure}")
+}
+
+fn later(mut response: Response, wait: Duration) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+    response
 }
 
 fn with_status(status: StatusCode, mut response: Response) -> Response {
@@ -119,9 +162,9 @@ fn with_status(status: StatusCode, mut response: Response) -> Response {
 }
 
 /// Follows only addresses of our own: anything else could lead the freshly signed-in person to a forged page.
-fn local_address(next: &str) -> String {
+pub(super) fn local_address(next: &str) -> String {
     let local = next.starts_with('/') && !next.starts_with("//") && !next.contains('\\') && next.chars().all(|c| !c.is_control());
-    if local && !next.starts_with("/login") && axum::http::HeaderValue::from_str(next).is_ok() { next.to_owned() } else { "/".to_owned() }
+    if local && !next.starts_with("/login") && HeaderValue::from_str(next).is_ok() { next.to_owned() } else { "/".to_owned() }
 }
 
 #[cfg(test)]

@@ -72,6 +72,7 @@ fn line(one: Announced, now: UnixMs) -> Planned {
 /// A filled-in form: `what` is `add` or `end`.
 #[derive(Debug, Deserialize)]
 pub struct WorkForm {
+    #[serde(default)]
     csrf: String,
     what: String,
     #[serde(default)]

@@ -1,7 +1,9 @@
 //! One file per page.
 
+pub mod account;
 pub mod admin;
 pub mod agents;
+pub mod audit;
 mod charts;
 pub mod errors;
 pub mod export;

@@ -8,7 +8,7 @@ use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
-use super::admin::{governs, may_govern};
+use super::admin::{governs, may_endanger};
 use super::errors;
 use crate::inventory::programs::{self, Asked as Program};
 use crate::inventory::versions;
@@ -70,13 +70,14 @@ pub async fn page(State(web): State<WebState>, asked: Asked) -> Response {
 /// A filled-in form.
 #[derive(Debug, Deserialize)]
 pub struct Confirm {
+    #[serde(default)]
     csrf: String,
     digest: String,
 }
 
 /// Confirms one, if somebody else brought it in.
 pub async fn confirm(State(web): State<WebState>, asked: Asked, Form(form): Form<Confirm>) -> Response {
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
+    if let Err(refusal) = may_endanger(&asked, &form.csrf) {
         return refusal;
     }
     match programs::confirm(&web.store, &form.digest, &asked.visitor.actor(), asked.at) {
