@@ -1,6 +1,6 @@
 """What is read for a site's day, and the timelines of its links made from it; numbers are paragraphs of the rules' text."""
 import states
-from states import DOWN, HOUR, UNKNOWN, UP, Link, Outcome
+from states import DEGRADED, DOWN, HOUR, UNKNOWN, UP, Link, Outcome
 from worlds import DAY, NOTHING, OK, PROVES
 
 DAY_MS = DAY * 1000
@@ -48,24 +48,26 @@ class Site:
                         ends.append(("end", ms(until), agent, boot, length if 1000 <= length <= HOUR else None))
                     for one in read:
                         series = agent.series[one.series]
-                        if series["link"] == link and choose(series):
+                        if link in (None, series["link"]) and choose(series):
                             says = None if one.outcome in NOTHING else one.outcome == OK or one.outcome in PROVES
-                            rounds.append(("round", Outcome(ms(one.at), agent, series["target"], series, boot, says)))
+                            rounds.append(("round", Outcome(ms(one.at), agent, series["target"], series, boot, says, one.values)))
         order = lambda e: (states.event_time(e), e[0] == "round", e[1].agent.name if e[0] == "round" else "", e[1].name if e[0] == "round" else "")
         return sorted(ends + rounds, key=order)
 
-    def link(self, link, start, end, class_a=False, choose=states.is_anchor):
-        """A link's reach on a day: its timeline in whole seconds, in milliseconds."""
+    def link(self, link, start, end, class_a=False, choose=states.is_anchor, limit_ms=None, before=None):
+        """A link's states on a day, in whole seconds; degraded if it has a limit. `link` None stands for every link of the site."""
         one = Link(states.CONFIRM_CLASS_A_MS if class_a else states.CONFIRM_MS, self.fits)
         events = self.events(link, start, end, choose)
+        if limit_ms:
+            one.slots = slots(events, limit_ms, start, before)
         one.tell(events)
         one.finish(max([end] + [states.event_time(e) for e in events if e[0] == "round"]))
         timeline = states.spans(one.parts, start, end)
         for agent in self.agents:
             for boot in agent.boots:
                 if not boot.is_dated() and boot.batches:
-                    for at, until in self.proved(agent, boot, link, choose, class_a):
-                        timeline = fill_unknown(timeline, at, until, UP)
+                    for at, until, state in self.proved(agent, boot, link, choose, class_a, limit_ms):
+                        timeline = fill_unknown(timeline, at, until, state)
         return timeline
 
     # Boots without a time (5.4, 5.5).
@@ -88,29 +90,37 @@ class Site:
                 return True
         return False
 
-    def proved(self, agent, boot, link, choose, class_a):
+    def proved(self, agent, boot, link, choose, class_a, limit_ms):
         earliest, latest = self.bounds(agent, boot)
         if latest is None:
             return
+        shift = latest - ms(boot.batches[-1][1])
         one = Link(states.CONFIRM_CLASS_A_MS if class_a else states.CONFIRM_MS)
         events = []
         for begin, until, samples in boot.batches:
             for x in samples:
                 series = agent.series[x.series]
-                if series["link"] == link and choose(series):
+                if link in (None, series["link"]) and choose(series):
                     says = None if x.outcome in NOTHING else x.outcome == OK or x.outcome in PROVES
-                    events.append(("round", Outcome(ms(x.at), agent, series["target"], series, boot, says)))
-            events.append(("end", ms(until), agent, boot, ms(until) - ms(begin)))
+                    events.append(("round", Outcome(ms(x.at) + shift, agent, series["target"], series, boot, says, x.values)))
+            events.append(("end", ms(until) + shift, agent, boot, ms(until) - ms(begin)))
+        if limit_ms:
+            one.slots = slots(events, limit_ms, 0, None)
         one.tell(sorted(events, key=lambda e: (states.event_time(e), e[0] == "round")))
-        last = ms(boot.batches[-1][1])
-        one.finish(last)
-        shift = latest - last
+        one.finish(latest)
         ends = [ms(other.batches[-1][1]) for other in agent.boots if other.is_dated() and other.batches and ms(other.start) <= earliest]
-        first = max([earliest] + ends)
-        slack = ms(boot.batches[0][0]) + shift - first
-        for at, until, state in states.spans(one.parts, ms(boot.start) // 1000 * 1000 - 1000, last):
-            if state == UP and at + shift < until + shift - slack:
-                yield (at + shift) // 1000 * 1000, (until + shift - slack) // 1000 * 1000
+        slack = ms(boot.batches[0][0]) + shift - max([earliest] + ends)
+        for at, until, state in states.spans(one.parts, (ms(boot.start) + shift) // 1000 * 1000 - 1000, latest):
+            if state in (UP, DEGRADED) and at < until - slack:
+                yield at, (until - slack) // 1000 * 1000, state
+
+
+def slots(events, limit_ms, midnight, before):
+    pooled = states.Slots(limit_ms, midnight, before)
+    for kind, told, *_ in events:
+        if kind == "round" and told.says is not None:
+            pooled.add(told, dict(zip(told.series["metrics"], told.values)))
+    return pooled
 
 
 def fill_unknown(timeline, start, end, state):
@@ -128,14 +138,3 @@ def fill_unknown(timeline, start, end, state):
         else:
             joined.append(one)
     return joined
-
-
-def outages(timeline):
-    """10.1, 10.2: (start, end or None, how it ended) of the stretches of down, put together over days."""
-    out = []
-    for n, (at, until, state) in enumerate(timeline):
-        if state != DOWN:
-            continue
-        following = timeline[n + 1][2] if n + 1 < len(timeline) else None
-        out.append((at, until if following else None, {UP: "restored", UNKNOWN: "silence", None: "open"}.get(following, following)))
-    return out

@@ -2,15 +2,15 @@
 
 Times are Unix milliseconds. A timeline is a list of (from, until, state) without gaps.
 """
-from dataclasses import dataclass, field
-
-from worlds import DAY, NOTHING, OK, PROVES
+import math
+from dataclasses import dataclass
 
 UP, DEGRADED, DOWN, UNKNOWN, WORK, CLOSED = "up", "degraded", "down", "unknown", "work", "closed"
 HOUR = 3_600_000
 CONFIRM_ROUNDS, RECOVER_ROUNDS = 3, 3
 CONFIRM_MS, CONFIRM_CLASS_A_MS, CONFIRM_GRACE_MS = 90_000, 25_000, 500
 POWER_CUT_MS = 90_000
+SLOT_MS = 300_000
 PATIENCE_LEAST_MS = 600_000
 PROVING_PROBES = {1, 2, 3, 4, 5, 6, 7, 9}      # 3.6
 
@@ -61,6 +61,7 @@ class Outcome:
     series: dict
     boot: object
     says: bool | None
+    values: list
     weight: int = 1
     outside: bool = False
 
@@ -70,7 +71,7 @@ class Link:
         self.confirm_ms, self.undated = confirm_ms, undated
         self.targets, self.lookers = {}, {}
         self.parts, self.off, self.newest_proof, self.ended = [], None, None, None
-        self.turns = []                # moments at which a change of reach was recognised
+        self.slots = None              # what makes it degraded
 
     # What is told.
     def tell(self, events):
@@ -79,7 +80,7 @@ class Link:
         while place < len(events):
             kind, at = events[place][0], event_time(events[place])
             if not self.parts:
-                self.parts = [(at, UNKNOWN)]
+                self.parts, self.begin = [(at, UNKNOWN)], at
             if kind == "end":
                 _, _, agent, boot, length = events[place]
                 self.batch_end(at, agent, boot, length)
@@ -90,6 +91,12 @@ class Link:
                 place += 1
             self.judge(at)
 
+    def close(self):
+        """7.3: what the slots say that every own agent has looked past."""
+        own = [self.reach(t.agent) for t in self.targets.values() if not t.outside]
+        if self.slots and own:
+            self.slots.close(self, min(own))
+
     def batch_end(self, at, agent, boot, length):
         looker = self.lookers.setdefault(id(agent), Looker())
         if length:
@@ -97,6 +104,7 @@ class Link:
         if looker.boot and boot is not looker.boot and boot.start > looker.boot.start:
             return                                              # 4.3
         if self.move(looker, at):
+            self.close()
             self.judge(at)
 
     def move(self, looker, at):
@@ -124,6 +132,7 @@ class Link:
         if not target:
             target = self.targets[key] = Target(one.agent, one.series["interval_s"], one.outside)
         if self.move(looker, one.at):
+            self.close()
             self.judge(one.at)
         if target.newest is not None and one.at - target.newest > target.life():
             target.failures = target.answers = 0                # 4.6
@@ -178,7 +187,7 @@ class Link:
                 return
 
     def judge_once(self, now):
-        state = self.parts[-1][1]
+        state = UP if self.parts[-1][1] == DEGRADED else self.parts[-1][1]
         heard = [t for t in self.targets.values() if t.newest is not None]
         fresh = [t for t in heard if not t.outside and t.newest + t.life() >= self.reach(t.agent)]
         outside = [t for t in heard if t.outside and t.newest_answer is not None and t.newest_answer + t.life() >= self.reach(t.agent)]
@@ -216,21 +225,77 @@ class Link:
         return target.newest < looker.again and looker.looked < looker.again + target.interval_s * 1_250
 
     def turn(self, at, state, now):
-        """4.14"""
-        at = max(at, self.parts[-1][0])
-        if state != DOWN:
-            self.off = None
-        if self.parts[-1][0] == at:
+        """4.14: a change of reach."""
+        at = max(at, self.begin)
+        while self.parts and self.parts[-1][0] >= at:
             self.parts.pop()
         if not self.parts or self.parts[-1][1] != state:
             self.parts.append((at, state))
-        self.turns.append((now, state))
+        self.begin = at
+        if state != DOWN:
+            self.off = None
+        if self.slots:
+            self.slots.forget(now)
         return True
 
     def finish(self, end):
         self.ended = end
         if self.parts:
+            self.close()
             self.judge(end)
+
+
+class Slots:
+    """7: five minutes of a link's packets, and whether they make it degraded."""
+
+    def __init__(self, limit_ms, midnight, before):
+        self.limit_us, self.midnight, self.before = limit_ms * 1000, midnight, before
+        self.pools, self.next, self.floor = {}, None, 0
+
+    def add(self, one, values):
+        pool = self.pools.setdefault(one.at // SLOT_MS, [0, 0, []])
+        value = lambda *metrics: next((values[m] for m in metrics if values.get(m) is not None), None)
+        sent, received = value(1), value(2)
+        pool[0] += 1 if sent is None else sent
+        pool[1] += (1 if one.says else 0) if sent is None else received or 0
+        time = value(12, 11, 10, 21)
+        if time is not None:
+            pool[2].append(time)
+
+    def forget(self, now):
+        self.floor = now // SLOT_MS + 1
+
+    def judge(self, slot):
+        """Returns whether it is bad and whether it is clean; None if it does not count."""
+        if slot < self.floor or slot not in self.pools:
+            return None
+        sent, received, times = self.pools[slot]
+        lost = (sent - received) / sent if sent else 0
+        p95 = sorted(times)[math.ceil(0.95 * len(times)) - 1] if times else 0
+        return lost >= 0.05 or p95 >= self.limit_us, lost < 0.02 and p95 < 0.8 * self.limit_us
+
+    def close(self, link, until):
+        if self.next is None:
+            self.next = min(self.pools, default=until // SLOT_MS)
+        while (self.next + 1) * SLOT_MS <= until:
+            end = (self.next + 1) * SLOT_MS
+            if end >= self.midnight and self.before:
+                self.over_midnight(link)
+            told = [self.judge(slot) for slot in range(self.next - 4, self.next + 1)]
+            counted = [one for one in told if one]
+            state = link.parts[-1][1]
+            if state == UP and sum(bad for bad, _ in counted) >= 3:
+                link.parts.append((max(end, link.parts[-1][0]), DEGRADED))
+            elif state == DEGRADED and len(counted) >= 3 and all(clean for _, clean in counted[-3:]):
+                link.parts.append((max(end, link.parts[-1][0]), UP))
+            self.next += 1
+
+    def over_midnight(self, link):
+        """7.5"""
+        at, state = link.parts[-1]
+        if state in (UP, DEGRADED) and self.before in (UP, DEGRADED) and state != self.before and at <= self.midnight:
+            link.parts.append((self.midnight, self.before))
+        self.before = None
 
 
 def event_time(event):

@@ -87,47 +87,97 @@ def table(rows):
     return out.getvalue()
 
 
-def write_registry(registry, folder):
+def local(t):
+    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(t + TEHRAN))
+
+
+def write_registry(rows, works, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in registry.items():
-        (folder / name).write_text(content if isinstance(content, str) else table(content))
+    for name in ("regions.csv", "sites.csv", "links.csv", "nodes.csv"):
+        if name in rows:
+            (folder / name).write_text(table(rows[name]))
+    clock = lambda seconds: f"{seconds // 3600:02}:{seconds // 60 % 60:02}"
+    (folder / "calendars.yaml").write_text("".join(
+        f"- name: {name}\n  week:\n" + "".join(f"    {day}: {clock(a)}-{clock(b)}\n" for day, (a, b) in calendar["week"].items())
+        + f"  holidays: [{', '.join(calendar['holidays'])}]\n" for name, calendar in rows.get("calendars", {}).items()) or "[]\n")
+    (folder / "maintenance.yaml").write_text("".join(
+        f"- id: {work['id']}\n  reason: work\n  from: {local(work['from'])}\n  until: {local(work['until'])}\n  announced: {local(work['announced'])}\n"
+        + ("  weekly: true\n" if work["weekly"] else "") + f"  {work['covers'][0]}s: [{'/'.join(work['covers'][1]) if work['covers'][0] == 'link' else work['covers'][1]}]\n"
+        for work in works) or "[]\n")
 
 
-def make_registry(r, villages):
-    regions = [
-        {"code": "09", "kind": "province", "parent_code": "", "name_fa": "استان", "inhabited": "yes"},
-        {"code": "0901", "kind": "county", "parent_code": "09", "name_fa": "شهرستان یک", "inhabited": "yes"},
-        {"code": "090101", "kind": "district", "parent_code": "0901", "name_fa": "بخش یک", "inhabited": "yes"},
-        {"code": "0901010001", "kind": "rural_district", "parent_code": "090101", "name_fa": "دهستان یک", "inhabited": "yes"},
-        {"code": "0901010002", "kind": "rural_district", "parent_code": "090101", "name_fa": "دهستان دو", "inhabited": "yes"},
-    ]
+def make_works(r, rows, start, end):
+    """Planned work of every kind: announced in time and not, once and weekly, on links, sites, regions and nodes."""
+    works = []
+    for n in range(r.choice([0, 0, 1, 2, 4])):
+        kind = r.choice(["link", "link", "site", "region", "node"])
+        link = r.choice(rows["links.csv"])
+        code = {"link": (link["site_code"], link["name"]), "site": link["site_code"], "region": r.choice(rows["regions.csv"][1:])["code"],
+                "node": r.choice(rows["nodes.csv"])["code"]}[kind]
+        weekly = r.random() < 0.2
+        at = r.randrange(start - 3600, end, 60) - (7 * DAY if weekly else 0)
+        works.append({"id": f"work-{n}", "covers": (kind, code), "from": at, "until": at + r.choice([60, 1800, 7200, 20_000 // 60 * 60]),
+                      "announced": at - r.choice([60, 3600, DAY - 60, DAY, DAY + 60, 3 * DAY]), "weekly": weekly})
+    return works
+
+
+def make_calendars(r):
+    office = (27_000, 52_200)
+    return {"office": {"week": {day: office for day in ("saturday", "sunday", "monday", "tuesday", "wednesday")},
+                       "holidays": [time.strftime("%Y-%m-%d", time.gmtime(today() - r.randrange(1, 6) * DAY + TEHRAN))]},
+            "counter": {"week": {day: (28_800, 72_000) for day in ("saturday", "sunday", "monday", "tuesday", "wednesday", "thursday", "friday")}, "holidays": []}}
+
+
+SPREADS = [[("l0", "apn", "primary")], [("l0", "gov", "primary")], [("l0", "gov", "primary"), ("l1", "apn", "backup")],
+           [("l0", "gov", "primary"), ("l1", "nin", "primary")], [("l0", "internet", "primary")], [("l0", "nin", "primary"), ("l1", "internet", "backup")]]
+
+
+def make_registry(r, villages, level):
+    regions = [{"code": code, "kind": kind, "parent_code": parent, "name_fa": f"جای {code}", "inhabited": "yes"} for code, kind, parent in
+               [("09", "province", ""), ("0901", "county", "09"), ("0902", "county", "09"), ("090101", "district", "0901"), ("090201", "district", "0902"),
+                ("0901010001", "rural_district", "090101"), ("0901010002", "rural_district", "090101"), ("0902010001", "rural_district", "090201")]]
+    nodes = [{"code": "CORE-09", "kind": "core", "name_fa": "هسته", "parent": ""}, {"code": "POP-1", "kind": "pop", "name_fa": "پاپ", "parent": "CORE-09"},
+             {"code": "BTS-1", "kind": "bts", "name_fa": "دکل", "parent": "POP-1"}, {"code": "BTS-2", "kind": "bts", "name_fa": "دکل", "parent": "POP-1"}]
     sites, links = [], []
-    for n in range(villages):
-        parent = r.choice(["0901010001", "0901010002"])
-        code = f"{parent}{n + 1:06}"
+
+    def site(kind, code, region, calendar=""):
+        name = f"09-{code}"
+        sites.append({"code": name, "kind": kind, "region_code": region, "name_fa": f"سایت {code}", "criticality": r.choice("ABBC" if level >= 5 else "BBC"),
+                      "calendar": calendar})
+        for link, network, role in r.choice(SPREADS if level >= 5 else SPREADS[:3]):
+            mobile = network == "apn"
+            links.append({"site_code": name, "name": link, "network": network, "role": role, "operator": r.choice(["mci", "irancell"]) if mobile else "tci",
+                          "access": r.choice(["lte", "umts"]) if mobile else r.choice(["fibre", "fibre_gpon", "lte", "vsat", "dsl", "radio"]),
+                          "parent": r.choice(["", "BTS-1", "BTS-2", "POP-1", "CORE-09"])})
+
+    for n in range(1, villages + 1):
+        parent = r.choice(["0901010001", "0901010002", "0902010001"])
+        code = f"{parent}{n:06}"
         households = r.choice([4, 9, 10, 12, 15, 16, 19, 20, 21, 40, 120])
         regions.append({"code": code, "kind": "village", "parent_code": parent, "name_fa": f"روستای {n}", "households": households,
-                        "population": households * r.randint(2, 5), "households_as_of": "2016-10-22", "inhabited": "yes"})
-        kinds = r.choice([["village"], ["dehyari"], ["village", "dehyari"]])
-        for kind in kinds:
-            site = f"09-{kind[0].upper()}{n + 1:03}"
-            sites.append({"code": site, "kind": kind, "region_code": code, "name_fa": f"سایت {kind} {n}", "criticality": r.choice("BBC")})
-            for name, network, role in r.choice([[("l0", "apn", "primary")], [("l0", "gov", "primary")],
-                                                 [("l0", "gov", "primary"), ("l1", "apn", "backup")]]):
-                links.append({"site_code": site, "name": name, "network": network, "role": role,
-                              "access": "lte" if network == "apn" else r.choice(["fibre", "lte", "vsat"]),
-                              "operator": "mci" if network == "apn" else "tci"})
-    return {"regions.csv": regions, "sites.csv": sites, "links.csv": links}
+                        "population": households * r.randint(2, 5), "households_as_of": "2016-10-22",
+                        "inhabited": r.choice(["yes"] * 6 + ["no"]) if level >= 5 else "yes", "fixed_line": r.choice(["yes", "no", ""])})
+        for kind in r.choice([["village"], ["dehyari"], ["village", "dehyari"]]):
+            site(kind, f"{kind[0].upper()}{n:03}", code, r.choice(["", "", "office"]) if level >= 5 and kind == "dehyari" else "")
+    if level >= 5:
+        for kind in r.sample(["county_office", "ict_office", "farmandari", "school", "municipality"], r.randint(0, 2)):
+            village = r.choice([row["code"] for row in regions if row["kind"] == "village"])
+            site(kind, f"X-{kind}", village if kind in ("ict_office", "school") else "0901", r.choice(["", "office", "counter"]))
+    return {"regions.csv": regions, "sites.csv": sites, "links.csv": links, "nodes.csv": nodes, "calendars": make_calendars(r)}
 
 
 # What the line is like: (from, until, depth, loss, rtt us). Depth is the last rung that answers.
-def make_line(r, start, end, busy):
+def make_line(r, start, end, busy, level):
     parts, at = [], start
+    loss = lambda: r.choice([0.0, 0.0, 0.019, 0.02, 0.03, 0.049, 0.05, 0.06, 0.2]) if level >= 5 else 0.0
+    rtt = lambda: r.choice([20_000, 60_000, 150_000] + ([239_000, 241_000, 299_000, 301_000, 479_000, 481_000, 599_000, 601_000, 950_000] if level >= 5 else []))
     while at < end:
         length = int(r.expovariate(1 / (6 * 3600 / busy))) + 60
-        parts.append((at, min(at + length, end), 11, 0.0, r.choice([20_000, 60_000, 150_000])))
-        at += length
+        while length > 0:
+            part = min(length, r.choice([600, 1_200, 4_000, 15_000])) if level >= 5 else length
+            parts.append((at, min(at + part, end), 11, loss(), rtt()))
+            at, length = at + part, length - part
         length = r.choice([20, 50, 89, 90, 91, 100, 150, 179, 180, 181, 240, 290, 310, 600, 3_000, 15_000])
         depth = r.choice([0, 0, 0, 0, 7, 8, 9, 10])
         parts.append((at, min(at + length, end), depth, 0.0, 80_000))
@@ -139,22 +189,29 @@ def at_line(line, t):
     return line[max(bisect.bisect(line, t, key=lambda part: part[0]) - 1, 0)]
 
 
-def make_rounds(r, series, lines, first, end):
+def make_rounds(r, series, lines, first, end, level):
     """Every round of an agent that looks from `first` until `end`."""
     rounds = []
     for n, one in enumerate(series):
-        at, phase = first, r.randrange(0, min(one["interval_s"], 30))
-        at += phase
+        at = first + r.randrange(0, min(one["interval_s"], 30))
         line = lines[one["link"]]
         confirm = r.random() < 0.5
         while at < end:
             _, _, depth, loss, rtt = at_line(line, at)
             good = one["rung"] <= depth
-            if good:
-                rounds.append(Round(n, at, OK, [3, 3, rtt - 500, rtt, rtt + 500, rtt + 900]))
+            if level >= 5 and r.random() < 0.01:
+                outcome = r.choice(NOTHING + PROVES + FAILS + [RESOLVE])
+                rounds.append(Round(n, at, outcome, [None] * 6))
+            elif good:
+                sent = one.get("count", 3)
+                got = sum(r.random() >= loss for _ in range(sent)) or 1
+                spread = r.choice([500, 2_000, rtt // 10]) if level >= 5 else 500
+                rounds.append(Round(n, at, OK, [sent, got, rtt - spread, rtt, rtt + spread, rtt + 2 * spread]))
             else:
                 rounds.append(Round(n, at, r.choice(FAILS), [3, 0, None, None, None, None]))
             at += one["interval_s"] if good or not confirm else min(15, one["interval_s"])
+            if level >= 5 and r.random() < 0.2:
+                at += r.choice([-1, 0.3, 1, 1, 2]) if one["interval_s"] > 15 else 0
     rounds.sort(key=lambda x: (x.at, x.series))
     return rounds
 
@@ -177,7 +234,7 @@ def make_boots(r, start, end, level):
         uptime = r.choice([end - at, r.randrange(600, 12 * 3600)]) if level >= 3 else end - at
         until = min(at + uptime, end)
         boot = Boot(f"{r.getrandbits(64) | 1:016x}", at, at + r.choice([5, 20, 40, 70]), until, r.choice([3, 4]))
-        if level >= 4 and boots and boots[-1].is_dated() and r.random() < 0.3:
+        if level >= 7 and boots and boots[-1].is_dated() and r.random() < 0.3:
             boot.source = r.choice([0, 1, 1, 2])
             boot.clock = r.choice([boots[-1].end, at])
         if boot.first < until:
@@ -189,10 +246,10 @@ def make_boots(r, start, end, level):
 def make_agent(r, site, links, start, end, targets, level):
     series = ladder_series(r, links, targets)
     agent = Agent(site, site, series, r.choice([60, 300, 900]))
-    lines = {link["name"]: make_line(r, start, end, r.choice([0.5, 1, 4])) for link in links}
+    lines = {link["name"]: make_line(r, start, end, r.choice([0.5, 1, 4]), level) for link in links}
     agent.boots = make_boots(r, start, end, level)
     for boot in agent.boots:
-        fill(boot, agent.report, make_rounds(r, series, lines, boot.first, boot.end))
+        fill(boot, agent.report, make_rounds(r, series, lines, boot.first, boot.end, level))
         if level >= 3:
             lose(r, boot)
     return agent
@@ -210,8 +267,10 @@ def make(seed, level=1):
     r = random.Random(seed)
     days = r.choice([1, 1, 1, 2])
     first = today() - (days + 2) * DAY
-    registry = make_registry(r, r.randint(1, 3))
+    registry = make_registry(r, r.randint(1, 3), level)
     world = World(seed, first, days, [(first - 20 * DAY, registry)])
+    if level >= 6:
+        world.works = make_works(r, registry, first, world.end())
     for site in registry["sites.csv"]:
         links = [link for link in registry["links.csv"] if link["site_code"] == site["code"]]
         start, end = first - r.randrange(0, 3 * 3600, 10), world.end() + r.randrange(600, 2 * 3600, 10)

@@ -4,6 +4,8 @@
 // A test is allowed to fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod audit;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
