@@ -11,6 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import days, kpis, places, registry, states, worlds
 from collector import MOST_BYTES, MOST_FRAMES, Collector, rusta
 
+MOST_PRINTED = int(os.environ.get("RUSTA_AUDIT_PRINT", "5"))
 MONTHS = [31] * 6 + [30] * 5 + [29]
 
 
@@ -69,13 +70,14 @@ def upload(collector, agent, r):
 
 class Differences:
     def __init__(self, world):
-        self.world, self.count, self.checked = world, 0, 0
+        self.world, self.count, self.checked, self.kinds = world, 0, 0, collections.Counter()
 
     def check(self, what, expected, seen, evidence=lambda: ""):
         self.checked += 1
         if expected != seen:
             self.count += 1
-            if self.count <= 5:
+            self.kinds[" ".join(what.replace(":", "").split()[1::4])] += 1
+            if self.count <= MOST_PRINTED:
                 print(f"seed {self.world.seed} {what}: expected {expected}, the collector says {seen}\n{evidence()}")
 
 
@@ -121,10 +123,11 @@ def dump(world, collector, folder):
     out = {}
     for day in range(world.days):
         period = jalali(world.first + day * worlds.DAY)
-        for kpi in ("availability_link_user", "outage_count"):
+        for kpi in ("availability_link_user", "outage_count", "quality_ok_share", "reporting_completeness", "availability"):
             out[period, kpi] = collector.explain(kpi, "09", period)
     for agent in world.agents:
         out[agent.site] = collector.get(f"/api/v1/sites/{agent.site}/series?hours=200")[1]
+    out["figures"] = [collector.figures(period=jalali(world.first + day * worlds.DAY), id="availability_link") for day in range(world.days)]
     pickle.dump((world, out), open(f"{folder}/{world.seed}.pickle", "wb"))
 
 
@@ -144,10 +147,11 @@ def build(world):
     """Every day of the world from its first sample on."""
     readers = {code: days.Site(world, code, world.agents) for code in dict.fromkeys(agent.site for agent in world.agents)}
     first = min([worlds.day_start(reader.samples[0] // 1000) for reader in readers.values() if reader.samples] + [world.first])
+    first = min(first, week_of(world.first))
     versions = [registry.Registry(start, rows, world.works) for start, rows in world.versions]
     built = []
     for start in range(first, worlds.today(), worlds.DAY):
-        version = [v for v in versions if v.start <= start][-1]
+        version = ([None] + [v for v in versions if v.start <= start])[-1]
         built.append(places.Day(version, readers, start * 1000, (start + worlds.DAY) * 1000, built[-1] if built else None))
     return built
 
@@ -156,14 +160,30 @@ def compare(world, collector):
     found = Differences(world)
     built = build(world)
     asked = [day for day in built if world.first * 1000 <= day.start < world.end() * 1000]
+    periods = [(jalali(day.start // 1000), [day]) for day in asked]
+    week = week_of(world.first)
+    if week + 7 * worlds.DAY <= worlds.today():
+        periods.append((jalali(world.first) + "w", [day for day in built if week * 1000 <= day.start < (week + 7 * worlds.DAY) * 1000]))
+    month = jalali(world.first)[:-3]
+    if world.days >= 29:
+        periods.append((month, asked))
     for day in asked:
-        period = jalali(day.start // 1000)
-        objects(found, collector, day, period)
-        window = kpis.Window([day], built)
-        for region in [code for code, row in day.registry.regions.items() if row["kind"] != "village"]:
-            for weight in ("village", "household", "population"):
-                figures(found, collector, window, region, period, weight)
+        objects(found, collector, day, jalali(day.start // 1000))
+    for period, of in periods:
+        if not any(day.registry for day in of):
+            continue
+        window = kpis.Window(of, built)
+        regions = {code for section in window.sections for code, row in section.registry.regions.items() if row["kind"] != "village"}
+        for weight in ("village", "household", "population"):
+            seen = {(row["region"]["code"], row["id"]): row for row in collector.figures(period=period, weight=weight) if row["weight"] == weight}
+            for region in sorted(regions & {region for region, _ in seen}):
+                figures(found, seen, window, region, period, weight)
     return found
+
+
+def week_of(t):
+    """The Saturday on or before a Tehran midnight."""
+    return t - ((t + worlds.TEHRAN) // worlds.DAY + 5) % 7 * worlds.DAY
 
 
 def objects(found, collector, day, period):
@@ -178,17 +198,16 @@ def objects(found, collector, day, period):
             found.check(f"{period} {name} {key(row)}", {c: mine.get(s, 0) for s, c in STATES.items()}, {c: int(row[c]) for c in STATES.values()}, show(timeline, day.start, day.end))
 
 
-def figures(found, collector, window, region, period, weight):
+def figures(found, seen, window, region, period, weight):
     mine = kpis.figures(window, region, weight)
-    seen = {row["id"]: row for row in collector.figures(region=region, period=period, weight=weight) if row["weight"] == weight}
     for kpi, figure in mine.items():
-        row = seen.get(kpi)
+        row = seen.get((region, kpi))
         if row is None:
             found.check(f"{period} {kpi} {region} by {weight}", "a figure", "none")
             continue
-        for what, number in zip(("numerator", "denominator", "unknown", "value", "lo", "hi", "known_ratio"),
-                                (figure.numerator, figure.denominator, figure.unknown, figure.value(), *figure.bounds(), figure.known())):
-            if what in ("lo", "hi", "known_ratio", "unknown", "denominator") and figure.kind in ("count", "mean", "between"):
+        for what, number in zip(("numerator", "denominator", "unknown", "value", "lo", "hi", "known_ratio", "estimate", "estimate_error"),
+                                (figure.numerator, figure.denominator, figure.unknown, figure.value(), *figure.bounds(), figure.known(), *figure.estimate())):
+            if what in ("lo", "hi", "known_ratio", "unknown", "denominator")[:4 if figure.kind == "given" else 5] and figure.kind in ("count", "mean", "between", "given"):
                 continue
             found.check(f"{period} {kpi} {region} by {weight}: {what}", number if not near(number, row[what]) else row[what], row[what], lambda: "    " + str({key: row[key] for key in ("numerator", "denominator", "unknown", "known_ratio", "standing")}))
 
@@ -221,7 +240,7 @@ def one(task):
     try:
         with contextlib.redirect_stdout(out):
             found = run(words.program, seed, folder, words.level)
-            print(f"seed {seed}: {found.checked} figures, {found.count} differences, {time.monotonic() - begun:.1f} s")
+            print(f"seed {seed}: {found.checked} figures, {found.count} differences, {time.monotonic() - begun:.1f} s {dict(found.kinds) or ''}")
         return found.count, out.getvalue()
     except Exception as fault:
         return 1, out.getvalue() + f"seed {seed}: {fault!r}\n" + traceback.format_exc()

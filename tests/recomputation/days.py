@@ -70,6 +70,16 @@ class Site:
                         timeline = fill_unknown(timeline, at, until, state)
         return timeline
 
+    def batches(self):
+        return [(ms(begin), ms(until)) for agent in self.agents for boot in agent.boots if boot.is_dated() for begin, until, _ in boot.batches]
+
+    def covered(self, start, end):
+        """What reports of a day cover of it, cut to it; all of a world's reports come late."""
+        return [(max(a, start), min(b, end)) for a, b in self.batches() if a < end and b > start]
+
+    def reports(self, start, end):
+        return sum(start <= until < end for _, until in self.batches())
+
     # Boots without a time (5.4, 5.5).
     def bounds(self, agent, boot):
         """The earliest its first batch can have begun, and the latest its last batch can have ended."""

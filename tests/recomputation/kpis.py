@@ -2,10 +2,13 @@
 
 A figure is (numerator, denominator, unknown, worst): worst is what the numerator could be more, the unknown if not said (14.3).
 """
+import calendar, itertools, math, time
 from dataclasses import dataclass
 
-from places import CARRIES
-from states import CLOSED, DEGRADED, DOWN, UNKNOWN, UP, WORK
+import packets
+from places import CARRIES, POLICY
+from states import DEGRADED, DOWN, UNKNOWN, UP, WORK
+from worlds import TEHRAN
 
 GOV = ("headquarters", "farmandari", "bakhshdari", "county_office", "provincial_office", "municipality", "public_body", "dehyari")
 SLA = {"A": 0.995, "B": 0.99, "C": 0.95}
@@ -20,7 +23,16 @@ class Figure:
     unknown: float
     worst: float | None = None
     kind: str = "share"          # share, rate, mean, count, between
+    late: tuple | None = None    # (down, learnt, site days) of what was learnt late (14.6)
+    given: float | None = None   # a value that is no quotient
+    short: bool = False          # the window is shorter than the definition's least (14.5)
     told: int | None = None      # known seconds, where the known ratio is not the denominator's (14.4)
+
+    def plus(self, other):
+        both = lambda a, b: None if a is None and b is None else (a or 0) + (b or 0)
+        late = self.late and tuple(a + b for a, b in zip(self.late, other.late))
+        return Figure(self.numerator + other.numerator, self.denominator + other.denominator, self.unknown + other.unknown, both(self.worst, other.worst),
+                      self.kind, late, told=both(self.told, other.told))
 
     def known(self):
         if self.told is not None:
@@ -28,13 +40,27 @@ class Figure:
         return self.denominator / (self.denominator + self.unknown) if self.denominator + self.unknown else None
 
     def value(self):
+        if self.short:
+            return None
         if self.known() is not None and self.known() < 0.8 or self.told is not None and self.known() is None:
             return None
+        if self.kind == "given":
+            return self.given
         if self.kind == "count":
             return self.numerator
         if not self.denominator:
             return None
         return self.numerator / self.denominator
+
+    def estimate(self):
+        """14.6"""
+        whole = self.denominator + self.unknown
+        if not self.late or not self.late[1] or not whole:
+            return None, None
+        down, learnt, n = self.late
+        d, z, n = down / learnt, 1.959964, max(n, 1)
+        error = z / (1 + z * z / n) * math.sqrt(d * (1 - d) / n + z * z / (4 * n * n)) * self.unknown / whole
+        return (self.numerator + self.unknown * (1 - d)) / whole, error
 
     def bounds(self):
         whole = self.denominator + self.unknown
@@ -94,24 +120,24 @@ def outages(timeline):
     return out
 
 
-class Window:
-    """Days in a row, with everything built around them for outages that reach over their bounds."""
+class Section:
+    """A run of days of a window with one version of the registry (13.1)."""
 
-    def __init__(self, days, built):
-        self.days, self.start, self.end = days, days[0].start, days[-1].end
-        self.registry = days[-1].registry
-        self.spoken = {}
-        for name in ("links", "villages"):
-            keys = {key for day in built for key in getattr(day, name)}
-            self.spoken[name] = {key: outages(joined(getattr(day, name)[key] for day in built if key in getattr(day, name))) for key in keys}
+    def __init__(self, window, days):
+        self.window, self.days, self.registry = window, days, days[0].registry
+        self.start, self.end = days[0].start, days[-1].end
 
     def sum(self, name, key):
         total = {}
         for day in self.days:
-            timeline = getattr(day, name).get(key)
-            for at, until, state in timeline or [(day.start, day.end, UNKNOWN)]:
+            for at, until, state in getattr(day, name).get(key) or [(day.start, day.end, UNKNOWN)]:
                 total[state] = total.get(state, 0) + (until - at) // 1000
         return total
+
+    def late(self, sites):
+        """12.4: what was learnt late of sites: (down, learnt, site days)."""
+        told = [day.late[site] for day in self.days for site in sites if site in day.late]
+        return sum(down for down, _ in told), sum(learnt for _, learnt in told), sum(learnt > 0 for _, learnt in told)
 
     def short(self, name, key):
         total = {}
@@ -130,22 +156,70 @@ class Window:
         return [code for code, row in self.registry.regions.items() if row["kind"] == "village" and row["inhabited"] == "yes" and self.registry.inside(region, code)]
 
     def count(self, village, weight):
-        row = self.registry.regions[village]
+        """13.4"""
         if weight == "village":
             return 1
-        text = row["households" if weight == "household" else "population"]
-        return int(text) if text != "" else None
+        for registry in reversed([section.registry for section in self.window.every if section.registry.start <= self.registry.start]):
+            row = registry.regions.get(village) or registry.regions.get(self.registry.regions[village].get("previous_code", ""))
+            if row and (not row.get("households_as_of") or unix_of(row["households_as_of"]) < self.window.end // 1000):
+                text = row["households" if weight == "household" else "population"]
+                return int(text) if text != "" else None
+        return None
 
 
-def availability(window, name, short, keys):
+def unix_of(day):
+    return calendar.timegm(time.strptime(day, "%Y-%m-%d")) - TEHRAN
+
+
+class Window:
+    """Days in a row, with everything built around them for outages that reach over their bounds."""
+
+    def __init__(self, days, built):
+        self.start, self.end = days[0].start, days[-1].end
+        runs = lambda days: [list(run) for _, run in itertools.groupby(days, key=lambda day: day.registry)]
+        self.every = [Section(self, run) for run in runs([day for day in built if day.registry])]
+        self.sections = [Section(self, run) for run in runs([day for day in days if day.registry])]
+        self.before = {row["code"]: row["previous_code"] for section in self.every for row in section.registry.regions.values() if row.get("previous_code")}
+        self.spoken = {}
+        for name in ("links", "villages"):
+            lines = {}
+            for day in built:
+                for key, timeline in getattr(day, name).items():
+                    lines.setdefault(self.first_code(key), []).append(timeline)
+            self.spoken[name] = {key: outages(joined(timelines)) for key, timelines in lines.items()}
+
+    def first_code(self, key):
+        while key in self.before:
+            key = self.before[key]
+        return key
+
+    def outages(self, name, key):
+        return self.spoken[name].get(self.first_code(key), [])
+
+    def judged(self, region, name, choose):
+        """Objects judged over the whole window: (code, section) on the map of the last section each exists in, with their seconds."""
+        found = {}
+        for section in self.sections:
+            for key in getattr(section.days[0], name):
+                found.setdefault(self.first_code(key), []).append((key, section))
+        for parts in found.values():
+            key, last = parts[-1]
+            if key in choose(last, region):
+                total = {}
+                for code, section in parts:
+                    add(total, section.sum(name, code))
+                yield key, last, total
+
+
+def availability(section, name, short, keys, sites):
     """The three forms over links or sites."""
     forms = {"": [0, 0, 0], "_contract": [0, 0, 0], "_user": [0, 0, 0]}
     for key in keys:
-        s, without = window.sum(name, key), window.short(short, key)
+        s, without = section.sum(name, key), section.short(short, key)
         for form, (n, d, u) in (("", (good(s) - good(without), known(s) - known(without), unknown(s) - unknown(without))),
                                 ("_contract", (good(s), known(s), unknown(s))), ("_user", (good(s), known(s) + s.get(WORK, 0), unknown(s)))):
             forms[form] = [a + b for a, b in zip(forms[form], (n, d, u))]
-    return {form: Figure(*sums) for form, sums in forms.items()}
+    return {form: Figure(*sums, late=section.late(sites)) for form, sums in forms.items()}
 
 
 def judged(all_seconds, share=0.9, measured=0.5):
@@ -163,47 +237,107 @@ def judged(all_seconds, share=0.9, measured=0.5):
 
 def figures(window, region, weight="village"):
     out = {}
-    villages = [(code, window.count(code, weight)) for code in window.villages(region)]
+    for section in window.sections:
+        for kpi, figure in summed(window, section, region, weight).items():
+            out[kpi] = out[kpi].plus(figure) if kpi in out else figure
+    if weight != "village":
+        return out
+    of = lambda name, choose: [s for _, _, s in window.judged(region, name, choose)]
+    out["villages_connected_month"] = judged(of("villages", lambda section, region: section.villages(region)))
+    for kpi, (least, below) in BANDS.items():
+        band = lambda section, region: [code for code in section.villages(region) if least <= (section.count(code, "household") or -1) < below]
+        out[kpi] = judged(of("village_nin", band))
+    out["gov_buildings_connected"] = judged(of("sites", lambda section, region: section.sites(region, *GOV)))
+    out["dehyari_connected_share"] = judged(of("sites", lambda section, region: section.sites(region, "dehyari")))
+    out["sla_pass_share"] = sla(window, region)
+    last = window.sections[-1]
+    fibre = [any(link["access"].startswith("fibre") for link in last.registry.links_of(code)) for code in last.sites(region) if last.registry.links_of(code)]
+    out["fibre_share"] = Figure(sum(fibre), len(fibre), 0)
+    reported = {code: any(day.reported.get(code) for section in window.sections for day in section.days) for code in last.sites(region)}
+    out["reporting_completeness"] = Figure(sum(reported.values()), sum(reported.values()), 0)
+    rounds(window, region, out)
+    return out
+
+
+def fixed_line(window, region, weight):
+    last = window.sections[-1]
+    told = [(last.count(code, weight), last.registry.regions[code].get("fixed_line", "")) for code in last.villages(region)]
+    told = [(w, field) for w, field in told if w is not None]
+    return Figure(sum(w for w, f in told if f == "yes"), sum(w for w, f in told if f), sum(w for w, f in told if not f))
+
+
+def sla(window, region):
+    n = d = u = 0
+    for code, section, s in window.judged(region, "sites", lambda section, region: section.sites(region)):
+        whole = known(s) + unknown(s)
+        if whole and known(s) / whole >= 0.8:
+            d += 1
+            n += good(s) / whole >= SLA[section.registry.sites[code].get("criticality") or "C"]
+        else:
+            u += 1
+    return Figure(n, d, u, short=window.end - window.start < 7 * 86_400_000)
+
+
+def summed(window, section, region, weight):
+    """What adds up over sections, each on its own map (13.2)."""
+    out = {}
+    villages = [(code, section.count(code, weight)) for code in section.villages(region)]
     villages = [(code, w) for code, w in villages if w is not None]
-    sums = {code: window.sum("villages", code) for code, _ in villages}
-    out["connected_share_period"] = Figure(*(sum(w * of(sums[code]) for code, w in villages) for of in (good, known, unknown)))
-    fixed = [(w, window.registry.regions[code].get("fixed_line", "")) for code, w in villages]
-    out["fixed_line_share"] = Figure(sum(w for w, f in fixed if f == "yes"), sum(w for w, f in fixed if f), sum(w for w, f in fixed if not f))
+    sums = {code: section.sum("villages", code) for code, _ in villages}
+    watched = [site["code"] for site in section.registry.sites.values() if site["kind"] in POLICY and site["region_code"] in sums]
+    out["connected_share_period"] = Figure(*(sum(w * of(sums[code]) for code, w in villages) for of in (good, known, unknown)), late=section.late(watched))
+    if section is window.sections[-1]:
+        out["fixed_line_share"] = fixed_line(window, region, weight)
+    within = range(section.start, section.end)
     if weight == "household":
-        length, span = (window.end - window.start) // 1000, range(window.start, window.end)
-        down = minutes = interruptions = worst = 0
+        length = (window.end - window.start) // 1000
+        minutes = interruptions = worst = 0
         for code, w in villages:
             s = sums[code]
             minutes += w * s.get(DOWN, 0)
             worst += w * (unknown(s) // 300)
-            for start, end, _ in window.spoken["villages"][code]:
-                interruptions += w * (start in span and (end or window.end) - start >= INTERRUPTION_MS)
+            interruptions += w * sum(start in within and (end or window.end) - start >= INTERRUPTION_MS for start, end, _ in window.outages("villages", code))
         d, u = (sum(w * of(sums[code]) for code, w in villages) / length for of in (known, unknown))
         out["saidi"] = Figure(minutes / 60, d, u, sum(w * unknown(sums[code]) for code, w in villages) / 60, "rate")
         out["saifi"] = Figure(interruptions, d, u, worst, "rate")
     if weight != "village":
         return out
-    out["villages_connected_month"] = judged(list(sums.values()))
-    for kpi, (least, below) in BANDS.items():
-        band = [code for code, _ in villages if least <= (window.count(code, "household") or -1) < below]
-        out[kpi] = judged([window.sum("village_nin", code) for code in band])
-    out["gov_buildings_connected"] = judged([window.sum("sites", code) for code in window.sites(region, *GOV)])
-    out["dehyari_connected_share"] = judged([window.sum("sites", code) for code in window.sites(region, "dehyari")])
-    links, sites = window.links(region), window.sites(region)
-    for form, figure in availability(window, "links", "short", links).items():
+    links, sites = section.links(region), section.sites(region)
+    for form, figure in availability(section, "links", "short", links, [site for site, _ in links]).items():
         out["availability_link" + form] = figure
-    for form, figure in availability(window, "sites", "site_short", sites).items():
+    for form, figure in availability(section, "sites", "site_short", sites, sites).items():
         out["availability" + form] = figure
-    offices = [window.sum("sites", code) for code in window.sites(region, "ict_office")]
+    offices = [section.sum("sites", code) for code in section.sites(region, "ict_office")]
     out["ict_office_online_share"] = Figure(*(sum(map(of, offices)) for of in (good, known, unknown)))
-    fibre = [any(link["access"].startswith("fibre") for link in window.registry.links_of(code)) for code in sites if window.registry.links_of(code)]
-    out["fibre_share"] = Figure(sum(fibre), len(fibre), 0)
-    told = [outage for key in links for outage in window.spoken["links"][key]]
-    begun = sum(window.start <= start < window.end for start, _, _ in told)
-    sums = [window.sum("links", key) for key in links]
+    told = [outage for key in links for outage in window.outages("links", key)]
+    begun = sum(start in within for start, _, _ in told)
+    sums = [section.sum("links", key) for key in links]
     up, k, x = (sum(map(of, sums)) for of in (good, known, unknown))
     out["outage_count"] = Figure(begun, 0, x, kind="count", told=k)
     out["mtbf"] = Figure(up / 3600, begun, x, kind="between", told=k)
-    restored = [end - start for start, end, how in told if how == "restored" and window.start <= end < window.end]
+    restored = [end - start for start, end, how in told if how == "restored" and end in within]
     out["mttr"] = Figure(sum(restored) / 60_000, len(restored), 0, kind="mean")
     return out
+
+
+def rounds(window, region, out):
+    """Figures from what rounds measured (11)."""
+    whole, silent, voices, mine, k, x = packets.Measured(), 0, [], {}, 0, 0
+    for section in window.sections:
+        for key in section.links(region):
+            one = mine.setdefault(key, packets.Measured())
+            s = section.sum("links", key)
+            silent, k, x = silent + unknown(s) // 300, k + known(s), x + unknown(s)
+            for day in section.days:
+                if key in day.measured:
+                    one.add(day.measured[key])
+    for one in mine.values():
+        whole.add(one)
+        voices.append(packets.mos(one))
+    voices = sorted(voice for voice in voices if voice is not None)
+    if whole.sent >= 100:
+        out["loss_ratio"] = Figure(whole.lost, whole.sent, x, kind="mean", told=k)
+    out["quality_ok_share"] = Figure(whole.good, whole.slots, silent)
+    for kpi, values, q in (("rtt_p50", whole.times, 0.5), ("rtt_p95", whole.times, 0.95), ("jitter_p95", whole.variation, 0.95)):
+        out[kpi] = Figure(0, values.n, x, kind="given", given=values.quantile(q) / 1000 if values.n else None, told=k)
+    out["mos_est"] = Figure(0, len(voices), x, kind="given", given=voices[math.ceil(len(voices) / 2) - 1] if voices else None, told=k)

@@ -1,5 +1,5 @@
 """Timelines of links, sites and villages on one day with work and closing hours laid over them, and their seconds."""
-import states
+import packets, states
 from states import CLOSED, DEGRADED, DOWN, UNKNOWN, UP, WORK, merge, seconds
 
 CARRIES = (UP, DEGRADED)
@@ -16,9 +16,21 @@ def over(timeline, stretches, state, turned):
 
 def within(timeline, stretches):
     """Seconds of a timeline inside the stretches, each second once."""
-    marked = over(timeline, stretches, None, (UP, DEGRADED, DOWN, UNKNOWN, WORK, CLOSED))
-    total, rest = seconds(timeline, timeline[0][0], timeline[-1][1]), seconds(marked, timeline[0][0], timeline[-1][1])
-    return {state: n - rest.get(state, 0) for state, n in total.items()}
+    total = {}
+    for a, b in union(stretches):
+        for state, n in seconds(timeline, a // 1000 * 1000, b // 1000 * 1000).items():
+            total[state] = total.get(state, 0) + n
+    return total
+
+
+def union(stretches):
+    out = []
+    for a, b in sorted(stretches):
+        if out and a <= out[-1][1]:
+            out[-1] = (out[-1][0], max(b, out[-1][1]))
+        elif a < b:
+            out.append((a, b))
+    return out
 
 
 def site_rule(primary):
@@ -64,14 +76,19 @@ class Day:
         """`readers` are days.Site by code, `before` the day before, or None."""
         self.registry, self.start, self.end = registry, start, end
         nothing = [(start, end, UNKNOWN)]
-        self.raw, self.links, self.short, self.sites, self.site_short, self.nin, self.villages, self.village_nin = {}, {}, {}, {}, {}, {}, {}, {}
+        if not registry:
+            self.links = self.villages = {}
+            return
+        self.raw, self.links, self.short, self.sites, self.site_short, self.nin, self.villages, self.village_nin, self.measured = {}, {}, {}, {}, {}, {}, {}, {}, {}
+        self.late, self.reported = {}, {}
         for key, link in registry.links.items():
             reader = readers.get(key[0])
             class_a = registry.sites[key[0]].get("criticality") == "A"
-            last = before.raw[key][-1][2] if before and key in before.raw else None
+            last = before.raw[key][-1][2] if before and before.registry and key in before.raw else None
             raw = reader.link(key[1], start, end, class_a, limit_ms=registry.limit_ms(link), before=last) if reader else nothing
             self.raw[key] = raw
             self.links[key] = over(raw, registry.work_on(link, start, end, True), WORK, (DOWN, UNKNOWN))
+            self.measured[key] = packets.measure(reader.agents if reader else [], key[1], self.links[key], start, end)
             self.short[key] = within(self.links[key], registry.work_on(link, start, end, False))
         for code in registry.sites:
             self.site(code, readers.get(code))
@@ -92,6 +109,10 @@ class Day:
         short = [over(timeline, self.registry.work_on(link, self.start, self.end, False), WORK, every) for timeline, link in zip(mine, links)]
         under = [(a, b) for a, b, state in merge(short, rule) if state == WORK]
         self.site_short[code] = within(self.sites[code], under)
+        covered = reader.covered(self.start, self.end) if reader else []
+        learnt = within(self.sites[code], covered)
+        self.late[code] = learnt.get(DOWN, 0), sum(learnt.get(state, 0) for state in (UP, DEGRADED, DOWN))
+        self.reported[code] = reader.reports(self.start, self.end) if reader else 0
         # 9.3
         choose = lambda series: series["rung"] == 10 and series["probe"] in states.PROVING_PROBES
         if reader and any(event[0] == "round" for event in reader.events(None, self.start, self.end, choose)):

@@ -5,6 +5,9 @@ Times are Unix seconds; days are Tehran's (UTC+3:30 without summer time since 20
 import bisect, csv, io, pathlib, random, sys, time
 from dataclasses import dataclass, field
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "contract"))
+import rusta
+
 TEHRAN = 12_600
 DAY = 86_400
 NETWORKS = {"gov": 1, "apn": 2, "nin": 3, "internet": 4}
@@ -189,9 +192,14 @@ def at_line(line, t):
     return line[max(bisect.bisect(line, t, key=lambda part: part[0]) - 1, 0)]
 
 
+def kept(times):
+    """Times as the wire keeps them."""
+    return [rusta.value_of(10, rusta.code_of(10, t)) for t in times]
+
+
 def make_rounds(r, series, lines, first, end, level):
     """Every round of an agent that looks from `first` until `end`."""
-    rounds = []
+    rounds, counts = [], [r.choice([1, 3, 3, 5, 10]) if level >= 5 else 3 for _ in series]
     for n, one in enumerate(series):
         at = first + r.randrange(0, min(one["interval_s"], 30))
         line = lines[one["link"]]
@@ -203,12 +211,12 @@ def make_rounds(r, series, lines, first, end, level):
                 outcome = r.choice(NOTHING + PROVES + FAILS + [RESOLVE])
                 rounds.append(Round(n, at, outcome, [None] * 6))
             elif good:
-                sent = one.get("count", 3)
+                sent = counts[n]
                 got = sum(r.random() >= loss for _ in range(sent)) or 1
                 spread = r.choice([500, 2_000, rtt // 10]) if level >= 5 else 500
-                rounds.append(Round(n, at, OK, [sent, got, rtt - spread, rtt, rtt + spread, rtt + 2 * spread]))
+                rounds.append(Round(n, at, OK, [sent, got] + kept([rtt - spread, rtt, rtt + spread, rtt + 2 * spread])))
             else:
-                rounds.append(Round(n, at, r.choice(FAILS), [3, 0, None, None, None, None]))
+                rounds.append(Round(n, at, r.choice(FAILS), [counts[n], 0, None, None, None, None]))
             at += one["interval_s"] if good or not confirm else min(15, one["interval_s"])
             if level >= 5 and r.random() < 0.2:
                 at += r.choice([-1, 0.3, 1, 1, 2]) if one["interval_s"] > 15 else 0
