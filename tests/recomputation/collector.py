@@ -1,5 +1,5 @@
 """The real collector of one world: its registry, its agents' uploads over mTLS, and its answers."""
-import csv, http.client, io, json, os, pathlib, random, signal, socket, ssl, subprocess, sys, time, urllib.parse, zlib
+import csv, http.client, io, json, pathlib, signal, socket, subprocess, sys, time, urllib.parse
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "contract"))
 import rusta

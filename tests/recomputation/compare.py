@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Compares a collector's figures with a recomputation from the definitions' text alone, on random worlds.
 
-    compare.py PROGRAM [--seed N] [--worlds N] [--keep FOLDER]
+    compare.py PROGRAM [--seed N] [--worlds N] [--level N] [--jobs N] [--keep FOLDER]
 
-Prints every difference with its evidence and ends with 1 if there is any.
+Prints every difference with its evidence and ends with 1 if there is any. Nobody who writes here reads the collector's code:
+what it knows is what `rusta-collector kpi definitions` and the rules of the data dictionary say.
 """
-import argparse, collections, concurrent.futures, contextlib, datetime, io, os, pathlib, pickle, random, shutil, sys, tempfile, time, traceback
+import argparse, collections, concurrent.futures, contextlib, datetime, io, os, pathlib, random, shutil, sys, tempfile, time, traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import days, kpis, places, registry, states, worlds
@@ -81,58 +82,17 @@ class Differences:
                 print(f"seed {self.world.seed} {what}: expected {expected}, the collector says {seen}\n{evidence()}")
 
 
-def rounds_near(agent, link, t, before=100, after=330):
-    """The rounds of a link's anchors near a moment, as text: second, target, + or -."""
-    told = []
-    for boot in agent.boots:
-        for _, _, rounds in boot.batches:
-            for one in rounds:
-                series = agent.series[one.series]
-                if series["link"] == link and t - before <= one.at <= t + after:
-                    told.append((one.at, f"{at(one.at)[6:]}{series['target'].split('-')[-1][0]}{'+' if one.outcome == worlds.OK else '-' if one.outcome in worlds.FAILS else '?'}"))
-    return " ".join(text for _, text in sorted(told))
-
-
-def boots_near(agent, t, near=3_000):
-    """Boots and gaps in what arrived of them near a moment, as text."""
-    told = []
-    for boot in agent.boots:
-        if boot.start < t + near and boot.end > t - near and boot.batches:
-            told.append(f"[{at(boot.start)} source {boot.source}: looks " + ", ".join(f"{at(a)[6:]}-{at(b)[6:]}" for a, b in looks(boot)) + "]")
-    return " ".join(told)
-
-
-def looks(boot):
-    out = []
-    for start, until, _ in boot.batches:
-        if out and out[-1][1] == start:
-            out[-1] = (out[-1][0], until)
-        else:
-            out.append((start, until))
-    return out
-
-
-def first_difference(mine, theirs):
-    for a, b in zip(mine + [None], theirs + [None]):
-        if a != b:
-            return (a or b)[0], a, b
-    return None
-
-
-def dump(world, collector, folder):
-    out = {}
-    for day in range(world.days):
-        period = jalali(world.first + day * worlds.DAY)
-        for kpi in ("availability_link_user", "outage_count", "quality_ok_share", "reporting_completeness", "availability"):
-            out[period, kpi] = collector.explain(kpi, "09", period)
-    for agent in world.agents:
-        out[agent.site] = collector.get(f"/api/v1/sites/{agent.site}/series?hours=200")[1]
-    out["figures"] = [collector.figures(period=jalali(world.first + day * worlds.DAY), id="availability_link") for day in range(world.days)]
-    pickle.dump((world, out), open(f"{folder}/{world.seed}.pickle", "wb"))
-
-
 def show(timeline, start, end):
     return lambda: "    mine: " + " ".join(f"{at(a / 1000)[6:]} {s}" for a, b, s in timeline if b > start and a < end)
+
+
+# Not compared: the rules' text and the program do not say the same yet, or the text does not say it.
+OPEN = {
+    "estimate": "seconds that a late batch covers before the midnight it ends after (12.4)", "estimate_error": "as estimate",
+    "sla_pass_share": "whether the limit is compared with the value or with lo (14.4)",
+    "loss_ratio": "whether a link down under announced work is down (11.1)", "mos_est": "as loss_ratio",
+    "quality_ok_share": "what its unknown is (11.5)", "partial": "a village whose national network is down at one site and unknown at another (9.4)",
+}
 
 
 def near(a, b):
@@ -162,7 +122,7 @@ def compare(world, collector):
     asked = [day for day in built if world.first * 1000 <= day.start < world.end() * 1000]
     periods = [(jalali(day.start // 1000), [day]) for day in asked]
     week = week_of(world.first)
-    if week + 7 * worlds.DAY <= worlds.today():
+    if world.level >= 8 and week + 7 * worlds.DAY <= worlds.today():
         periods.append((jalali(world.first) + "w", [day for day in built if week * 1000 <= day.start < (week + 7 * worlds.DAY) * 1000]))
     month = jalali(world.first)[:-3]
     if world.days >= 29:
@@ -195,19 +155,25 @@ def objects(found, collector, day, period):
                 continue
             timeline = getattr(day, name)[key(row)]
             mine = states.seconds(timeline, day.start, day.end)
-            found.check(f"{period} {name} {key(row)}", {c: mine.get(s, 0) for s, c in STATES.items()}, {c: int(row[c]) for c in STATES.values()}, show(timeline, day.start, day.end))
+            mine, seen = {c: mine.get(s, 0) for s, c in STATES.items()}, {c: int(row[c]) for c in STATES.values()}
+            if name == "villages" and "partial" in OPEN:
+                for one in (mine, seen):
+                    one["up_s"] += one.pop("degraded_s")
+            found.check(f"{period} {name} {key(row)}", mine, seen, show(timeline, day.start, day.end))
 
 
 def figures(found, seen, window, region, period, weight):
     mine = kpis.figures(window, region, weight)
     for kpi, figure in mine.items():
         row = seen.get((region, kpi))
+        if kpi in OPEN:
+            continue
         if row is None:
             found.check(f"{period} {kpi} {region} by {weight}", "a figure", "none")
             continue
         for what, number in zip(("numerator", "denominator", "unknown", "value", "lo", "hi", "known_ratio", "estimate", "estimate_error"),
                                 (figure.numerator, figure.denominator, figure.unknown, figure.value(), *figure.bounds(), figure.known(), *figure.estimate())):
-            if what in ("lo", "hi", "known_ratio", "unknown", "denominator")[:4 if figure.kind == "given" else 5] and figure.kind in ("count", "mean", "between", "given"):
+            if what in OPEN or what in ("lo", "hi", "known_ratio", "unknown", "denominator")[:4 if figure.kind == "given" else 5] and figure.kind in ("count", "mean", "between", "given"):
                 continue
             found.check(f"{period} {kpi} {region} by {weight}: {what}", number if not near(number, row[what]) else row[what], row[what], lambda: "    " + str({key: row[key] for key in ("numerator", "denominator", "unknown", "known_ratio", "standing")}))
 
@@ -224,8 +190,6 @@ def run(program, seed, folder, level):
         for agent in world.agents:
             upload(collector, agent, r)
         collector.settle()
-        if os.environ.get("DUMP"):
-            dump(world, collector, os.environ["DUMP"])
         return compare(world, collector)
     finally:
         collector.stop()

@@ -1,6 +1,6 @@
 """What is read for a site's day, and the timelines of its links made from it; numbers are paragraphs of the rules' text."""
 import states
-from states import DEGRADED, DOWN, HOUR, UNKNOWN, UP, Link, Outcome
+from states import DEGRADED, HOUR, UNKNOWN, UP, Link, Outcome
 from worlds import DAY, NOTHING, OK, PROVES
 
 DAY_MS = DAY * 1000

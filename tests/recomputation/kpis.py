@@ -290,7 +290,7 @@ def summed(window, section, region, weight):
         out["fixed_line_share"] = fixed_line(window, region, weight)
     within = range(section.start, section.end)
     if weight == "household":
-        length = (window.end - window.start) // 1000
+        length = sum(one.end - one.start for one in window.sections) // 1000     # days not in service are in no denominator (13.1)
         minutes = interruptions = worst = 0
         for code, w in villages:
             s = sums[code]
@@ -331,13 +331,18 @@ def rounds(window, region, out):
             for day in section.days:
                 if key in day.measured:
                     one.add(day.measured[key])
-    for one in mine.values():
+    heard = [0, 0]
+    for key, one in mine.items():
         whole.add(one)
-        voices.append(packets.mos(one))
-    voices = sorted(voice for voice in voices if voice is not None)
+        voice = packets.mos(one)
+        if voice is not None:
+            voices.append(voice)
+            s = [section.sum("links", key) for section in window.sections if key in section.registry.links]
+            heard = [heard[0] + sum(map(known, s)), heard[1] + sum(map(unknown, s))]
+    voices.sort()
     if whole.sent >= 100:
         out["loss_ratio"] = Figure(whole.lost, whole.sent, x, kind="mean", told=k)
     out["quality_ok_share"] = Figure(whole.good, whole.slots, silent)
     for kpi, values, q in (("rtt_p50", whole.times, 0.5), ("rtt_p95", whole.times, 0.95), ("jitter_p95", whole.variation, 0.95)):
         out[kpi] = Figure(0, values.n, x, kind="given", given=values.quantile(q) / 1000 if values.n else None, told=k)
-    out["mos_est"] = Figure(0, len(voices), x, kind="given", given=voices[math.ceil(len(voices) / 2) - 1] if voices else None, told=k)
+    out["mos_est"] = Figure(0, len(voices), heard[1], kind="given", given=voices[math.ceil(len(voices) / 2) - 1] if voices else None, told=heard[0])

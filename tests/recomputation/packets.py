@@ -1,8 +1,8 @@
 """What rounds measured: packets, their times and variation, quality; numbers are paragraphs of the rules' text (11)."""
 import collections, math
 
-from states import DOWN, HOUR, SLOT_MS, is_anchor
-from worlds import DAY, NOTHING
+from states import DOWN, SLOT_MS, is_anchor
+from worlds import NOTHING
 
 SENT, RECEIVED, LEAST, MEDIAN, P90, LARGEST = 1, 2, 10, 11, 12, 13
 
@@ -121,4 +121,6 @@ def mos(measured):
     eff = measured.times.quantile(0.5) / 2000 + 2 * measured.variation.quantile(0.5) / 1000 + 10
     r = 93.2 - eff / 40 if eff < 160 else 93.2 - (eff - 120) / 10
     r -= 2.5 * 100 * measured.lost / measured.sent
+    if r < 0 or r > 100:
+        return 1 if r < 0 else 4.5         # ITU-T G.107, annex B
     return min(max(1 + 0.035 * r + 7e-6 * r * (r - 60) * (100 - r), 1), 4.5)

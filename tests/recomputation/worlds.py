@@ -10,11 +10,11 @@ import rusta
 
 TEHRAN = 12_600
 DAY = 86_400
+MONTH = 1_792_701_000   # 1405-08-01, over and still kept
 NETWORKS = {"gov": 1, "apn": 2, "nin": 3, "internet": 4}
 RUNGS = {"gateway": 7, "pop": 8, "core": 9, "nin": 10, "international": 11}
 LADDERS = {"gov": ["pop", "core", "nin"], "apn": ["gateway", "pop", "core", "nin"], "nin": ["core", "nin"], "internet": ["nin", "international"]}
 ICMP = [1, 2, 10, 11, 12, 13]
-FEW = [1, 2, 11]
 OK, TIMEOUT, REFUSED, UNREACHABLE, RESOLVE, TLS, CLOCK, UNEXPECTED, MALFORMED, GONE, NOT_PERMITTED, NOT_RUN, SYSTEM = range(13)
 FAILS = [TIMEOUT, UNREACHABLE, GONE]
 PROVES = [REFUSED, UNEXPECTED, MALFORMED]
@@ -73,6 +73,7 @@ class World:
     seed: int
     first: int           # Tehran midnight of the first day asked for
     days: int
+    level: int           # how much of it is random: see make()
     versions: list       # (effective from: Unix, {file: rows or text})
     agents: list = field(default_factory=list)
     works: list = field(default_factory=list)
@@ -224,8 +225,8 @@ def make_rounds(r, series, lines, first, end, level):
     return rounds
 
 
-def ladder_series(r, links, targets):
-    series, metered, pace = [], r.random() < 0.3, r.choice([[30, 60], [60], [60, 120], [120, 300], [300, 900]])
+def ladder_series(r, links, targets, level):
+    series, metered, pace = [], r.random() < 0.3, [300, 900] if level >= 9 else r.choice([[30, 60], [60], [60, 120], [120, 300], [300, 900]])
     for link in links:
         ladder = LADDERS[link["network"]][:targets]
         for name in ladder:
@@ -252,8 +253,8 @@ def make_boots(r, start, end, level):
 
 
 def make_agent(r, site, links, start, end, targets, level):
-    series = ladder_series(r, links, targets)
-    agent = Agent(site, site, series, r.choice([60, 300, 900]))
+    series = ladder_series(r, links, targets, level)
+    agent = Agent(site, site, series, 900 if level >= 9 else r.choice([60, 300, 900]))
     lines = {link["name"]: make_line(r, start, end, r.choice([0.5, 1, 4]), level) for link in links}
     agent.boots = make_boots(r, start, end, level)
     for boot in agent.boots:
@@ -271,18 +272,45 @@ def lose(r, boot):
             del boot.batches[at:at + r.choice([1, 1, 2, 3, 10, 50])]
 
 
-def make(seed, level=1):
+def split(r, rows, level):
+    """The next version: a county splits, a village gets another code, counts change, some from a day that has not come."""
+    later = {name: [dict(row) for row in content] if isinstance(content, list) else content for name, content in rows.items()}
+    later["regions.csv"][3:3] = [{"code": "0903", "kind": "county", "parent_code": "09", "name_fa": "شهرستان نو", "inhabited": "yes"},
+                                 {"code": "090301", "kind": "district", "parent_code": "0903", "name_fa": "بخش نو", "inhabited": "yes"}]
+    renamed = {}
+    for row in later["regions.csv"]:
+        if row["code"] == "0902010001":
+            row["parent_code"] = "090301"
+        if row["kind"] == "village":
+            if r.random() < 0.5:
+                row["households"] += r.choice([1, 5, 10])
+                row["households_as_of"] = r.choice(["2020-01-01", "2030-01-01"])
+            if r.random() < 0.3:
+                row["previous_code"] = row["code"]
+                row["code"] = f"{row['code'][:-2]}7{row['code'][-1]}"
+                renamed[row["previous_code"]] = row["code"]
+    for site in later["sites.csv"]:
+        site["region_code"] = renamed.get(site["region_code"], site["region_code"])
+    return later
+
+
+def make(seed, level):
     r = random.Random(seed)
-    days = r.choice([1, 1, 1, 2])
-    first = today() - (days + 2) * DAY
-    registry = make_registry(r, r.randint(1, 3), level)
-    world = World(seed, first, days, [(first - 20 * DAY, registry)])
+    is_month = level >= 9
+    days = 30 if is_month else r.choice([1, 1, 1, 2])
+    first = MONTH if is_month else today() - (days + 2) * DAY
+    rows = make_registry(r, r.randint(1, 2) if is_month else r.randint(1, 3), level)
+    world = World(seed, first, days, level, [(first - r.choice([2, 20]) * DAY if level >= 8 and not is_month else first - 20 * DAY, rows)])
+    if level >= 8 and (is_month or r.random() < 0.5):
+        world.versions.append((first + (r.randint(5, 20) * DAY if is_month else r.choice([0, days - 1]) * DAY), split(r, rows, level)))
     if level >= 6:
-        world.works = make_works(r, registry, first, world.end())
-    for site in registry["sites.csv"]:
-        links = [link for link in registry["links.csv"] if link["site_code"] == site["code"]]
+        world.works = make_works(r, rows, first, world.end())
+    for site in rows["sites.csv"]:
+        links = [link for link in rows["links.csv"] if link["site_code"] == site["code"]]
         start, end = first - r.randrange(0, 3 * 3600, 10), world.end() + r.randrange(600, 2 * 3600, 10)
-        world.agents.append(make_agent(r, site["code"], links, start, end, r.choice([1] if level < 2 else [1, 2, 4]), level))
+        if level >= 8 and r.random() < 0.1:
+            continue                    # a site that nobody ever heard
+        world.agents.append(make_agent(r, site["code"], links, start, end, r.choice([1, 2] if is_month else [1] if level < 2 else [1, 2, 4]), level))
     return world
 
 
