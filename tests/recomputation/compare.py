@@ -91,7 +91,7 @@ OPEN = {
     "estimate": "seconds that a late batch covers before the midnight it ends after (12.4)", "estimate_error": "as estimate",
     "sla_pass_share": "whether the limit is compared with the value or with lo (14.4)",
     "loss_ratio": "whether a link down under announced work is down (11.1)", "mos_est": "as loss_ratio",
-    "quality_ok_share": "what its unknown is (11.5)", "partial": "a village whose national network is down at one site and unknown at another (9.4)",
+    "partial": "a village whose national network is down at one site and unknown at another (9.4)",
 }
 
 

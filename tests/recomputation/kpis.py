@@ -327,10 +327,11 @@ def rounds(window, region, out):
         for key in section.links(region):
             one = mine.setdefault(key, packets.Measured())
             s = section.sum("links", key)
-            silent, k, x = silent + unknown(s) // 300, k + known(s), x + unknown(s)
-            for day in section.days:
-                if key in day.measured:
-                    one.add(day.measured[key])
+            k, x = k + known(s), x + unknown(s)
+            told = [day.measured[key] for day in section.days if key in day.measured]
+            silent += unknown(s) // 300 if any(day.slots for day in told) else 0        # 11.5
+            for day in told:
+                one.add(day)
     heard = [0, 0]
     for key, one in mine.items():
         whole.add(one)
