@@ -10,6 +10,7 @@
 use prost::Message;
 
 use crate::coded::coded_enum;
+use crate::crc::crc32;
 use crate::{BootId, DecodeError, Sequence, TableId, UnixMs, fault};
 
 /// Why the agent should wait before it sends again.
@@ -59,7 +60,7 @@ pub struct BatchFault {
 
 /// Returns what [`Answer::upload`] says of a request with this body: its CRC-32 (IEEE).
 pub fn upload_mark(body: &[u8]) -> u32 {
-    crc32fast::hash(body)
+    crc32(&[body])
 }
 
 /// The answer to `POST /v1/batches`, protobuf in the response body with every status.

@@ -12,6 +12,7 @@
 
 use std::borrow::Cow;
 
+use crate::crc::crc32;
 use crate::limits::FRAME_PAYLOAD_BYTES;
 
 /// Length of the frame header in bytes.
@@ -209,10 +210,7 @@ fn kind_with_length(bytes: &[u8], length: usize) -> Option<FrameKind> {
 }
 
 fn checksum(head: &[u8], payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(payload);
-    hasher.finalize()
+    crc32(&[head, payload])
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 
 mod coded;
 mod columns;
+mod crc;
 mod dense;
 
 pub mod answer;
