@@ -15,6 +15,7 @@ pub mod command;
 mod enrolment;
 mod refusals;
 mod registry;
+mod watching;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -28,6 +29,7 @@ pub use authority::Authority;
 pub(crate) use authority::SERVER_VALIDITY;
 pub use enrolment::{Enrolled, Revocation, RevokedAgent, approve, make_token, revoke};
 pub use registry::{Registry, Standing};
+pub use watching::{ASSIGNMENT_HEADER, Watching};
 
 use crate::store::{Store, StoreError};
 use refusals::Refusals;
@@ -126,6 +128,14 @@ impl Identity {
     /// What the database says.
     pub fn told_version(&self, agent: AgentId, program: &str) -> Result<(), StoreError> {
         self.registry.told_version(&self.store, agent, program)
+    }
+
+    /// Keeps what an agent says of its assignments.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn told_assignment(&self, agent: AgentId, said: &str) -> Result<(), StoreError> {
+        self.registry.told_assignment(&self.store, agent, said)
     }
 
     /// Reads the authority and the registry again, after another process changed them; `true` if the authority changed.

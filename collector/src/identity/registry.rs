@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use rusta_wire::AgentId;
 
+use super::Watching;
 use crate::store::{Store, StoreError};
 
 /// What an agent may do.
@@ -34,11 +35,18 @@ pub(super) struct Known {
     pub(super) next_key_hash: Option<Box<str>>,
 }
 
+/// What an agent last said of itself; `None`: nothing yet.
+#[derive(Debug, Clone, Default)]
+struct Told {
+    version: Option<Box<str>>,
+    assignment: Option<Box<str>>,
+}
+
 /// Every enrolled agent; clones share it.
 #[derive(Clone, Default)]
 pub struct Registry {
     agents: Arc<RwLock<HashMap<AgentId, Known>>>,
-    versions: Arc<RwLock<HashMap<AgentId, Box<str>>>>,
+    told: Arc<RwLock<HashMap<AgentId, Told>>>,
 }
 
 impl Registry {
@@ -57,12 +65,12 @@ impl Registry {
     /// # Errors
     /// What the database says; the old one stays.
     pub fn reload(&self, store: &Store) -> Result<(), StoreError> {
-        let (agents, versions) = store.read(|tx| {
+        let (agents, told) = store.read(|tx| {
             let mut statement = tx.prepare_cached(
-                "SELECT id, site_code, revoked_at IS NOT NULL, version, approved, iif(key_known, key_hash, ''), next_key_hash FROM agents",
+                "SELECT id, site_code, revoked_at IS NOT NULL, version, approved, iif(key_known, key_hash, ''), next_key_hash, assignment FROM agents",
             )?;
             let mut rows = statement.query([])?;
-            let (mut agents, mut versions) = (HashMap::new(), HashMap::new());
+            let (mut agents, mut told) = (HashMap::new(), HashMap::new());
             while let Some(row) = rows.next()? {
                 let id: String = row.get(0)?;
                 let site: String = row.get(1)?;
@@ -75,11 +83,11 @@ impl Registry {
                 };
                 let Ok(id) = id.parse::<AgentId>() else { continue };
                 agents.insert(id, known);
-                versions.extend(row.get::<_, Option<Box<str>>>(3)?.map(|version| (id, version)));
+                told.insert(id, Told { version: row.get(3)?, assignment: row.get(7)? });
             }
-            Ok::<_, StoreError>((agents, versions))
+            Ok::<_, StoreError>((agents, told))
         })?;
-        *self.versions.write().unwrap_or_else(PoisonError::into_inner) = versions;
+        *self.told.write().unwrap_or_else(PoisonError::into_inner) = told;
         *self.agents.write().unwrap_or_else(PoisonError::into_inner) = agents;
         Ok(())
     }
@@ -127,19 +135,35 @@ impl Registry {
     /// What the database says.
     pub fn told_version(&self, store: &Store, agent: AgentId, program: &str) -> Result<(), StoreError> {
         let Some(version) = program.strip_prefix("rusta-agent/").filter(|version| is_version(version)) else { return Ok(()) };
-        if !self.is_other_version(agent, version) {
-            return Ok(());
-        }
-        store.write(|tx| {
-            tx.execute("UPDATE agents SET version = ?2 WHERE id = ?1", (agent.to_string(), version))?;
-            Ok::<_, StoreError>(())
-        })?;
-        self.versions.write().unwrap_or_else(PoisonError::into_inner).insert(agent, version.into());
-        Ok(())
+        self.keep(store, agent, version, "UPDATE agents SET version = ?2 WHERE id = ?1", |told| &mut told.version)
     }
 
-    fn is_other_version(&self, agent: AgentId, version: &str) -> bool {
-        self.versions.read().unwrap_or_else(PoisonError::into_inner).get(&agent).is_none_or(|known| &**known != version)
+    /// Keeps what an agent says of its assignments; writes only when it is another thing than before.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn told_assignment(&self, store: &Store, agent: AgentId, said: &str) -> Result<(), StoreError> {
+        if Watching::read(said).is_none() {
+            return Ok(());
+        }
+        self.keep(store, agent, said, "UPDATE agents SET assignment = ?2 WHERE id = ?1", |told| &mut told.assignment)
+    }
+
+    fn keep(
+        &self,
+        store: &Store,
+        agent: AgentId,
+        said: &str,
+        sql: &str,
+        place: impl Fn(&mut Told) -> &mut Option<Box<str>>,
+    ) -> Result<(), StoreError> {
+        let mut known = self.told.read().unwrap_or_else(PoisonError::into_inner).get(&agent).cloned().unwrap_or_default();
+        if place(&mut known).as_deref() == Some(said) {
+            return Ok(());
+        }
+        store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, (agent.to_string(), said))?))?;
+        *place(self.told.write().unwrap_or_else(PoisonError::into_inner).entry(agent).or_default()) = Some(said.into());
+        Ok(())
     }
 
     /// Counts the agents that may speak.
@@ -175,24 +199,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_kept_and_nonsense_is_not() {
+    fn what_an_agent_says_of_itself_is_kept_and_nonsense_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let agent = AgentId(0xa1);
         let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, 's', 'k', 0, 0)";
         store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, [agent.to_string()])?)).unwrap();
         let registry = Registry::load(&store).unwrap();
-        let kept = || {
-            store
-                .read(|tx| Ok::<_, StoreError>(tx.query_row("SELECT version FROM agents", [], |row| row.get::<_, Option<String>>(0))?))
-                .unwrap()
+        let kept = |column: &str| {
+            let sql = format!("SELECT {column} FROM agents");
+            store.read(|tx| Ok::<_, StoreError>(tx.query_row(&sql, [], |row| row.get::<_, Option<String>>(0))?)).unwrap()
         };
         for nonsense in ["curl/8.0", "rusta-agent/", "rusta-agent/<b>", &format!("rusta-agent/{}", "9".repeat(33))] {
             registry.told_version(&store, agent, nonsense).unwrap();
-            assert_eq!(kept(), None, "{nonsense}");
+            assert_eq!(kept("version"), None, "{nonsense}");
         }
         registry.told_version(&store, agent, "rusta-agent/0.1.0").unwrap();
-        assert_eq!(kept().as_deref(), Some("0.1.0"));
-        assert!(!Registry::load(&store).unwrap().is_other_version(agent, "0.1.0"), "a restart remembers it");
+        registry.told_assignment(&store, agent, "in=1").unwrap();
+        assert_eq!((kept("version").as_deref(), kept("assignment")), (Some("0.1.0"), None));
+        registry.told_assignment(&store, agent, "in=0000000000000001").unwrap();
+        assert_eq!(kept("assignment").as_deref(), Some("in=0000000000000001"));
+        // A restart remembers it: nothing is written when it is said again.
+        let registry = Registry::load(&store).unwrap();
+        store.write(|tx| Ok::<_, StoreError>(tx.execute("UPDATE agents SET version = 'x', assignment = 'y'", [])?)).unwrap();
+        registry.told_version(&store, agent, "rusta-agent/0.1.0").unwrap();
+        registry.told_assignment(&store, agent, "in=0000000000000001").unwrap();
+        assert_eq!((kept("version").as_deref(), kept("assignment").as_deref()), (Some("x"), Some("y")));
+        registry.told_assignment(&store, agent, "").unwrap();
+        assert_eq!(kept("assignment").as_deref(), Some(""));
     }
 }

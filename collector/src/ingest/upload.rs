@@ -17,6 +17,7 @@ use super::hits::Limit;
 use super::quota::{self, Charge};
 use super::{Refusal, Reply, Session, Speaker, reply};
 use crate::clock;
+use crate::identity::ASSIGNMENT_HEADER;
 use crate::log::{self, Appended, LogError, Names, Upload};
 
 /// The boot the agent is in, sixteen hexadecimal digits. With [`UPTIME_HEADER`] the first contact already dates the boot.
@@ -134,7 +135,7 @@ async fn store(
         return Err(Rejected::Broken(reason.to_string()));
     }
     let live = live_offset(request.headers(), now);
-    learn_version(session, speaker, request.headers());
+    learn(session, speaker, request.headers());
     let body = session.body(request, UPLOAD_BYTES).await?;
     *upload = Some(upload_mark(&body));
     let (batches, plain) = read(session, speaker, &body, live, now).await?;
@@ -144,11 +145,16 @@ async fn store(
     Ok(Done { appended, bytes: body.len(), backlog, plain })
 }
 
-/// A database that is busy is asked again with the next report.
-fn learn_version(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
-    let Some(program) = headers.get(hyper::header::USER_AGENT).and_then(|value| value.to_str().ok()) else { return };
-    if let Err(error) = session.shared.identity.told_version(speaker.agent, program) {
-        tracing::warn!(%error, agent = %speaker.agent, "version of an agent not kept");
+/// Keeps what the agent says of itself, once a connection and when it changes. A database that is busy is asked again with the next.
+fn learn(session: &Session, speaker: &Speaker, headers: &HeaderMap) {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let identity = &session.shared.identity;
+    let version = text("user-agent").map_or(Ok(()), |program| identity.told_version(speaker.agent, program));
+    // One that introduces itself and says nothing of assignments has none.
+    let said = text(ASSIGNMENT_HEADER).or_else(|| text(BOOT_HEADER).map(|_| ""));
+    let assignment = said.map_or(Ok(()), |said| identity.told_assignment(speaker.agent, said));
+    if let Err(error) = version.and(assignment) {
+        tracing::warn!(%error, agent = %speaker.agent, "what an agent says of itself is not kept");
     }
 }
 

@@ -5,6 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Sight, Time, Word};
+use crate::identity::Watching;
 use crate::engine::{AgentState, AgentView, Snapshot};
 use crate::inventory::{LinkId, RegionId, SiteId};
 
@@ -35,14 +36,39 @@ pub struct AgentRow {
     pub spool_frames: Option<i64>,
     /// Samples it thinned or dropped, and batches it lost to a damaged disk, in this boot.
     pub lost: u64,
+    /// Batches a collector refused for good, as it last said; they are lost.
+    pub refused_batches: u64,
     /// Version of its program; `null` if it never said.
     pub version: Option<String>,
+    /// Which targets it watches, as it says; `null` if it never did.
+    pub assignment: Option<AssignmentRow>,
     /// When its certificate ends.
     pub certificate_until: Option<Time>,
     /// What it wanted more of today than an agent may have, such as `boots` or `bytes`, and how often.
     pub limited: Vec<Limited>,
     /// Use of the data plans of its links, as it last said.
     pub plans: Vec<PlanRow>,
+}
+
+/// The versions of its assignment that an agent has. A version is a sum of the text, in sixteen hexadecimal digits.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct AssignmentRow {
+    /// In force; `null`: what its own file says.
+    pub in_force: Option<String>,
+    /// On trial: it goes back to the one in force unless all its links show that they work.
+    pub on_trial: Option<String>,
+    /// Refused.
+    pub refused: Option<String>,
+    /// Why it was refused, as the agent says; empty if it was not.
+    pub reason: String,
+}
+
+impl From<Watching> for AssignmentRow {
+    fn from(watching: Watching) -> Self {
+        let [in_force, on_trial, refused] =
+            [watching.in_force, watching.on_trial, watching.refused].map(|version| version.map(|version| format!("{version:016x}")));
+        AssignmentRow { in_force, on_trial, refused, reason: watching.reason }
+    }
 }
 
 /// A limit an agent hit today.
@@ -118,7 +144,9 @@ fn row(snapshot: &Snapshot, view: &AgentView) -> AgentRow {
         clock_skew_ms: view.clock_skew_ms,
         spool_frames: view.spool_frames,
         lost: view.lost,
+        refused_batches: own_values(snapshot, view.site, Metric::BatchesRefused).sum(),
         version: None,
+        assignment: None,
         certificate_until: None,
         limited: Vec::new(),
         plans: snapshot.inventory.links_of(view.site).filter_map(|link| plan(snapshot, link)).collect(),
@@ -139,6 +167,14 @@ fn plan(snapshot: &Snapshot, id: LinkId) -> Option<PlanRow> {
         used_ratio: (limit > 0).then(|| used as f64 / limit as f64),
         stage: value(Metric::PlanStage).and_then(|stage| u8::try_from(stage).ok()).unwrap_or(0),
     })
+}
+
+/// Lists what the agent of a site last said of itself in a metric, once for each link it said it with.
+fn own_values(snapshot: &Snapshot, site: SiteId, metric: Metric) -> impl Iterator<Item = u64> {
+    let links = snapshot.inventory.links_of(site);
+    let own = links.flat_map(|link| snapshot.link(link).targets.iter()).filter(|target| target.probe == ProbeKind::Agent);
+    let values = own.flat_map(|target| &target.values).filter(move |(known, _)| *known == metric);
+    values.filter_map(|(_, value)| u64::try_from(*value).ok())
 }
 
 fn trouble(state: AgentState) -> u8 {

@@ -20,7 +20,7 @@ mod tally;
 mod time;
 mod word;
 
-pub use agents::{AgentFilter, AgentRow, Limited, PlanRow, agents};
+pub use agents::{AgentFilter, AgentRow, AssignmentRow, Limited, PlanRow, agents};
 pub use attention::{Attention, attention};
 pub use detail::{LinkDetail, SiteDetail, TargetRow, VillageNow, site_detail};
 pub use figures::{DefinitionView, FigureView};

@@ -1,4 +1,4 @@
-//! Reads what the register knows of agents beside the engine: their certificates and versions.
+//! Reads what the register knows of agents beside the engine: their certificates, versions and assignments.
 
 use std::collections::HashMap;
 
@@ -6,27 +6,29 @@ use rusta_wire::UnixMs;
 
 use super::state::WebState;
 use crate::day::Day;
+use crate::identity::Watching;
 use crate::store::StoreError;
-use crate::view::{AgentRow, Limited, Time};
+use crate::view::{AgentRow, AssignmentRow, Limited, Time};
 
-/// Fills in certificate and version of agents.
+/// Fills in certificate, version and assignment of agents.
 ///
 /// # Errors
 /// A failing database.
 pub fn complete(web: &WebState, rows: &mut [AgentRow]) -> Result<(), StoreError> {
     let ids = serde_json::Value::from(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>()).to_string();
-    let known: HashMap<String, (i64, Option<String>)> = web.store.read(|db| {
-        let sql = "SELECT id, not_after, version FROM agents WHERE id IN (SELECT value FROM json_each(?1))";
+    let known: HashMap<String, (i64, Option<String>, Option<String>)> = web.store.read(|db| {
+        let sql = "SELECT id, not_after, version, assignment FROM agents WHERE id IN (SELECT value FROM json_each(?1))";
         let mut query = db.prepare_cached(sql)?;
-        let found = query.query_map([ids], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+        let found = query.query_map([ids], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
         Ok::<_, StoreError>(found.collect::<Result<_, _>>()?)
     })?;
     let limited = limited(web, rows)?;
     for row in rows {
         row.limited = limited.get(&row.id).cloned().unwrap_or_default();
-        if let Some((not_after, version)) = known.get(&row.id) {
+        if let Some((not_after, version, assignment)) = known.get(&row.id) {
             row.certificate_until = Some(Time(UnixMs(*not_after)));
             row.version.clone_from(version);
+            row.assignment = assignment.as_deref().and_then(Watching::read).map(AssignmentRow::from);
         }
     }
     Ok(())

@@ -8,14 +8,24 @@ use crate::store::StoreError;
 use crate::telemetry::{Exposition, Kind};
 use crate::web::WebState;
 
-/// Queues in the state database: name, help, and how many wait.
-const QUEUES: [(&str, &str, &str); 4] = [
+/// Counts in the state database, most of them queues: name, help, and the question.
+const QUEUES: [(&str, &str, &str); 6] = [
     // A day that is not over waits by nature: it is built again as it grows.
     ("rusta_history_days_waiting", "Past days of sites whose timeline is to be built", "SELECT count(*) FROM dirty_days WHERE day < ?1"),
     (
         "rusta_calls_waiting",
         "Calls to people and machines not yet delivered",
         "SELECT count(*) FROM outbox WHERE state IN ('waiting', 'sending')",
+    ),
+    (
+        "rusta_agents_assignment_refused",
+        "Agents that refused their newest assignment and watch an earlier one",
+        "SELECT count(*) FROM agents WHERE revoked_at IS NULL AND assignment LIKE '%refused=%'",
+    ),
+    (
+        "rusta_agents_assignment_on_trial",
+        "Agents that try an assignment out",
+        "SELECT count(*) FROM agents WHERE revoked_at IS NULL AND instr(assignment, 'trial=') BETWEEN 1 AND 23",
     ),
     ("rusta_calls_failed", "Calls that no channel delivered", "SELECT count(*) FROM outbox WHERE state = 'failed'"),
     (

@@ -213,7 +213,9 @@ mod tests {
             clock_skew_ms: skew,
             spool_frames: None,
             lost: 0,
+            refused_batches: 0,
             version: None,
+            assignment: None,
             certificate_until: until.map(|at| Time(UnixMs(at))),
             plans: Vec::new(),
         }
