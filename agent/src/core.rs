@@ -190,6 +190,7 @@ impl Core {
             let holds = self.schedule.standing(target) == Standing::Holds;
             tracing::info!(target = %self.watch.targets[target].name, holds, outcome = %measurement.outcome, "a target has changed");
         }
+        self.watch_sim(target, &measurement, now);
         self.watch_power(&measurement);
     }
 
@@ -276,6 +277,15 @@ impl Core {
         self.on_battery = on_battery;
     }
 
+    /// Another SIM is told at once.
+    fn watch_sim(&mut self, target: usize, measurement: &Measurement, now: MonoMs) {
+        let card = measurement.value(Metric::SimId).and_then(|card| u32::try_from(card).ok());
+        if card.is_some_and(|card| self.shared.card_seen(self.watch.targets[target].link, card)) {
+            self.own_due = now;
+            self.hurry(now);
+        }
+    }
+
     fn append_own(&mut self, now: MonoMs) {
         let depth = self.shared.spool.borrow().depth();
         for link in 0..self.watch.links.len() {
@@ -289,6 +299,7 @@ impl Core {
                 values.push((Metric::PlanLimitKib, kib(usage.limit_bytes)));
                 values.push((Metric::PlanStage, i64::from(usage.stage)));
             }
+            values.extend(i64::try_from(self.shared.sim(link).1).ok().filter(|n| *n > 0).map(|n| (Metric::SimSwaps, n)));
             // What concerns the whole agent is told once, with its first link.
             if link == 0 {
                 values.push((Metric::SpoolBytes, i64::try_from(depth.bytes).unwrap_or(i64::MAX)));

@@ -22,6 +22,8 @@ use nix::sys::socket::{AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProto
 use pnet::datalink;
 use pnet::ipnetwork::IpNetwork;
 
+use crate::sim::{self, Iccid};
+
 /// By what an interface is known.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Device {
@@ -32,6 +34,10 @@ pub enum Device {
     Netifd(String),
     /// Where the device is: udev's `ID_PATH`, or a path below `/sys/devices` at or above it.
     Path(String),
+    /// The SIM in the modem it belongs to.
+    Sim(Iccid),
+    /// The access point name its modem uses.
+    Apn(String),
 }
 
 impl From<&str> for Device {
@@ -42,8 +48,10 @@ impl From<&str> for Device {
 
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Device::Kernel(name) | Device::Netifd(name) | Device::Path(name)) = self;
-        f.write_str(name)
+        match self {
+            Device::Kernel(name) | Device::Netifd(name) | Device::Path(name) | Device::Apn(name) => f.write_str(name),
+            Device::Sim(_) => f.write_str("the modem of its SIM"),
+        }
     }
 }
 
@@ -125,7 +133,15 @@ pub fn find(device: &Device) -> Option<Interface> {
             let is_named_since = |i: &&Interface| i.id_path.is_none() && udev_property(i.index, "ID_PATH").as_ref() == Some(place);
             list.iter().find(|i| i.is_at(place)).or_else(|| list.iter().find(is_named_since)).cloned()
         }
+        Device::Sim(iccid) => of_modem(&list, |modem| modem.card == Some(sim::card_of(iccid))),
+        Device::Apn(apn) => of_modem(&list, |modem| modem.apn.as_ref() == Some(apn)),
     }
+}
+
+fn of_modem(list: &[Interface], wanted: impl Fn(&sim::Found) -> bool) -> Option<Interface> {
+    let modem = sim::modem_with(wanted)?;
+    let belongs = |i: &&Interface| modem.interfaces.contains(&i.name) || modem.place.as_ref().is_some_and(|place| i.is_at(place));
+    list.iter().find(belongs).cloned()
 }
 
 /// Finds the interface that has `source`. The address of an interface that had no other is followed when it changes; where there

@@ -30,6 +30,7 @@ pub mod sample;
 pub mod schedule;
 pub mod shared;
 pub mod signals;
+pub mod sim;
 pub mod socket;
 pub mod spool;
 pub mod status;

@@ -18,7 +18,7 @@ const PARTS_PER_TARGET: usize = 512;
 const SAMPLES_FULL: usize = limits::SAMPLES_PER_BATCH / 8;
 
 /// What the agent says about itself on each link.
-pub const OWN_METRICS: [Metric; 10] = [
+pub const OWN_METRICS: [Metric; 11] = [
     Metric::BrokenRung,
     Metric::PlanUsedKib,
     Metric::PlanOwnKib,
@@ -29,6 +29,7 @@ pub const OWN_METRICS: [Metric; 10] = [
     Metric::AgentCpuMs,
     Metric::AgentRssKib,
     Metric::BatchesRefused,
+    Metric::SimSwaps,
 ];
 
 /// How often the agent speaks about itself: slow figures, a few bytes each.

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Watch};
 use crate::data_plan::{self, DataPlan, Kept};
 use crate::flash::Flash;
+use crate::sim::{self, Card};
 use crate::spool::{InUse, Spool};
 
 /// The state behind the core loop, the uplink and `status`.
@@ -79,13 +80,14 @@ impl Shared {
         let clock = Arc::new(Clock::open(dir, flash.clone()));
         let mut spool = Spool::open(config.spool.clone(), clock.boot(), clock.now())?;
         spool.write_behind(flash.clone());
+        sim::open(dir, &flash);
         let plan_file = dir.join("plans");
         Ok(Shared {
             spool: RefCell::new(spool),
             watch: RefCell::default(),
             plans: RefCell::default(),
             contact: RefCell::default(),
-            assignments: RefCell::new(Assignments::load(dir)),
+            assignments: RefCell::new(Assignments::load(dir, flash.clone())),
             report_links: RefCell::new(config.report.links.clone()),
             wake: Notify::new(),
             last_call: Notify::new(),
@@ -130,6 +132,37 @@ impl Shared {
         self.reconnect.set(true);
     }
 
+    /// Goes on with the account of the SIM that was found for a link. Returns whether it is another one than before.
+    pub fn card_seen(&self, link: usize, card: u32) -> bool {
+        let name = self.watch.borrow().links[link].name.clone();
+        let mut plans = self.plans.borrow_mut();
+        let mut book = self.plans_kept.borrow_mut();
+        let plan = plans.get_mut(link).and_then(Option::as_mut);
+        let present = plan.as_ref().map_or_else(|| book.get(&name).copied().unwrap_or_default(), |plan| plan.kept_at_rest());
+        let (known, _) = present.sim();
+        if known == Some(card) {
+            return false;
+        }
+        let next = present.with_card(card, &name, &mut book);
+        if let Some(plan) = plan {
+            plan.change(next, &self.clock.believed());
+        }
+        book.insert(name.clone(), next);
+        drop((plans, book));
+        self.write_plans(false);
+        if let Some(known) = known {
+            tracing::warn!(link = name, before = %Card(known), sim = %Card(card), "another SIM; it has a plan of its own");
+        }
+        known.is_some()
+    }
+
+    /// Returns the SIM last found for a link, and how often another one was.
+    pub fn sim(&self, link: usize) -> (Option<u32>, u64) {
+        let watch = self.watch.borrow();
+        let plan = self.plans.borrow().get(link).and_then(Option::as_ref).map(DataPlan::kept);
+        plan.or_else(|| self.plans_kept.borrow().get(&watch.links.get(link)?.name).copied()).unwrap_or_default().sim()
+    }
+
     /// Writes the plans' use to disk, if a reservation grew or the program is at rest. What was reserved may be spent when the
     /// flash has settled. Returns whether there was anything to write.
     pub fn save_plans(&self, at_rest: bool) -> bool {
@@ -137,13 +170,17 @@ impl Shared {
         let changed = plans.iter_mut().flatten().fold(false, |changed, plan| plan.take_unsaved() | changed);
         drop(plans);
         if changed || at_rest {
-            self.remember_plans(at_rest);
-            match data_plan::encode(&self.plans_kept.borrow()) {
-                Ok(kept) => self.flash.replace(self.plan_file.clone(), kept, 0o600),
-                Err(error) => tracing::warn!(%error, "data plan use was not written"),
-            }
+            self.write_plans(at_rest);
         }
         changed || at_rest
+    }
+
+    fn write_plans(&self, at_rest: bool) {
+        self.remember_plans(at_rest);
+        match data_plan::encode(&self.plans_kept.borrow()) {
+            Ok(kept) => self.flash.replace(self.plan_file.clone(), kept, 0o600),
+            Err(error) => tracing::warn!(%error, "data plan use was not written"),
+        }
     }
 
     /// Returns when what the plans have reserved is on disk: only then may it be spent.

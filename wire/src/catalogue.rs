@@ -199,6 +199,8 @@ catalogue! {
     BatchesRefused 149 "batches_refused" "count" Counter Step(1) None, "Batches a collector refused for good since the agent started; absent while there are none.", "-";
     Rounds 150 "rounds" "count" Gauge Step(1) None, "Rounds a summary sample stands for.", "-";
     RoundsFailed 151 "rounds_failed" "count" Gauge Step(1) None, "Of those, failed ones.", "-";
+    SimId 152 "sim_id" "code" Gauge Step(1) None, "Keyed hash of the SIM's ICCID, 24 bits: at one router one card has one number; the ICCID itself stays there.", "TS 31.102 4.2.1";
+    SimSwaps 153 "sim_swaps" "count" Counter Step(1) None, "How often this router found another SIM for the link; absent while it never did.", "-";
 }
 
 #[cfg(test)]

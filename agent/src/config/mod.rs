@@ -276,6 +276,11 @@ impl Config {
     }
 
     fn check_allowed(&self, assigned: &text::Assigned, check: &mut Check<'_>) {
+        for (path, link) in check.items("links", assigned.links.len()).into_iter().zip(&assigned.links) {
+            if link.iccid.is_some() {
+                check.wrong(key(&path, "iccid"), "the number of a SIM belongs in this router's own file");
+            }
+        }
         for (path, target) in check.items("targets", assigned.targets.len()).into_iter().zip(&assigned.targets) {
             let files = target.probe.files();
             let needs = match (&target.probe, files.first()) {
@@ -316,6 +321,7 @@ fn lay_over(local: &text::Assigned, mut assigned: text::Assigned) -> text::Assig
         if let Some(own) = local.links.iter().find(|l| l.name == link.name) {
             if own.is_tied() {
                 (link.interface, link.netifd, link.path) = (own.interface.clone(), own.netifd.clone(), own.path.clone());
+                (link.iccid, link.apn) = (own.iccid.clone(), own.apn.clone());
                 link.source = own.source;
             }
             if !own.resolvers.is_empty() {
@@ -477,6 +483,8 @@ fn build_device(path: &[Step], link: &text::Link, check: &mut Check<'_>) -> Opti
         ("interface", link.interface.clone().map(Device::Kernel)),
         ("netifd", link.netifd.clone().map(Device::Netifd)),
         ("path", link.path.clone().map(Device::Path)),
+        ("iccid", link.iccid.clone().map(Device::Sim)),
+        ("apn", link.apn.clone().map(Device::Apn)),
     ];
     let mut named = named.into_iter().filter_map(|(key, device)| device.map(|device| (key, device)));
     let first = named.next();

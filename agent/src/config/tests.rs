@@ -90,6 +90,14 @@ fn a_link_is_tied_to_one_device_and_asks_its_own_resolvers() {
     assert_eq!(watch.links[0].way.interface, Some(Device::Netifd("wwan".into())));
     assert_eq!(watch.links[0].way.resolvers, ["10.74.2.1:53", "[fd00::53]:5353"].map(|a| a.parse().unwrap()));
     assert_eq!(watch.links[1].way.interface, Some(Device::Path("pci-0000:00:14.0-usb-0:1.2:1.4".into())));
+    let sims = "links:\n  - { name: a, network: apn, iccid: '8998350000123456789' }\n  - { name: b, network: apn, apn: mtnirancell }\n";
+    let watch = Config::parse(sims).unwrap().watch();
+    assert_eq!(watch.links[0].way.interface, Some(Device::Sim("8998350000123456789".parse().unwrap())));
+    assert_eq!(watch.links[1].way.interface, Some(Device::Apn("mtnirancell".into())));
+    assert!(!format!("{watch:?}").contains("8998350000123456789"), "the number shows nowhere");
+    let assigned = "links: [{ name: c, network: apn, iccid: '8998350000123456789' }]";
+    let refused = Config::parse(sims).unwrap().assigned(assigned, None).unwrap_err();
+    assert!(refused[0].to_string().contains("belongs in this router's own file"), "{refused:?}");
     let twice = mistakes("links:\n  - { name: a, network: apn, interface: eth0, netifd: wan }\n");
     assert!(twice[0].contains("links[0].netifd: a link is tied to one device: `interface` or `netifd`"), "{twice:?}");
 }

@@ -11,6 +11,7 @@ use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::units::{self, Size, Span};
+use crate::sim::Iccid;
 use crate::calendar::Calendar;
 use crate::probe::ProbeConfig;
 
@@ -183,6 +184,12 @@ pub struct Link {
     /// Or by the device at this place: udev's `ID_PATH`, or a path below `/sys/devices`.
     #[serde(default)]
     pub path: Option<String>,
+    /// Or by the modem that holds the SIM with this ICCID, wherever it is plugged in; a `modem` target of any link reads it.
+    #[serde(default)]
+    pub iccid: Option<Iccid>,
+    /// Or by the modem that uses this access point name (readers `at` and `mmcli`).
+    #[serde(default)]
+    pub apn: Option<String>,
     /// Everything of this link leaves from this address.
     #[serde(default)]
     pub source: Option<IpAddr>,
@@ -204,9 +211,15 @@ pub struct Link {
 }
 
 impl Link {
+    /// Tells whether packets of the link are held to a device.
+    fn has_device(&self) -> bool {
+        let named = [&self.interface, &self.netifd, &self.path, &self.apn].iter().any(|name| name.is_some());
+        named || self.iccid.is_some()
+    }
+
     /// Tells whether packets of the link are held to a device or an address.
     pub fn is_tied(&self) -> bool {
-        self.interface.is_some() || self.netifd.is_some() || self.path.is_some() || self.source.is_some()
+        self.has_device() || self.source.is_some()
     }
 }
 

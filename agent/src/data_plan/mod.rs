@@ -110,6 +110,44 @@ pub struct Kept {
     told: Option<Told>,
     /// The cycle before, until the collector confirms this one.
     before: Option<Before>,
+    /// The SIM whose account this is ([`crate::sim::Card`]); 0: nobody has seen it.
+    card: u32,
+    /// How often another SIM was found for the link.
+    swaps: u64,
+}
+
+/// Most accounts of SIMs that are not in the modem, of each link. Past it the one of the oldest cycle goes.
+const PARKED_MOST: usize = 8;
+
+impl Kept {
+    /// Returns the SIM, if one was seen, and how often another one was found.
+    pub fn sim(&self) -> (Option<u32>, u64) {
+        ((self.card != 0).then_some(self.card), self.swaps)
+    }
+
+    /// Returns the account to go on with when `card` is in the modem of `link`: the first card ever seen takes over the account of
+    /// the link; of another one the account is taken out of the `book`, and the present one is put there.
+    #[must_use]
+    pub fn with_card(self, card: u32, link: &str, book: &mut BTreeMap<String, Kept>) -> Kept {
+        if self.card == 0 || self.card == card {
+            return Kept { card, ..self };
+        }
+        let name = |card: u32| format!("{link}#{card:06x}");
+        book.insert(name(self.card), self);
+        let of_link = |book: &BTreeMap<String, Kept>| {
+            let parked = book.iter().filter(|(known, _)| known.strip_prefix(link).is_some_and(|rest| rest.starts_with('#')));
+            parked.map(|(known, kept)| (kept.cycle, known.clone())).collect::<Vec<_>>()
+        };
+        // An operator's word that was taken over was about the card before.
+        let kept = book.remove(&name(card)).unwrap_or(Kept { told: self.told, ..Kept::default() });
+        let mut parked = of_link(book);
+        parked.sort();
+        for (_, old) in parked.iter().rev().skip(PARKED_MOST) {
+            book.remove(old);
+        }
+        // What the interface moved until now was the other card's.
+        Kept { card, swaps: self.swaps + 1, counter: self.counter, boot: self.boot, index: self.index, ..kept }
+    }
 }
 
 /// A cycle that a synchronised clock says is over.
@@ -297,6 +335,13 @@ impl DataPlan {
         }
     }
 
+    /// Goes on with another account of the same plan.
+    pub fn change(&mut self, kept: Kept, clock: &Clock) {
+        let now = self.now;
+        *self = DataPlan { now, unsaved: true, ..DataPlan::start(self.plan, kept, self.boot) };
+        self.advance(clock, now);
+    }
+
     /// Takes what must be on disk before more is spent, if anything changed.
     pub fn take_unsaved(&mut self) -> bool {
         std::mem::take(&mut self.unsaved)
@@ -370,6 +415,32 @@ mod tests {
 
     fn fresh(bytes: u64, own_bytes: u64) -> DataPlan {
         DataPlan::start(plan(bytes, own_bytes), Kept::default(), BootId(1))
+    }
+
+    #[test]
+    fn every_sim_has_an_account_of_its_own_and_finds_it_again() {
+        let mut book = BTreeMap::new();
+        let mut plan = fresh(1_000_000, 1_000_000);
+        plan.advance(&told(START), MonoMs(0));
+        plan.counted(reading(100));
+        plan.counted(reading(70_100));
+        let mut put_in = |plan: &mut DataPlan, card: u32| plan.change(plan.kept_at_rest().with_card(card, "apn0", &mut book), &told(START));
+        put_in(&mut plan, 0xa);
+        assert_eq!((plan.usage().used_bytes, plan.kept().sim()), (70_000, (Some(0xa), 0)), "the first card takes over what was counted");
+        put_in(&mut plan, 0xb);
+        assert_eq!((plan.usage().used_bytes, plan.kept().sim()), (0, (Some(0xb), 1)));
+        plan.counted(reading(170_100));
+        plan.spent(500);
+        put_in(&mut plan, 0xa);
+        assert_eq!(plan.usage().used_bytes, 70_000, "what the other one moved is not its own");
+        plan.counted(reading(171_100));
+        assert_eq!((plan.usage().used_bytes, plan.usage().own_bytes), (71_000, 0));
+        put_in(&mut plan, 0xb);
+        assert_eq!((plan.usage().used_bytes, plan.usage().own_bytes, plan.kept().sim()), (100_000, 500, (Some(0xb), 3)));
+        (0x100..0x200).for_each(|card| put_in(&mut plan, card));
+        assert_eq!(book.len(), PARKED_MOST, "no pile of cards fills the flash");
+        // What a file of this version says, earlier versions read, and the other way round.
+        assert_eq!(serde_json::from_str::<Kept>(r#"{"cycle":20534,"used":5}"#).unwrap().sim(), (None, 0));
     }
 
     #[test]

@@ -4,9 +4,21 @@ use rusta_wire::Metric;
 
 use super::{Facts, hexadecimal, registration, sim};
 
-/// What is asked of a modem. The last two are Quectel's; others answer ERROR, which says nothing.
-pub const COMMANDS: [&str; 8] =
-    ["AT+CPIN?", "AT+CEREG?", "AT+COPS?", "AT+CESQ", "AT+CSQ", "AT+CGPADDR", "AT+QCSQ", "AT+QENG=\"servingcell\""];
+/// What is asked of a modem. Who does not know a command answers ERROR, which says nothing: `+CCID` is everybody's but Quectel's,
+/// the last three are Quectel's.
+pub const COMMANDS: [&str; 11] = [
+    "AT+CPIN?",
+    "AT+CEREG?",
+    "AT+COPS?",
+    "AT+CESQ",
+    "AT+CSQ",
+    "AT+CGPADDR",
+    "AT+CGDCONT?",
+    "AT+CCID",
+    "AT+QCCID",
+    "AT+QCSQ",
+    "AT+QENG=\"servingcell\"",
+];
 
 /// Tells whether an answer is complete: its last line is a final result code (V.250 section 5.7.1).
 pub fn is_complete(answer: &str) -> bool {
@@ -18,12 +30,19 @@ pub fn is_complete(answer: &str) -> bool {
 /// Reads the lines of an answer; which command it answers shows in them.
 pub fn read(answer: &str, facts: &mut Facts) {
     for line in answer.split(['\r', '\n']) {
-        let Some((name, rest)) = line.trim().split_once(": ") else { continue };
+        let Some((name, rest)) = line.trim().split_once(": ") else {
+            // SIMCom says the ICCID without a name.
+            facts.note_iccid(line);
+            continue;
+        };
         let fields: Vec<&str> = rest.split(',').map(|field| field.trim().trim_matches('"')).collect();
         let number = |at: usize| fields.get(at).and_then(|field| field.parse::<i64>().ok());
         match name {
             "+CPIN" => facts.note_some(Metric::SimState, pin(rest)),
             "+CME ERROR" => facts.note_some(Metric::SimState, sim_error(rest)),
+            "+CCID" | "+QCCID" | "^ICCID" | "+ICCID" => facts.note_iccid(rest),
+            // The first context is the one that is used.
+            "+CGDCONT" if fields.first() == Some(&"1") => facts.note_apn(fields.get(2).copied().unwrap_or_default()),
             "+CEREG" => cereg(&fields, facts),
             "+COPS" => cops(&fields, facts),
             "+CESQ" => {

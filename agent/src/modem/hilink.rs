@@ -7,7 +7,7 @@ use super::{Facts, leading_number, registration, sim};
 /// Where the session cookie and the token come from.
 pub const SESSION: &str = "/api/webserver/SesTokInfo";
 /// What is asked.
-pub const PATHS: [&str; 3] = ["/api/device/signal", "/api/monitoring/status", "/api/net/current-plmn"];
+pub const PATHS: [&str; 4] = ["/api/device/signal", "/api/monitoring/status", "/api/net/current-plmn", "/api/device/information"];
 
 /// Reads the cookie and the token out of the answer to [`SESSION`].
 pub fn session(document: &str) -> Option<(&str, &str)> {
@@ -36,6 +36,7 @@ pub fn read(document: &str, facts: &mut Facts) {
     // 901 is connected; 900 connecting, 902 disconnected, 903 disconnecting, the rest are refusals.
     facts.note_some(Metric::BearerUp, whole("ConnectionStatus").map(|state| i64::from(state == 901)));
     facts.note_some(Metric::Plmn, whole("Numeric"));
+    facts.note_iccid(element(document, "Iccid").unwrap_or_default());
     let rat = whole("Rat").and_then(|rat| match rat {
         0 => Some(2),
         2 => Some(3),

@@ -18,7 +18,13 @@ pub fn wants_setup(output: &str) -> bool {
     rate == Some(0.0)
 }
 
-/// Reads the output of one of [`COMMANDS`]; which one shows in its keys.
+/// Tells from the first output which SIM to ask about next; ModemManager's path of it.
+pub fn sim_path(output: &str) -> Option<String> {
+    let document = serde_json::from_str::<Value>(output).ok()?;
+    document["modem"]["generic"]["sim"].as_str().filter(|path| path.starts_with('/')).map(str::to_owned)
+}
+
+/// Reads the output of one of [`COMMANDS`] or of `-i SIM -J`; which one shows in its keys.
 pub fn read(output: &str, facts: &mut Facts) {
     let Ok(document) = serde_json::from_str::<Value>(output) else { return };
     let modem = &document["modem"];
@@ -35,6 +41,10 @@ pub fn read(output: &str, facts: &mut Facts) {
     let location = &modem["location"]["3gpp"];
     facts.note_some(Metric::CellId, location["cid"].as_str().and_then(hexadecimal));
     facts.note_some(Metric::Tac, location["tac"].as_str().and_then(hexadecimal));
+    facts.note_iccid(document["sim"]["properties"]["iccid"].as_str().unwrap_or_default());
+    facts.note_apn(modem["3gpp"]["eps"]["initial-bearer"]["settings"]["apn"].as_str().unwrap_or_default());
+    let ports = modem["generic"]["ports"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    facts.interfaces.extend(ports.filter_map(|port| port.strip_suffix(" (net)")).map(str::to_owned));
 }
 
 fn number(value: &Value) -> Option<f64> {

@@ -11,9 +11,19 @@ pub mod uqmi;
 
 use rusta_wire::Metric;
 
+use crate::sim::Iccid;
+
 /// What is known of a modem.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts(Vec<(Metric, i64)>);
+pub struct Facts {
+    values: Vec<(Metric, i64)>,
+    /// The number of its SIM.
+    pub iccid: Option<Iccid>,
+    /// The access point name of its first context.
+    pub apn: Option<String>,
+    /// Its network interfaces, by the kernel's names.
+    pub interfaces: Vec<String>,
+}
 
 /// What a modem can tell, in the order of its series.
 pub const METRICS: &[Metric] = &[
@@ -30,6 +40,7 @@ pub const METRICS: &[Metric] = &[
     Metric::SinrCb,
     Metric::RssiDbm,
     Metric::BearerUp,
+    Metric::SimId,
 ];
 
 /// States of a SIM (`sim_state`).
@@ -78,6 +89,7 @@ fn range(metric: Metric) -> (i64, i64) {
         // 0xFFFE and 0xFFFF are reserved, and so are their 24-bit brothers.
         Metric::Tac => (1, 0xff_fffd),
         Metric::Pci => (0, 1_007),
+        Metric::SimId => (1, 0xff_ffff),
         Metric::Band => (1, 1_024),
         _ => (0, 1),
     }
@@ -88,7 +100,7 @@ impl Facts {
     pub fn note(&mut self, metric: Metric, value: i64) {
         let (least, most) = range(metric);
         if (least..=most).contains(&value) && self.get(metric).is_none() {
-            self.0.push((metric, value));
+            self.values.push((metric, value));
         }
     }
 
@@ -97,6 +109,17 @@ impl Facts {
         if let Some(value) = value {
             self.note(metric, value);
         }
+    }
+
+    /// Notes the number of the SIM, if this is one.
+    pub fn note_iccid(&mut self, text: &str) {
+        self.iccid = self.iccid.take().or_else(|| text.parse().ok());
+    }
+
+    /// Notes the access point name, if there is one.
+    pub fn note_apn(&mut self, text: &str) {
+        let apn = text.trim().trim_matches('"');
+        self.apn = self.apn.take().or_else(|| (!apn.is_empty() && apn != "--").then(|| apn.to_owned()));
     }
 
     /// Notes a value in dB as tenths of a dB.
@@ -113,18 +136,18 @@ impl Facts {
 
     /// Returns a fact.
     pub fn get(&self, metric: Metric) -> Option<i64> {
-        self.0.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
+        self.values.iter().find(|(m, _)| *m == metric).map(|(_, value)| *value)
     }
 
     /// Tells whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// Returns all facts in the order of [`METRICS`].
     pub fn into_values(mut self) -> Vec<(Metric, i64)> {
-        self.0.sort_by_key(|(metric, _)| METRICS.iter().position(|m| m == metric));
-        self.0
+        self.values.sort_by_key(|(metric, _)| METRICS.iter().position(|m| m == metric));
+        self.values
     }
 }
 

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::{Facts, registration, sim};
 
 /// The commands to run, each with its reader.
-pub const COMMANDS: [&str; 5] =
-    ["--get-signal-info", "--get-serving-system", "--get-system-info", "--get-data-status", "--uim-get-sim-state"];
+pub const COMMANDS: [&str; 6] =
+    ["--get-signal-info", "--get-serving-system", "--get-system-info", "--get-data-status", "--uim-get-sim-state", "--get-iccid"];
 
 /// Reads the output of one of [`COMMANDS`]; which one shows in its keys.
 pub fn read(output: &str, facts: &mut Facts) {
@@ -20,7 +20,10 @@ pub fn read(output: &str, facts: &mut Facts) {
             }
             signals.iter().filter(|s| !is_nr(s)).chain(signals.iter().filter(is_nr)).for_each(|s| signal(s, facts));
         }
-        Ok(Value::String(status)) => facts.note_some(Metric::BearerUp, bearer(&status)),
+        Ok(Value::String(word)) => {
+            facts.note_iccid(&word);
+            facts.note_some(Metric::BearerUp, bearer(&word));
+        }
         Ok(document) => {
             signal(&document, facts);
             serving_system(&document, facts);

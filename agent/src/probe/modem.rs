@@ -14,8 +14,10 @@ use super::round::{Round, Values};
 use super::serial::Port;
 use super::stream::Phases;
 use super::{Host, Measurement, Place};
-use crate::modem::{Facts, METRICS, at, hilink, mmcli, registration, sim, ubus, uqmi};
+use crate::modem::sim as state;
+use crate::modem::{Facts, METRICS, at, hilink, mmcli, registration, ubus, uqmi};
 use crate::packet::http::{Body, head};
+use crate::sim;
 
 /// The settings.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -136,6 +138,9 @@ impl Modem {
             Ok(()) => Outcome::Unexpected,
             Err(outcome) => outcome,
         };
+        if matches!(read, Ok(()) | Err(Outcome::Timeout)) {
+            self.note_sim(&mut facts);
+        }
         let mut values = Values::default();
         if outcome.verdict() != rusta_wire::Verdict::NoEvidence {
             values.set(Metric::ModemPresent, i64::from(!facts.is_empty()));
@@ -143,6 +148,16 @@ impl Modem {
         values.0.extend(facts.into_values());
         // A stick's own cable is not the metered line, so nothing is counted against the plan.
         values.into_measurement(outcome)
+    }
+
+    /// Notes which card is in it. A reader that was cut short may not have come to that, and then the one before stands.
+    fn note_sim(&self, facts: &mut Facts) {
+        let card = facts.iccid.as_ref().map(sim::card_of);
+        facts.note_some(Metric::SimId, card.map(|card| i64::from(card.0)));
+        if card.is_some() || facts.get(Metric::SimState) == Some(state::ABSENT) {
+            let (apn, interfaces) = (facts.apn.take(), std::mem::take(&mut facts.interfaces));
+            sim::found(&self.device, sim::Found { card, apn, interfaces, place: sim::place_of(&self.device) });
+        }
     }
 
     fn uqmi(&self, command: &str) -> Vec<String> {
@@ -175,6 +190,10 @@ impl Modem {
         for command in mmcli::COMMANDS {
             let output = self.say(round, &self.mmcli(command)).await?;
             mmcli::read(&output, facts);
+            if let Some(path) = mmcli::sim_path(&output) {
+                let words = ["mmcli", "-i", &path, "-J"].map(Into::into);
+                mmcli::read(&self.say(round, &words).await?, facts);
+            }
             if mmcli::wants_setup(&output) {
                 self.say(round, &self.mmcli(mmcli::SIGNAL_SETUP)).await?;
                 mmcli::read(&self.say(round, &self.mmcli(command)).await?, facts);
@@ -235,7 +254,7 @@ impl Modem {
         let registered = facts.get(Metric::Registration);
         let holds = match self.config.require {
             Require::Modem => true,
-            Require::Sim => facts.get(Metric::SimState).is_none_or(|s| s == sim::READY) && registered != Some(registration::DENIED),
+            Require::Sim => facts.get(Metric::SimState).is_none_or(|s| s == state::READY) && registered != Some(registration::DENIED),
             Require::Radio => matches!(registered, Some(registration::HOME | registration::ROAMING)),
             Require::Bearer => facts.get(Metric::BearerUp) == Some(1),
         };

@@ -163,6 +163,8 @@ glossary! {
     metered: "حجمی", "metered";
     plan: "بسته داده", "data plan";
     plan_use: "مصرف بسته", "plan use";
+    sim: "سیم‌کارت", "SIM";
+    sim_swaps: "تعویض سیم‌کارت", "SIM changes";
     own_share: "سهم خود عامل", "the agent's own share";
     as_tables: "نمایش جدولی", "as tables";
     as_charts: "نمایش نمودار", "as charts";
@@ -175,6 +177,11 @@ glossary! {
     samples_lost: "سنجش از دست رفته", "samples lost";
     last_report: "آخرین گزارش", "last report";
     version: "نسخه", "version";
+    refused_batches: "گزارش ردشده", "batches refused";
+    assignment: "برنامه سنجش", "assignment";
+    assignment_own: "تنظیم خود عامل", "the agent's own file";
+    on_trial: "در حال آزمون", "on trial";
+    assignment_refused: "برنامه سنجش ردشده", "assignment refused";
     certificate_until: "اعتبار گواهی تا", "certificate valid until";
     no_agent: "عاملی برای این سایت ثبت نشده است.", "No agent is enrolled for this site.";
     never: "هرگز", "never";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{AgentRow, CauseView, Ladder, Place, Sight, SiteRow, Time, Word, agents, ladder, path_to, site_row};
-use crate::engine::{LinkState, Snapshot, TargetView, VillageState};
+use crate::engine::{LinkState, LinkView, Snapshot, TargetView, VillageState};
 use crate::inventory::{Access, LinkId, Role, SiteId};
 use crate::view::AgentFilter;
 
@@ -58,6 +58,10 @@ pub struct LinkDetail {
     pub metered: bool,
     /// Plan size per billing cycle.
     pub plan_bytes: Option<u64>,
+    /// The SIM its modem holds, as its router tells it from others: six hexadecimal digits.
+    pub sim: Option<String>,
+    /// How often the router found another SIM there.
+    pub sim_swaps: i64,
     /// Its state.
     #[schema(value_type = String, example = "up")]
     pub state: LinkState,
@@ -132,6 +136,11 @@ pub fn site_detail(snapshot: &Snapshot, sight: Sight, code: &str) -> Option<Site
     })
 }
 
+/// Returns what the newest round of a link's targets that measures it says of a metric.
+fn last(view: &LinkView, metric: Metric) -> Option<i64> {
+    view.targets.iter().flat_map(|target| &target.values).find(|(known, _)| *known == metric).map(|(_, value)| *value)
+}
+
 fn link_detail(snapshot: &Snapshot, id: LinkId) -> LinkDetail {
     let (link, view) = (snapshot.inventory.link(id), snapshot.link(id));
     LinkDetail {
@@ -142,6 +151,8 @@ fn link_detail(snapshot: &Snapshot, id: LinkId) -> LinkDetail {
         operator: link.operator.clone(),
         metered: link.metered,
         plan_bytes: link.plan_bytes,
+        sim: last(view, Metric::SimId).map(|card| format!("{card:06x}")),
+        sim_swaps: last(view, Metric::SimSwaps).unwrap_or(0),
         state: view.state,
         since: (view.since.0 > 0).then_some(Time(view.since)),
         cause: view.cause.map(CauseView::from),
