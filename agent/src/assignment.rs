@@ -15,7 +15,7 @@ use std::time::Duration;
 use rusta_wire::MonoMs;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
+use crate::flash::Flash;
 
 /// How long a trial waits at least: two backoffs at their longest.
 pub const TRIAL: Duration = Duration::from_secs(600);
@@ -61,17 +61,19 @@ struct Trial {
 #[derive(Debug)]
 pub struct Assignments {
     file: PathBuf,
+    flash: Flash,
     good: Option<Assignment>,
     trial: Option<Trial>,
     refused: Option<Refused>,
 }
 
 impl Assignments {
-    /// Reads the last good assignment in `dir`; a damaged file counts as none, and the collector sends it again.
-    pub fn load(dir: &Path) -> Assignments {
+    /// Reads the last good assignment in `dir`, where the next ones are written by way of `flash`; a damaged file counts as none,
+    /// and the collector sends it again.
+    pub fn load(dir: &Path, flash: Flash) -> Assignments {
         let file = dir.join("assignment");
         let good = std::fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        Assignments { file, good, trial: None, refused: None }
+        Assignments { file, flash, good, trial: None, refused: None }
     }
 
     /// Returns the last good assignment.
@@ -115,9 +117,9 @@ impl Assignments {
         let Some(trial) = &mut self.trial else { return };
         links.into_iter().for_each(|link| drop(trial.unproved.take(link)));
         let Some(Trial { assignment, .. }) = self.trial.take_if(|trial| trial.acknowledged && trial.unproved.is_empty()) else { return };
-        let written = serde_json::to_vec(&assignment).map_err(std::io::Error::from).and_then(|b| files::replace(&self.file, &b, 0o600));
-        if let Err(error) = written {
-            tracing::warn!(%error, "assignment was not written; it is fetched again after a restart");
+        // One that was not written is fetched again after a restart.
+        if let Ok(bytes) = serde_json::to_vec(&assignment) {
+            self.flash.replace(self.file.clone(), bytes, 0o600);
         }
         tracing::info!(version = assignment.version, "assignment in force");
         self.good = Some(assignment);
@@ -172,19 +174,19 @@ mod tests {
     #[test]
     fn a_trial_becomes_good_with_an_acknowledgement_and_stays_over_a_restart() {
         let dir = tempfile::tempdir().unwrap();
-        let mut all = Assignments::load(dir.path());
+        let mut all = Assignments::load(dir.path(), Flash::at_once());
         assert!(all.wants(1));
         all.begin(assignment(1), BTreeSet::new(), TRIAL, MonoMs(0));
         assert!(!all.wants(1) && all.wants(2));
-        assert_eq!(Assignments::load(dir.path()).good(), None, "a power cut ends a trial");
+        assert_eq!(Assignments::load(dir.path(), Flash::at_once()).good(), None, "a power cut ends a trial");
         all.acknowledged(MonoMs(5), None);
-        assert_eq!(Assignments::load(dir.path()).good(), Some(&assignment(1)));
+        assert_eq!(Assignments::load(dir.path(), Flash::at_once()).good(), Some(&assignment(1)));
     }
 
     #[test]
     fn a_trial_without_an_acknowledgement_is_rolled_back_and_not_tried_again() {
         let dir = tempfile::tempdir().unwrap();
-        let mut all = Assignments::load(dir.path());
+        let mut all = Assignments::load(dir.path(), Flash::at_once());
         all.begin(assignment(1), BTreeSet::new(), TRIAL, MonoMs(0));
         all.acknowledged(MonoMs(5), None);
         all.begin(assignment(2), BTreeSet::new(), TRIAL, MonoMs(1_000));
@@ -201,7 +203,7 @@ mod tests {
     #[test]
     fn a_link_that_is_silent_since_the_trial_began_rolls_it_back_whatever_another_one_reports() {
         let dir = tempfile::tempdir().unwrap();
-        let mut all = Assignments::load(dir.path());
+        let mut all = Assignments::load(dir.path(), Flash::at_once());
         let links = BTreeSet::from(["apn0".to_string(), "gov0".to_string()]);
         all.begin(assignment(1), links.clone(), TRIAL, MonoMs(0));
         all.acknowledged(MonoMs(5), Some("gov0"));

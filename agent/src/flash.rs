@@ -8,11 +8,12 @@
 //! later is never on disk earlier. What may not happen before something is on disk (bytes of a batch leave, bytes of a plan
 //! are spent, a segment goes) either waits for [`Flash::settled`] or is asked for behind it.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -33,14 +34,30 @@ type Job = Box<dyn FnOnce() -> io::Result<()> + Send>;
 /// Does what must wait for the flash. Clones share one thread, which ends with the last of them.
 #[derive(Clone)]
 pub struct Flash {
-    jobs: Option<Sender<Job>>,
     progress: Arc<Progress>,
+    /// Held by all but the thread: when it is the last one there is nobody left to ask for anything. `None`: there is no thread.
+    asking: Option<Arc<Asking>>,
 }
 
 #[derive(Default)]
 struct Progress {
     counts: Mutex<Counts>,
+    jobs: Mutex<VecDeque<Job>>,
+    asked: Condvar,
+    is_over: AtomicBool,
     moved: Notify,
+}
+
+/// Ends the thread when the last one who may ask is gone.
+struct Asking(Arc<Progress>);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        // Under the lock, so that the thread cannot miss it between its look and its sleep.
+        let _jobs = self.0.jobs();
+        self.0.is_over.store(true, Ordering::Release);
+        self.0.asked.notify_one();
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -60,17 +77,16 @@ impl fmt::Debug for Flash {
 impl Flash {
     /// Does every job at once, on the caller's thread: for commands that run once.
     pub fn at_once() -> Flash {
-        Flash { jobs: None, progress: Arc::default() }
+        Flash { asking: None, progress: Arc::default() }
     }
 
     /// Starts the thread. Where the system grants none, every job is done at once.
     pub fn start() -> Flash {
-        let (jobs, waiting) = channel();
         let progress: Arc<Progress> = Arc::default();
         let theirs = progress.clone();
         let thread = std::thread::Builder::new().name("flash".into()).stack_size(STACK_BYTES);
-        match thread.spawn(move || work(&waiting, &theirs)) {
-            Ok(_) => Flash { jobs: Some(jobs), progress },
+        match thread.spawn(move || theirs.work()) {
+            Ok(_) => Flash { asking: Some(Arc::new(Asking(progress.clone()))), progress },
             Err(error) => {
                 tracing::warn!(%error, "no thread for the flash; measuring waits for it");
                 Flash::at_once()
@@ -81,10 +97,11 @@ impl Flash {
     /// Asks for a job, behind all that were asked for before.
     pub fn queue(&self, job: impl FnOnce() -> io::Result<()> + Send + 'static) {
         self.progress.counts().asked += 1;
-        match &self.jobs {
-            // The thread ends only after the last sender is gone.
-            Some(jobs) => drop(jobs.send(Box::new(job))),
-            None => self.progress.finished(job()),
+        if self.asking.is_some() {
+            self.progress.jobs().push_back(Box::new(job));
+            self.progress.asked.notify_one();
+        } else {
+            self.progress.finished(job());
         }
     }
 
@@ -121,6 +138,28 @@ impl Progress {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn jobs(&self) -> MutexGuard<'_, VecDeque<Job>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does what is asked for, until nobody is left who may ask.
+    fn work(&self) {
+        while let Some(job) = self.next_job() {
+            self.finished(job());
+        }
+    }
+
+    fn next_job(&self) -> Option<Job> {
+        let mut jobs = self.jobs();
+        loop {
+            match jobs.pop_front() {
+                None if self.is_over.load(Ordering::Acquire) => return None,
+                None => jobs = self.asked.wait(jobs).unwrap_or_else(PoisonError::into_inner),
+                job => return job,
+            }
+        }
+    }
+
     async fn reached(&self, asked: usize) {
         loop {
             let moved = self.moved.notified();
@@ -145,15 +184,10 @@ impl Progress {
     }
 }
 
-fn work(jobs: &Receiver<Job>, progress: &Progress) {
-    while let Ok(job) = jobs.recv() {
-        progress.finished(job());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::mpsc::channel;
 
     #[tokio::test]
     async fn jobs_are_done_in_order_and_nobody_waits_for_later_ones() {

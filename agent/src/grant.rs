@@ -2,10 +2,12 @@
 //!
 //! Bodies only: the connection they travel on belongs to who asks.
 
+use std::io;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::flash::Flash;
 use crate::identity::{self, Identity};
 use crate::key::DeviceKey;
 use crate::packet::http2::Status;
@@ -37,14 +39,18 @@ pub fn renewal_request(dir: &Path) -> Result<Vec<u8>, String> {
     serde_json::to_vec(&RenewalRequest { csr_pem: &csr_pem }).map_err(|error| error.to_string())
 }
 
-/// Takes in the answer to a renewal and returns the identity it brought.
+/// Takes in the answer to a renewal and returns the identity it brought, once the flash has it.
 ///
 /// # Errors
-/// The collector refused, or what it sent cannot be used; the old identity is then still in place.
-pub fn take_renewal(dir: &Path, status: Status, body: &[u8]) -> Result<Identity, String> {
+/// The collector refused, or what it sent cannot be used or was not written; the old identity is then still in place.
+pub async fn take_renewal(dir: &Path, flash: &Flash, status: Status, body: &[u8]) -> Result<Identity, String> {
     let granted = granted(status, body)?;
-    identity::store(dir, None, &granted.certificate_pem, &granted.ca_pem).map_err(|error| error.to_string())?;
-    Identity::load(dir).map_err(|error| error.to_string())
+    let certificate = identity::parse_certificates(granted.certificate_pem.as_bytes());
+    let place = dir.to_path_buf();
+    flash.queue(move || identity::store(&place, None, &granted.certificate_pem, &granted.ca_pem).map_err(io::Error::other));
+    flash.settled().await;
+    let identity = Identity::load(dir).map_err(|error| error.to_string())?;
+    if certificate.as_ref() == Some(&identity.chain) { Ok(identity) } else { Err("it was not written".into()) }
 }
 
 /// Reads the collector's answer to a request for a certificate.

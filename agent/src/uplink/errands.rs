@@ -53,7 +53,7 @@ impl Uplink {
             }
         };
         let response = self.request("/v1/enroll", Some(("application/json", request))).await?;
-        match grant::take_renewal(&dir, response.status, &response.body) {
+        match grant::take_renewal(&dir, &self.shared.flash, response.status, &response.body).await {
             Ok(identity) => self.become_identity(identity),
             Err(error) => tracing::warn!(%error, "certificate was not renewed"),
         }

@@ -5,14 +5,15 @@
 //!                       |answer            |all failed
 //!                       v                  v
 //!                    in use           wait, then from the cheapest again
-//! one is in use:    a cheaper one that has rested is tried beside it; a handshake with the collector proves it, and it takes over
+//! one is in use:    a better one that has rested is tried beside it; a handshake with the collector proves it, and it takes over
 //! ```
+//! Better is cheaper, or as free and to a collector that stands before the present one in the file: who was moved to the second
+//! collector by a minute's fault goes back. Where bytes are counted the second is as good as the first.
 //!
 //! Bounds, while every attempt takes at most [`super::connection::CONNECT_WITHIN`]: a way that works is heard after one attempt
 //! at each other, and what costs more is left [`REST_MOST`] and one attempt after something cheaper works again, or
 //! [`BROKEN_REST_MOST`] and one attempt where that keeps breaking.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusta_wire::MonoMs;
@@ -73,6 +74,13 @@ pub struct Candidate {
     pub room: Room,
 }
 
+impl Candidate {
+    /// Tells whether this way is better than another one that works.
+    pub fn beats(&self, other: &Candidate) -> bool {
+        self.cost < other.cost || (self.cost, other.cost) == (Cost::Unmetered, Cost::Unmetered) && self.id.url < other.id.url
+    }
+}
+
 /// What is remembered of a way.
 #[derive(Debug, Clone, Copy, Default)]
 struct Standing {
@@ -88,11 +96,11 @@ struct Standing {
 #[derive(Debug, Default)]
 pub struct Chooser {
     /// By line and URL: the routing table's way rests with the link's whose interface it leaves by.
-    standings: BTreeMap<(Option<usize>, usize), Standing>,
+    standings: Vec<((Option<usize>, usize), Standing)>,
     /// Ways that failed since the last answer.
-    failed: BTreeSet<Id>,
+    failed: Vec<Id>,
     /// Lines that were silent since something last came of them.
-    silent: BTreeSet<Option<usize>>,
+    silent: Vec<Option<usize>>,
 }
 
 impl Chooser {
@@ -104,7 +112,7 @@ impl Chooser {
 
     /// Returns a way better than the one in use that may be tried beside it.
     pub fn better(&self, ways: &[Candidate], in_use: Id, now: MonoMs) -> Option<Candidate> {
-        self.better_ways(ways, in_use).filter(|way| self.rests_until(way) <= now).min_by_key(|way| way.cost).copied()
+        self.better_ways(ways, in_use).filter(|way| self.rests_until(way) <= now).min_by_key(|way| (way.cost, way.id.url)).copied()
     }
 
     /// Returns when such a way will have rested.
@@ -114,18 +122,28 @@ impl Chooser {
 
     fn better_ways<'a>(&self, ways: &'a [Candidate], in_use: Id) -> impl Iterator<Item = &'a Candidate> {
         // One whose plan is spent is left at the next report, not tried beside.
-        let cost = ways.iter().find(|way| way.id == in_use && way.room == Room::Reports).map(|way| way.cost);
-        ways.iter().filter(move |way| way.room == Room::Reports && Some(way.cost) < cost)
+        let present = ways.iter().find(|way| way.id == in_use && way.room == Room::Reports);
+        ways.iter().filter(move |way| way.room == Room::Reports && present.is_some_and(|present| way.beats(present)))
     }
 
     fn rests_until(&self, way: &Candidate) -> MonoMs {
-        self.standings.get(&(way.line, way.id.url)).map_or(MonoMs(0), |standing| standing.rests_until)
+        let known = self.standings.iter().find(|(name, _)| *name == (way.line, way.id.url));
+        known.map_or(MonoMs(0), |(_, standing)| standing.rests_until)
+    }
+
+    fn standing(&mut self, way: &Candidate) -> &mut Standing {
+        let name = (way.line, way.id.url);
+        let place = self.standings.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+            self.standings.push((name, Standing::default()));
+            self.standings.len() - 1
+        });
+        &mut self.standings[place].1
     }
 
     /// Notes that the collector's side of a handshake came by this way.
     pub fn opened(&mut self, way: Candidate, now: MonoMs) {
-        self.silent.remove(&way.line);
-        let standing = self.standings.entry((way.line, way.id.url)).or_default();
+        self.silent.retain(|line| *line != way.line);
+        let standing = self.standing(&way);
         (standing.failures, standing.opened) = (0, Some(now));
     }
 
@@ -136,20 +154,18 @@ impl Chooser {
 
     /// Notes that a way is left although it works.
     pub fn left(&mut self, way: Candidate) {
-        if let Some(standing) = self.standings.get_mut(&(way.line, way.id.url)) {
-            standing.opened = None;
-        }
+        self.standing(&way).opened = None;
     }
 
     /// Notes that a way failed; `random` spreads its rest. `in_use`: reports waited for it, so that another one is next.
     pub fn failed(&mut self, way: Candidate, is_silent: bool, in_use: bool, now: MonoMs, random: u64) {
         if is_silent {
-            self.silent.insert(way.line);
+            self.silent.push(way.line);
         }
         if in_use {
-            self.failed.insert(way.id);
+            self.failed.push(way.id);
         }
-        let standing = self.standings.entry((way.line, way.id.url)).or_default();
+        let standing = self.standing(&way);
         standing.failures = standing.failures.saturating_add(1);
         if let Some(opened) = standing.opened.take() {
             standing.breaks = if now.since(opened) >= STEADY { 1 } else { standing.breaks.saturating_add(1) };
@@ -166,7 +182,7 @@ impl Chooser {
 
     /// Ends the rests of ways that did not break before: something answers that did not.
     pub fn may_be_back(&mut self, from: MonoMs) {
-        for standing in self.standings.values_mut().filter(|standing| standing.breaks < 2) {
+        for (_, standing) in self.standings.iter_mut().filter(|(_, standing)| standing.breaks < 2) {
             standing.rests_until = standing.rests_until.min(from);
         }
     }

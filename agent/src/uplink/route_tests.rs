@@ -36,6 +36,23 @@ fn the_cheapest_way_comes_first_and_a_spent_one_not_at_all() {
     assert_eq!(tried_after(&ways, &[false; 4]), [(0, 0), (2, 0)], "a heartbeat may go where nothing else does");
 }
 
+/// After one fault of the first collector every agent stayed with the second for good.
+#[test]
+fn the_first_collector_is_gone_back_to_where_nobody_counts_bytes() {
+    for (cost, expected) in [(Cost::Unmetered, Some(0)), (Cost::Cheap, None), (Cost::LastResort, None)] {
+        let ways = [way(0, 0, cost), way(0, 1, cost), way(1, 1, cost)];
+        let mut chooser = Chooser::default();
+        chooser.opened(ways[0], MonoMs(0));
+        chooser.failed(ways[0], false, true, MonoMs(0), 0);
+        let second = chooser.first(&ways).unwrap();
+        assert_eq!(second.id.url, 1);
+        chooser.opened(second, MonoMs(0));
+        chooser.answered();
+        assert_eq!(chooser.better(&ways, second.id, MonoMs(4_999)), None, "it rests first");
+        assert_eq!(chooser.better(&ways, second.id, MonoMs(5_000)).map(|way| way.id.url), expected, "{cost:?}");
+    }
+}
+
 #[test]
 fn a_reset_of_seconds_costs_seconds_and_a_line_that_keeps_breaking_minutes() {
     let ways = [way(0, 0, Cost::Unmetered), way(1, 0, Cost::LastResort)];
