@@ -40,6 +40,8 @@ struct BootMessage {
     order: u64,
     #[prost(uint64, tag = "8")]
     lost: u64,
+    #[prost(uint64, tag = "9")]
+    refused: u64,
 }
 
 /// What is known of one boot.
@@ -52,6 +54,7 @@ pub(super) struct Life {
     pub(super) dropped: u64,
     pub(super) order: u64,
     pub(super) lost: u64,
+    pub(super) refused: u64,
 }
 
 impl Life {
@@ -65,6 +68,7 @@ impl Life {
             dropped: self.dropped,
             order: self.order,
             lost: self.lost,
+            refused: self.refused,
         }
     }
 }
@@ -141,6 +145,7 @@ impl Summary {
             life.thinned = life.thinned.max(said.thinned);
             life.dropped = life.dropped.max(said.dropped);
             life.lost = life.lost.max(said.lost);
+            life.refused = life.refused.max(said.refused);
             life.order = life.order.max(said.order);
             life.offered.extend_flat(&said.offered);
             life.done.extend_flat(&said.done);
@@ -169,7 +174,8 @@ mod tests {
         assert_eq!([1, 2, 3, 4, 5].map(|n| life.offered.contains(n)), [false, true, true, true, false]);
         assert_eq!([2, 3, 4, 5].map(|n| life.done.contains(n)), [false, true, true, false]);
         let mut again = Summary::default();
-        again.take(&note(boot, &Life { order: 7, lost: 3, ..life.clone() }).unwrap().payload);
-        assert_eq!((again.lives[&boot].order, again.lives[&boot].lost), (7, 3));
+        again.take(&note(boot, &Life { order: 7, lost: 3, refused: 2, ..life.clone() }).unwrap().payload);
+        let life = &again.lives[&boot];
+        assert_eq!((life.order, life.lost, life.refused), (7, 3, 2));
     }
 }

@@ -34,7 +34,7 @@ mod write;
 #[cfg(test)]
 mod year_tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -140,7 +140,7 @@ pub struct Depth {
     pub damaged_bytes: u64,
     /// Batches that cannot be read or named any more, found in this boot.
     pub lost: u64,
-    /// Batches a collector refused for good.
+    /// Batches a collector refused for good in this boot.
     pub refused: u64,
     /// Bytes written to disk since the wear day began, forced writes rounded up to pages.
     pub written_today: u64,
@@ -162,7 +162,7 @@ pub struct Spool {
     /// Oldest first.
     entries: Vec<Entry>,
     /// Batches that are not picked, because the uplink laid them aside.
-    aside: BTreeSet<Ticket>,
+    aside: Vec<Ticket>,
     /// Bytes of waiting batches in each segment.
     live: BTreeMap<u32, u64>,
     memory: BTreeMap<u32, Vec<u8>>,
@@ -202,7 +202,7 @@ impl Spool {
             live: BTreeMap::new(),
             memory: BTreeMap::new(),
             memory_next: 0,
-            aside: BTreeSet::new(),
+            aside: Vec::new(),
             marks_owed: Vec::new(),
             present: None,
             depth: Depth::default(),
@@ -320,15 +320,15 @@ impl Spool {
         self.pick(&self.entries, bytes, most)
     }
 
-    /// Lays these aside, and no others: they wait, and are not picked.
-    pub fn lay_aside(&mut self, tickets: BTreeSet<Ticket>) {
+    /// Lays these aside, which stand in order, and no others: they wait, and are not picked.
+    pub fn lay_aside(&mut self, tickets: Vec<Ticket>) {
         self.aside = tickets;
     }
 
     fn pick(&self, entries: &[Entry], bytes: u64, most: usize) -> Vec<Ticket> {
         let mut left = bytes;
         let mut picked = Vec::new();
-        for entry in entries.iter().filter(|entry| self.aside.is_empty() || !self.aside.contains(&self.ticket(entry))).take(most) {
+        for entry in entries.iter().filter(|entry| self.aside.is_empty() || self.aside.binary_search(&self.ticket(entry)).is_err()).take(most) {
             let length = u64::from(entry.place.length);
             if !picked.is_empty() && length > left {
                 break;
@@ -396,8 +396,9 @@ impl Spool {
 
     /// Frees batches a collector will never take, and counts them.
     pub fn refuse(&mut self, tickets: &[Ticket]) {
-        self.depth.refused += u64::try_from(tickets.len()).unwrap_or(0);
-        self.done(tickets);
+        self.depth.refused += self.covered(tickets);
+        self.forget(tickets, true);
+        self.free_segments();
     }
 
     /// Returns what is waiting and what was lost.
@@ -436,10 +437,14 @@ impl Spool {
 
     /// Lets go of batches that cannot be read or named.
     fn lose(&mut self, tickets: &[Ticket]) {
-        let covers = |ticket: &Ticket| self.find(*ticket).map_or(0, |place| u64::from(self.entries[place].covers));
-        self.depth.lost += tickets.iter().map(covers).sum::<u64>();
+        self.depth.lost += self.covered(tickets);
         self.forget(tickets, true);
         self.free_segments();
+    }
+
+    /// Counts the batches that these stand for.
+    fn covered(&self, tickets: &[Ticket]) -> u64 {
+        tickets.iter().filter_map(|ticket| self.find(*ticket)).map(|place| u64::from(self.entries[place].covers)).sum()
     }
 
     /// Takes batches out of the queue and notes on disk that they are done, with the counters if one of them changed.
@@ -465,7 +470,8 @@ impl Spool {
     fn counters(&mut self) -> Option<Frame<'static>> {
         let depth = self.depth;
         let this = self.boots.last_mut()?;
-        (this.life.thinned, this.life.dropped, this.life.lost) = (depth.thinned, depth.dropped, depth.lost);
+        (this.life.thinned, this.life.dropped) = (depth.thinned, depth.dropped);
+        (this.life.lost, this.life.refused) = (depth.lost, depth.refused);
         mark::note(this.id, &this.life)
     }
 

@@ -83,7 +83,8 @@ impl Found {
             // written for a while. Batches are more than a millisecond apart, so a number that is not below the boot's
             // milliseconds was never used; a gap is better than a number used twice.
             life.next = life.next.max(seen).max(life.offered.end()).max(life.done.end()).max(now.0);
-            (spool.depth.thinned, spool.depth.dropped, spool.depth.lost) = (life.thinned, life.dropped, life.lost);
+            (spool.depth.thinned, spool.depth.dropped) = (life.thinned, life.dropped);
+            (spool.depth.lost, spool.depth.refused) = (life.lost, life.refused);
         }
         if self.lost > 0 {
             tracing::error!(batches = self.lost, bytes = self.damaged_bytes, "spooled batches were damaged on disk and are lost");

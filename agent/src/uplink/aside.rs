@@ -4,7 +4,6 @@
 //! lost either. It is tried again, each time later. When nothing at all passed, no batch is to blame: the first success afterwards
 //! lets all of those go at once, and until then they only let others go first: there is always something to try.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusta_wire::MonoMs;
@@ -33,18 +32,25 @@ struct Wait {
 /// Who waits aside, and until when.
 #[derive(Debug, Default)]
 pub struct Aside {
-    waits: BTreeMap<Ticket, Wait>,
+    /// In the order of the tickets.
+    waits: Vec<(Ticket, Wait)>,
     stored: u64,
 }
 
 impl Aside {
     /// Lays a batch aside.
     pub fn lay(&mut self, ticket: Ticket, now: MonoMs) {
-        if self.waits.len() >= MOST && !self.waits.contains_key(&ticket) {
-            self.waits.pop_first();
-        }
         let stored = self.stored;
-        let wait = self.waits.entry(ticket).or_insert(Wait { until: now, failures: 0, stored, is_to_blame: false });
+        let place = self.find(ticket).unwrap_or_else(|place| {
+            let is_full = self.waits.len() >= MOST;
+            if is_full {
+                self.waits.remove(0);
+            }
+            let place = place.saturating_sub(usize::from(is_full));
+            self.waits.insert(place, (ticket, Wait { until: now, failures: 0, stored, is_to_blame: false }));
+            place
+        });
+        let wait = &mut self.waits[place].1;
         wait.is_to_blame |= wait.failures > 0 && wait.stored < stored;
         wait.until = now + FIRST.saturating_mul(1 << wait.failures.min(16)).min(LONGEST);
         wait.failures += 1;
@@ -55,27 +61,33 @@ impl Aside {
     pub fn stored(&mut self, tickets: &[Ticket], now: MonoMs) {
         self.stored += 1;
         self.forget(tickets);
-        self.waits.values_mut().filter(|wait| !wait.is_to_blame).for_each(|wait| wait.until = now);
+        self.waits.iter_mut().filter(|(_, wait)| !wait.is_to_blame).for_each(|(_, wait)| wait.until = now);
     }
 
     /// Forgets batches that are done.
     pub fn forget(&mut self, tickets: &[Ticket]) {
         for ticket in tickets {
-            self.waits.remove(ticket);
+            if let Ok(place) = self.find(*ticket) {
+                self.waits.remove(place);
+            }
         }
     }
 
-    /// Lists who lets others go first.
-    pub fn waiting(&self, now: MonoMs) -> BTreeSet<Ticket> {
+    fn find(&self, ticket: Ticket) -> Result<usize, usize> {
+        self.waits.binary_search_by_key(&ticket, |(ticket, _)| *ticket)
+    }
+
+    /// Lists who lets others go first, in order.
+    pub fn waiting(&self, now: MonoMs) -> Vec<Ticket> {
         self.list(|wait| wait.until > now)
     }
 
-    /// Lists who waits also when nobody else is there: others passed before and after it failed.
-    pub fn to_blame(&self, now: MonoMs) -> BTreeSet<Ticket> {
+    /// Lists who waits also when nobody else is there: others passed before and after it failed. In order.
+    pub fn to_blame(&self, now: MonoMs) -> Vec<Ticket> {
         self.list(|wait| wait.until > now && wait.is_to_blame)
     }
 
-    fn list(&self, who: impl Fn(&Wait) -> bool) -> BTreeSet<Ticket> {
+    fn list(&self, who: impl Fn(&Wait) -> bool) -> Vec<Ticket> {
         self.waits.iter().filter(|(_, wait)| who(wait)).map(|(ticket, _)| *ticket).collect()
     }
 }
@@ -97,7 +109,7 @@ mod tests {
         for _ in 0..10 {
             aside.lay(ticket(1), now);
             aside.stored(&[ticket(2)], now);
-            let until = aside.waits[&ticket(1)].until;
+            let until = aside.waits[0].1.until;
             waits.push(until.since(now).as_secs());
             now = until;
             assert!(aside.waiting(now).is_empty());

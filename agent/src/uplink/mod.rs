@@ -18,9 +18,9 @@ pub mod pace;
 pub mod route;
 #[cfg(test)]
 mod tests;
-mod verdict;
+pub mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ pub struct Uplink {
     trying: JoinSet<(Candidate, MonoMs, Result<Connection, LinkError>)>,
     accounts: Rc<Accounts>,
     /// Where each URL's collector was last.
-    peers: BTreeMap<usize, IpAddr>,
+    peers: Vec<(usize, IpAddr)>,
     pace: Pace,
     backoff: Backoff,
     /// Whether the collector reads the dense coding; it says so on each connection.
@@ -162,7 +162,7 @@ impl Uplink {
             chooser: Chooser::default(),
             trying: JoinSet::new(),
             accounts: Rc::default(),
-            peers: BTreeMap::new(),
+            peers: Vec::new(),
             pace,
             backoff: Backoff::default(),
             dense: false,
@@ -235,7 +235,7 @@ impl Uplink {
         others.or_else(|| self.choose_without(self.aside.to_blame(now), now))
     }
 
-    fn choose_without(&mut self, aside: BTreeSet<Ticket>, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
+    fn choose_without(&mut self, aside: Vec<Ticket>, now: MonoMs) -> Option<(Vec<Ticket>, bool)> {
         let most = self.most;
         let allowed = self.pace.backlog_allowed(now).min(REQUEST_BYTES);
         let mut spool = self.shared.spool.borrow_mut();
@@ -416,7 +416,10 @@ impl Uplink {
     /// Goes on by a connection that has just been opened.
     fn take_over(&mut self, way: Candidate, began: MonoMs, connection: Connection) {
         self.chooser.opened(way, self.shared.clock.now());
-        self.peers.extend(connection.peer().map(|peer| (way.id.url, peer)));
+        if let Some(peer) = connection.peer() {
+            self.peers.retain(|(url, _)| *url != way.id.url);
+            self.peers.push((way.id.url, peer));
+        }
         (self.connection, self.route) = (Some(connection), Some(way));
         (self.connected, self.introduced, self.dense) = (began, false, false);
         let (url, link) = self.names(way);
@@ -440,7 +443,7 @@ impl Uplink {
     /// Takes in how the attempt by a better way ended: its handshake proves that it works.
     fn tried(&mut self, tried: Option<(Candidate, MonoMs, Result<Connection, LinkError>)>) {
         let Some((way, began, opened)) = tried else { return };
-        let is_better = self.connection.is_none() || self.route.is_none_or(|route| way.cost < route.cost);
+        let is_better = self.connection.is_none() || self.route.is_none_or(|route| way.beats(&route));
         match opened {
             _ if self.shared.reconnect.get() => {}
             // Meanwhile reports went on by one as good.
@@ -469,8 +472,13 @@ impl Uplink {
         if prescribed.is_empty() || links.is_empty() {
             links.push(None);
         }
-        let mut seen = BTreeSet::new();
-        links.retain(|link| seen.insert(format!("{:?}", self.way_of(Id { link: *link, url: 0 }))));
+        let mut seen: Vec<Way> = Vec::new();
+        links.retain(|link| {
+            let way = self.way_of(Id { link: *link, url: 0 });
+            let is_news = !seen.contains(&way);
+            seen.push(way);
+            is_news
+        });
         let connected = self.route.filter(|_| self.connection.is_some()).map(|route| route.id);
         let candidate = |id: Id| {
             let line = self.peers_of(id.url).into_iter().find_map(|peer| account::line_to(&self.shared, id.link, peer));
@@ -483,8 +491,8 @@ impl Uplink {
 
     /// Returns where a URL's collector is, or was, or may be.
     fn peers_of(&self, url: usize) -> Vec<IpAddr> {
-        match (&self.collector.urls[url].place.host, self.peers.get(&url)) {
-            (Host::Address(address), _) | (_, Some(address)) => vec![*address],
+        match (&self.collector.urls[url].place.host, self.peers.iter().find(|(known, _)| *known == url)) {
+            (Host::Address(address), _) | (_, Some((_, address))) => vec![*address],
             _ => ANYWHERE.to_vec(),
         }
     }

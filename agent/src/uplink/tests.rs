@@ -664,3 +664,6 @@ fn a_report_never_leaves_by_a_link_that_is_gone() {
         assert_eq!(script.connections.get(), 0);
     });
 }
+
+#[path = "answers_tests.rs"]
+mod answers;
