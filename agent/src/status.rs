@@ -9,7 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusta_wire::{AgentId, Rung};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixListener;
 
@@ -22,7 +23,7 @@ use crate::usage::Failure;
 use crate::{health, ladder};
 
 /// The state of the agent.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct Status {
     /// The program's version.
     pub version: String,
@@ -35,7 +36,7 @@ pub struct Status {
     /// The links.
     pub links: Vec<LinkStatus>,
     /// What waits.
-    pub spool: serde_json::Value,
+    pub spool: Value,
     /// How reporting goes.
     pub report: ReportStatus,
     /// Which assignments there are.
@@ -47,7 +48,7 @@ pub struct Status {
 }
 
 /// What is believed about the time.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct ClockStatus {
     /// Milliseconds since 1970.
     pub unix_ms: i64,
@@ -58,7 +59,7 @@ pub struct ClockStatus {
 }
 
 /// One link.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct LinkStatus {
     /// Its name.
     pub name: String,
@@ -67,13 +68,15 @@ pub struct LinkStatus {
     /// The lowest broken rung.
     pub broken_rung: Option<String>,
     /// The data plan's use.
-    pub plan: Option<serde_json::Value>,
+    pub plan: Option<Value>,
+    /// The SIM last found in its modem, as this router tells it from others.
+    pub sim: Option<String>,
     /// Its targets.
     pub targets: Vec<TargetStatus>,
 }
 
 /// One target.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct TargetStatus {
     /// Its name.
     pub name: String,
@@ -86,7 +89,7 @@ pub struct TargetStatus {
 }
 
 /// Assignments by version.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct AssignmentStatus {
     /// The one in force; absent: the file's own targets.
     pub in_force: Option<u64>,
@@ -95,12 +98,11 @@ pub struct AssignmentStatus {
     /// The one that was rolled back or could not be used.
     pub failed: Option<u64>,
     /// Why.
-    #[serde(default)]
     pub reason: Option<String>,
 }
 
 /// How reporting goes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub struct ReportStatus {
     /// The collector in use.
     pub url: Option<String>,
@@ -163,6 +165,7 @@ pub fn of(shared: &Shared, core: &Core, agent: Option<AgentId>) -> Status {
         network: link.network.to_string(),
         broken_rung: ladder::lowest_broken(&core.standings(place)).map(|rung| rung.to_string()),
         plan: shared.plans.borrow().get(place).and_then(Option::as_ref).and_then(|plan| serde_json::to_value(plan.usage()).ok()),
+        sim: shared.sim(place).0.map(|card| crate::sim::Card(card).to_string()),
         targets: targets_of(&watch, place, core),
     });
     Status {
@@ -223,56 +226,58 @@ pub fn ask(socket: &Path, json: bool) -> Result<(), Failure> {
     stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(|error| failed(&error))?;
     let mut text = String::new();
     stream.read_to_string(&mut text).map_err(|error| failed(&error))?;
-    let status: Status = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    if json { say(&(text + "\n")) } else { say(&status.table()) }
+    let status: Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
+    if json { say(&(text + "\n")) } else { say(&table(&status)) }
 }
 
-impl Status {
-    fn table(&self) -> String {
-        let mut out = format!("agent {}  boot {}  version {}\n", self.agent.as_deref().unwrap_or("not enrolled"), self.boot, self.version);
-        let error = match self.clock.uncertainty_ms {
-            u32::MAX => "error unknown".to_string(),
-            ms => format!("±{ms} ms"),
-        };
-        out.push_str(&format!("clock from {} ({error})\n", self.clock.source));
-        let report = &self.report;
-        let acknowledged = report.acknowledged_s_ago.map_or("never".to_string(), |s| format!("{s} s ago"));
-        let place = report.url.as_deref().unwrap_or("no collector");
-        let link = report.link.as_deref().map(|l| format!(" over {l}")).unwrap_or_default();
-        out.push_str(&format!("reports to {place}{link}, last acknowledged {acknowledged}\n"));
-        if let Some(error) = &report.last_error {
-            out.push_str(&format!("  last error: {error}\n"));
-        }
-        let number = |name: &str| self.spool.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-        out.push_str(&format!("spool {} batches, {} bytes", number("frames"), number("bytes")));
-        out.push_str(&format!("; thinned {}, dropped {} samples", number("thinned"), number("dropped")));
-        match number("lost") {
-            0 => out.push('\n'),
-            lost => out.push_str(&format!(", lost {lost} batches to a damaged disk\n")),
-        }
-        if let Some(version) = self.assignment.failed {
-            let reason = self.assignment.reason.as_deref().unwrap_or_default();
-            out.push_str(&format!("assignment {version:016x} was refused: {reason}\n"));
-        }
-        for link in &self.links {
-            let fault = link.broken_rung.as_deref().map_or("no rung broken".to_string(), |rung| format!("broken: {rung}"));
-            out.push_str(&format!("{} ({}): {fault}\n", link.name, link.network));
-            if let Some(plan) = &link.plan {
-                let mib = |name: &str| plan.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0) >> 20;
-                let stage = plan.get("stage").and_then(serde_json::Value::as_u64).unwrap_or(0);
-                out.push_str(&format!(
-                    "  plan {} of {} MiB, own {} MiB, stage {stage}\n",
-                    mib("used_bytes"),
-                    mib("limit_bytes"),
-                    mib("own_bytes")
-                ));
-            }
-            for target in &link.targets {
-                let code = target.rung.parse::<Rung>().map_or("", Rung::cause_code);
-                let outcome = target.outcome.as_deref().unwrap_or("-");
-                out.push_str(&format!("  {code:<3} {:<24} {:<8} {outcome}\n", target.name, target.standing));
-            }
-        }
-        out
+/// Puts a status as the agent says it, maybe of another version, into words.
+fn table(status: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let text_or = |value: &Value, none: &str| value.as_str().unwrap_or(none).to_owned();
+    let number = |value: &Value| value.as_u64().unwrap_or(0);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut out = String::new();
+    let mut line = |text: String| out.push_str(&(text + "\n"));
+    line(format!("agent {}  boot {}  version {}", text_or(&status["agent"], "not enrolled"), text(&status["boot"]), text(&status["version"])));
+    let error = match number(&status["clock"]["uncertainty_ms"]) {
+        ms if ms >= u64::from(u32::MAX) => "error unknown".to_string(),
+        ms => format!("±{ms} ms"),
+    };
+    line(format!("clock from {} ({error})", text(&status["clock"]["source"])));
+    let report = &status["report"];
+    let acknowledged = report["acknowledged_s_ago"].as_u64().map_or("never".to_string(), |s| format!("{s} s ago"));
+    let link = report["link"].as_str().map(|l| format!(" over {l}")).unwrap_or_default();
+    line(format!("reports to {}{link}, last acknowledged {acknowledged}", text_or(&report["url"], "no collector")));
+    if let Some(error) = report["last_error"].as_str() {
+        line(format!("  last error: {error}"));
     }
+    let spool = |name: &str| number(&status["spool"][name]);
+    let lost = match spool("lost") {
+        0 => String::new(),
+        lost => format!(", lost {lost} batches to a damaged disk"),
+    };
+    let (thinned, dropped) = (spool("thinned"), spool("dropped"));
+    line(format!("spool {} batches, {} bytes; thinned {thinned}, dropped {dropped} samples{lost}", spool("frames"), spool("bytes")));
+    if let Some(version) = status["assignment"]["failed"].as_u64() {
+        line(format!("assignment {version:016x} was refused: {}", text(&status["assignment"]["reason"])));
+    }
+    for link in list(&status["links"]) {
+        let fault = link["broken_rung"].as_str().map_or("no rung broken".to_string(), |rung| format!("broken: {rung}"));
+        line(format!("{} ({}): {fault}", text(&link["name"]), text(&link["network"])));
+        if let Some(sim) = link["sim"].as_str() {
+            line(format!("  SIM {sim}"));
+        }
+        let plan = &link["plan"];
+        if plan.is_object() {
+            let mib = |name: &str| number(&plan[name]) >> 20;
+            let (used, limit, own) = (mib("used_bytes"), mib("limit_bytes"), mib("own_bytes"));
+            line(format!("  plan {used} of {limit} MiB, own {own} MiB, stage {}", number(&plan["stage"])));
+        }
+        for target in list(&link["targets"]) {
+            let code = text(&target["rung"]).parse::<Rung>().map_or("", Rung::cause_code);
+            let (name, standing) = (text(&target["name"]), text(&target["standing"]));
+            line(format!("  {code:<3} {name:<24} {standing:<8} {}", text_or(&target["outcome"], "-")));
+        }
+    }
+    out
 }

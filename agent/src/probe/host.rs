@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::statvfs::statvfs;
 use nix::sys::sysinfo::sysinfo;
@@ -57,6 +57,22 @@ struct Before {
     ticks: Option<Ticks>,
     /// Why this machine started: one answer for as long as it runs.
     boot_reason: Option<Option<i64>>,
+    /// Its thermal zones and power supplies, and when they were listed.
+    sensors: Option<(Instant, Vec<PathBuf>, Vec<PathBuf>)>,
+}
+
+/// How long a list of sensors holds: most routers have none, and looking costs as much as all the rest of a round.
+const SENSORS_HOLD: Duration = Duration::from_secs(600);
+
+impl Before {
+    fn sensors(&mut self) -> (&[PathBuf], &[PathBuf]) {
+        if self.sensors.as_ref().is_some_and(|(listed, ..)| listed.elapsed() >= SENSORS_HOLD) {
+            self.sensors = None;
+        }
+        let list = || (Instant::now(), children(Path::new("/sys/class/thermal")), children(Path::new("/sys/class/power_supply")));
+        let (_, zones, supplies) = self.sensors.get_or_insert_with(list);
+        (zones, supplies)
+    }
 }
 
 impl Host {
@@ -122,9 +138,10 @@ impl Host {
         memory.ticks = ticks;
         values.set_some(Metric::MemoryAvailableKib, memory_available_kib(&read("/proc/meminfo")));
         values.set_some(Metric::DiskAvailableKib, disk_available_kib(&self.config.disk));
-        values.set_some(Metric::TemperatureDc, hottest_dc(Path::new("/sys/class/thermal")));
         values.set(Metric::ClockSynced, i64::from((round.prober.settings.is_synchronised)()));
-        power_supply(Path::new("/sys/class/power_supply"), &mut values);
+        let (zones, supplies) = memory.sensors();
+        values.set_some(Metric::TemperatureDc, hottest_dc(zones));
+        power_supply(supplies, &mut values);
         let parts = self.parts(&read("/proc/thread-self/net/dev"), &mut memory.rates);
         Measurement { parts, ..values.into_measurement(Outcome::Ok) }
     }
@@ -254,8 +271,8 @@ fn number_in(dir: &Path, file: &str) -> Option<i64> {
 }
 
 /// Returns the hottest thermal zone in tenths of a degree. Zones that read nonsense while their sensor sleeps are left out.
-fn hottest_dc(thermal: &Path) -> Option<i64> {
-    let zones = children(thermal).into_iter().filter_map(|zone| number_in(&zone, "temp"));
+fn hottest_dc(zones: &[PathBuf]) -> Option<i64> {
+    let zones = zones.iter().filter_map(|zone| number_in(zone, "temp"));
     zones.map(|milli| milli / 100).filter(|dc| (-400..=1_500).contains(dc)).max()
 }
 
@@ -277,8 +294,7 @@ fn boot_reason(sys: &Path) -> Option<i64> {
 }
 
 /// Reads mains and battery as the kernel shows them (a UPS on USB without `hid-ups` is not among them), in UPS-MIB codes.
-fn power_supply(class: &Path, values: &mut Values) {
-    let supplies = children(class);
+fn power_supply(supplies: &[PathBuf], values: &mut Values) {
     let of_kind = |kind: &'static str| supplies.iter().filter(move |s| text_in(s, "type").as_deref() == Some(kind));
     let mains: Vec<i64> = of_kind("Mains").chain(of_kind("USB")).filter_map(|s| number_in(s, "online")).collect();
     let battery = of_kind("Battery").chain(of_kind("UPS")).next();

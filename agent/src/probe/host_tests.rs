@@ -61,7 +61,7 @@ fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn supplied(files: &[(&str, &str)]) -> Vec<(Metric, i64)> {
     let dir = tree(files);
     let mut values = Values::default();
-    power_supply(dir.path(), &mut values);
+    power_supply(&children(dir.path()), &mut values);
     values.0
 }
 
@@ -86,8 +86,8 @@ fn mains_and_battery_are_told_apart() {
 #[test]
 fn heat_and_boot_reason_come_from_sysfs() {
     let zones = tree(&[("thermal_zone0/temp", "48500"), ("thermal_zone1/temp", "61200"), ("thermal_zone2/temp", "-274000")]);
-    assert_eq!(hottest_dc(zones.path()), Some(612));
-    assert_eq!(hottest_dc(Path::new("/nosuch")), None);
+    assert_eq!(hottest_dc(&children(zones.path())), Some(612));
+    assert_eq!(hottest_dc(&children(Path::new("/nosuch"))), None);
     let watchdog = tree(&[("class/watchdog/watchdog0/bootstatus", "32")]);
     assert_eq!(boot_reason(watchdog.path()), Some(3));
     let panic = tree(&[("class/watchdog/watchdog0/bootstatus", "0"), ("fs/pstore/dmesg-ramoops-0", "Oops")]);

@@ -34,6 +34,8 @@ fn main() {
     let only = argument("--only").unwrap_or_default();
     if only.is_empty() || only == "agent" {
         println!("{}", agent_job::measure(&programs, seconds));
+    }
+    if only.is_empty() || only == "rare-reports" {
         println!("{}", agent_job::measure_rare_reports(&programs, seconds));
     }
     if only.is_empty() || only == "pings" {
