@@ -52,7 +52,7 @@ fn a_program_made_from_the_text_alone_reads_a_spool_and_is_stored_by_the_collect
     let mut text = String::from("links:\n  - { name: gov0, network: gov }\ntargets:\n");
     text += &target("answers", "core", listener.local_addr().unwrap().port());
     text += &target("refuses", "pop", free_port());
-    text += "  - { name: router, link: gov0, rung: device, every: 1s, host: {} }\n";
+    text += "  - { name: router, link: gov0, rung: device, every: 1s, timeout: 900ms, host: {} }\n";
     stage.configure_agent("one", std::slice::from_ref(&url), "1s", &text);
     let mut agent = stage.run_agent(None, "one");
     std::thread::sleep(Duration::from_secs(5));

@@ -113,7 +113,7 @@ impl Front {
         let text = format!(
             "daemon off; pid {dir}/pid; error_log {dir}/error.log; user root;\nevents {{}}\nhttp {{\n\
              access_log {dir}/access.log; client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy; fastcgi_temp_path {dir}/f;\n\
-             uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s; client_body_buffer_size 1m;\n\
+             uwsgi_temp_path {dir}/u; scgi_temp_path {dir}/s; client_body_buffer_size 1m; ssl_protocols TLSv1.3;\n\
              ssl_certificate {}; ssl_certificate_key {}; ssl_verify_client optional_no_ca;\n{servers}\n}}\n",
             crt.display(),
             key.display()
@@ -252,4 +252,67 @@ fn reports_pass_the_example_proxies() {
         eventually(Duration::from_secs(60), "reports pass", || (front.stored().len() >= before + 4).then_some(()));
         agent.kill();
     }
+}
+
+/// HAProxy that ends TLS and HTTP/2: early hints before each answer (1xx), small windows, one request in four reset, and restarts,
+/// both ordered ones, which say goodbye, and others.
+#[test]
+fn no_reset_no_window_and_no_restart_of_a_proxy_costs_a_batch() {
+    let front = Front::new();
+    let _collector = front.stage.serve(None, front.http);
+    let identity = front.stage.enroll(None, "one", &Front::url(front.agents.port()));
+    let owed = front.owing();
+    let (crt, key) = front.certificate();
+    let pem = |name: &str, parts: [PathBuf; 2]| {
+        let text = parts.map(|part| std::fs::read_to_string(part).unwrap()).concat();
+        front.stage.write(name, &text)
+    };
+    let ours = pem("front.pem", [crt, key]);
+    let agents = pem("agent.pem", [identity.join("agent.crt"), identity.join("agent.key")]);
+    let port = free_port();
+    let config = front.stage.write(
+        "haproxy.cfg",
+        &format!(
+            "global\n    maxconn 100\n    tune.h2.initial-window-size 1024\ndefaults\n    mode http\n    timeout connect 5s\n    \
+             timeout client 60s\n    timeout server 60s\nfrontend agents\n    bind 127.0.0.1:{port} ssl crt {} alpn h2\n    \
+             http-request early-hint Link \"</>; rel=preload\"\n    http-request reject if {{ rand(4) eq 0 }}\n    \
+             http-response set-header x-long {}\n    default_backend collector\nbackend collector\n    \
+             server one {} ssl verify none crt {}\n",
+            ours.display(),
+            "a".repeat(4_000),
+            front.agents,
+            agents.display()
+        ),
+    );
+    let start = || {
+        let mut command = Command::new("haproxy");
+        command.arg("-db").arg("-f").arg(&config);
+        let mut haproxy = Running::start("haproxy", command, &front.stage.path(""));
+        is_there("haproxy", port, &mut haproxy);
+        haproxy
+    };
+    front.report_to(&[port]);
+    let mut haproxy = start();
+    let mut agent = front.stage.run_agent(None, "one");
+    front.arrives("everything owed arrives through a proxy that resets requests", &owed);
+    for ending in [nix::sys::signal::Signal::SIGUSR1, nix::sys::signal::Signal::SIGKILL, nix::sys::signal::Signal::SIGTERM] {
+        let before = front.stored().len();
+        eventually(Duration::from_secs(60), "reports pass", || (front.stored().len() >= before + 3).then_some(()));
+        haproxy.signal(ending);
+        std::thread::sleep(Duration::from_secs(2));
+        haproxy.kill();
+        haproxy = start();
+    }
+    let before = front.stored().len();
+    eventually(Duration::from_secs(120), "reports pass after the last restart", || (front.stored().len() >= before + 3).then_some(()));
+    agent.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(agent.wait(Duration::from_secs(60)).success());
+    let waiting: BTreeSet<BatchId> = front.spooled();
+    let stored = front.stored();
+    assert!(stored.is_superset(&owed));
+    // What this agent numbered has no gap.
+    let before = owed.iter().map(|id| id.sequence.0).max();
+    let numbers: BTreeSet<u64> = stored.union(&waiting).map(|id| id.sequence.0).filter(|n| Some(*n) > before).collect();
+    let (first, last) = (numbers.first().unwrap(), numbers.last().unwrap());
+    assert_eq!(numbers.len() as u64, last - first + 1, "{numbers:?}");
 }

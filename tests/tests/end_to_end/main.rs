@@ -4,16 +4,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod alertmanager;
+mod assignments;
 mod bad_input;
 mod browser;
 mod calls;
 mod clocks;
 mod container;
+mod contract;
 mod dashboards;
 mod detection;
 mod devices;
 mod disk;
 mod examples;
+mod front;
 mod harness;
 mod kills;
 mod lab;
@@ -25,6 +28,7 @@ mod renewal;
 mod routes;
 mod run_script;
 mod schemathesis;
+mod sims;
 mod spool;
 mod strangers;
 mod uplinks;

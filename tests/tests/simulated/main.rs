@@ -9,4 +9,5 @@ mod hostile;
 mod month;
 mod now;
 mod return_of_the_fleet;
+mod village_reports;
 mod village_year;
