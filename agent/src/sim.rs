@@ -140,7 +140,8 @@ pub fn place_of(device: &str) -> Option<String> {
 
 fn place_in(classes: &Path, device: &str) -> Option<PathBuf> {
     let name = device.strip_prefix("/dev/")?;
-    let port = ["usbmisc", "tty", "wwan"].iter().find_map(|class| std::fs::canonicalize(classes.join(class).join(name).join("device")).ok())?;
+    let port =
+        ["usbmisc", "tty", "wwan"].iter().find_map(|class| std::fs::canonicalize(classes.join(class).join(name).join("device")).ok())?;
     // A port is a part of a USB or PCI device, which says who made it.
     let is_device = |place: &&Path| ["idVendor", "vendor"].iter().any(|file| place.join(file).exists());
     port.ancestors().find(is_device).map(Path::to_path_buf)

@@ -238,7 +238,12 @@ fn table(status: &Value) -> String {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let mut out = String::new();
     let mut line = |text: String| out.push_str(&(text + "\n"));
-    line(format!("agent {}  boot {}  version {}", text_or(&status["agent"], "not enrolled"), text(&status["boot"]), text(&status["version"])));
+    line(format!(
+        "agent {}  boot {}  version {}",
+        text_or(&status["agent"], "not enrolled"),
+        text(&status["boot"]),
+        text(&status["version"])
+    ));
     let error = match number(&status["clock"]["uncertainty_ms"]) {
         ms if ms >= u64::from(u32::MAX) => "error unknown".to_string(),
         ms => format!("±{ms} ms"),

@@ -11,9 +11,9 @@ use serde::de::{self, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::units::{self, Size, Span};
-use crate::sim::Iccid;
 use crate::calendar::Calendar;
 use crate::probe::ProbeConfig;
+use crate::sim::Iccid;
 
 /// The whole file; unknown keys are refused by the reader.
 #[derive(Debug, Deserialize)]

@@ -328,7 +328,9 @@ impl Spool {
     fn pick(&self, entries: &[Entry], bytes: u64, most: usize) -> Vec<Ticket> {
         let mut left = bytes;
         let mut picked = Vec::new();
-        for entry in entries.iter().filter(|entry| self.aside.is_empty() || self.aside.binary_search(&self.ticket(entry)).is_err()).take(most) {
+        for entry in
+            entries.iter().filter(|entry| self.aside.is_empty() || self.aside.binary_search(&self.ticket(entry)).is_err()).take(most)
+        {
             let length = u64::from(entry.place.length);
             if !picked.is_empty() && length > left {
                 break;

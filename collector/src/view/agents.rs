@@ -5,8 +5,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Sight, Time, Word};
-use crate::identity::Watching;
 use crate::engine::{AgentState, AgentView, Snapshot};
+use crate::identity::Watching;
 use crate::inventory::{LinkId, RegionId, SiteId};
 
 /// An agent in a list.

@@ -142,7 +142,10 @@ fn a_link_goes_with_its_sim() {
     let tool = stage.write("sbin/mmcli", &script);
     std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
     let target = |link: &str, address: &str| {
-        format!("  - {{ name: {link}-{}, link: {link}, rung: core, every: 1s, timeout: 500ms, tcp: {{ address: \"{address}:7000\" }} }}\n", &address[6..7])
+        format!(
+            "  - {{ name: {link}-{}, link: {link}, rung: core, every: 1s, timeout: 500ms, tcp: {{ address: \"{address}:7000\" }} }}\n",
+            &address[6..7]
+        )
     };
     let text = format!(
         "report: {{ every: 2s }}\nspool: {{ dir: {0}/spool, max_bytes: 8MiB, sync: batch }}\nstatus_socket: {0}/agent.sock\nlinks:\n  \

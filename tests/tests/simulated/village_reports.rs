@@ -286,7 +286,8 @@ impl<'a> Village<'a> {
     }
 
     fn answer(&mut self, answers: Answers, body: &[u8]) -> Option<Response> {
-        let said = |status: u16, kind: Option<Kind>, body: Vec<u8>| Some(Response { status: Status(status), body, retry_after: None, kind });
+        let said =
+            |status: u16, kind: Option<Kind>, body: Vec<u8>| Some(Response { status: Status(status), body, retry_after: None, kind });
         let server_time = UnixMs(START_MS);
         let (status, answer) = match answers {
             Answers::Silence => return None,
