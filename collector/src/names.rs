@@ -4,6 +4,7 @@
 //! without knowing each other.
 
 use crate::engine::{AgentState, LinkState, SiteState, VillageState};
+use crate::history::Ended;
 use crate::inventory::{Access, Criticality, NodeKind, RegionKind, Role, SiteKind};
 use crate::kpi::Counted;
 use crate::persian::{Named, named};
@@ -33,6 +34,12 @@ named!(VillageState {
     Partial => "اتصال ناقص", "partial";
     Disconnected => "قطع", "disconnected";
     Unknown => "نامشخص", "unknown";
+});
+
+named!(Ended {
+    Restored => "بازیابی شد", "restored";
+    Silence => "پایان با خاموشی", "ended by silence";
+    Work => "پایان با کار اعلام‌شده", "ended by announced work";
 });
 
 named!(AgentState {

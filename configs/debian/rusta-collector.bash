@@ -274,6 +274,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__kpi,definitions)
                 cmd="rusta__collector__subcmd__help__subcmd__kpi__subcmd__definitions"
                 ;;
+            rusta__collector__subcmd__help__subcmd__kpi,dictionary)
+                cmd="rusta__collector__subcmd__help__subcmd__kpi__subcmd__dictionary"
+                ;;
             rusta__collector__subcmd__help__subcmd__sink,replay)
                 cmd="rusta__collector__subcmd__help__subcmd__sink__subcmd__replay"
                 ;;
@@ -349,6 +352,9 @@ _rusta__collector() {
             rusta__collector__subcmd__kpi,definitions)
                 cmd="rusta__collector__subcmd__kpi__subcmd__definitions"
                 ;;
+            rusta__collector__subcmd__kpi,dictionary)
+                cmd="rusta__collector__subcmd__kpi__subcmd__dictionary"
+                ;;
             rusta__collector__subcmd__kpi,help)
                 cmd="rusta__collector__subcmd__kpi__subcmd__help"
                 ;;
@@ -357,6 +363,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__kpi__subcmd__help,definitions)
                 cmd="rusta__collector__subcmd__kpi__subcmd__help__subcmd__definitions"
+                ;;
+            rusta__collector__subcmd__kpi__subcmd__help,dictionary)
+                cmd="rusta__collector__subcmd__kpi__subcmd__help__subcmd__dictionary"
                 ;;
             rusta__collector__subcmd__kpi__subcmd__help,help)
                 cmd="rusta__collector__subcmd__kpi__subcmd__help__subcmd__help"
@@ -1681,7 +1690,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__kpi)
-            opts="definitions define"
+            opts="definitions dictionary define"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1709,6 +1718,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__kpi__subcmd__definitions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__kpi__subcmd__dictionary)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2209,7 +2232,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__kpi)
-            opts="-h --id --region --period --weight --by --as-was --as-is --json --config --data-dir --help definitions define help"
+            opts="-h --id --region --period --weight --by --as-was --as-is --json --config --data-dir --help definitions dictionary define help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2310,8 +2333,38 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__kpi__subcmd__dictionary)
+            opts="-h --lang --out --json --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --lang)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --out)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__kpi__subcmd__help)
-            opts="definitions define help"
+            opts="definitions dictionary define help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2339,6 +2392,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__kpi__subcmd__help__subcmd__definitions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__kpi__subcmd__help__subcmd__dictionary)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -8,6 +8,7 @@
 
 mod agents;
 mod answer;
+mod declared;
 mod incidents;
 mod kpis;
 mod metrics;
@@ -56,6 +57,7 @@ pub fn routes(telemetry: &Telemetry) -> Router<WebState> {
         .routes(routes!(kpis::list))
         .routes(routes!(kpis::definitions))
         .routes(routes!(kpis::explain))
+        .routes(routes!(declared::list))
         .routes(routes!(regions::list))
         .routes(routes!(sites::list))
         .routes(routes!(sites::one))

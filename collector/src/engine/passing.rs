@@ -1,13 +1,13 @@
 //! What time alone does: agents become late and silent, flapping ends, windows begin and end; and how a change of a
 //! link moves up to its site and village.
 
-use rusta_wire::UnixMs;
+use rusta_wire::{Rung, UnixMs};
 
 use super::event::Event;
 use super::live::{Engine, Timer, link_id};
 use super::roll_up::{Path, site_state, village_state};
 use super::state::{AgentState, Cause, LinkState};
-use crate::inventory::{LinkId, MaintenanceWindow, Role, SiteId};
+use crate::inventory::{LinkId, MaintenanceWindow, Role, SiteId, assignment};
 
 /// How far ahead the next window is looked for: a week, after which weekly ones come round, and a day.
 const LOOK_AHEAD_MS: i64 = 8 * 24 * 3_600_000;
@@ -186,7 +186,9 @@ impl Engine {
     pub(super) fn refresh_village(&mut self, village: u32, since: UnixMs, events: &mut Vec<Event>) {
         let sites = self.villages[village as usize].sites.clone();
         let paths: Vec<Path> = sites.iter().flat_map(|site| self.paths_of(*site)).collect();
-        let nin = || sites.iter().filter_map(|site| self.sites[site.index()].nin_said);
+        // A site that is to look and says nothing leaves it unknown.
+        let to_look = |site: SiteId| assignment::asks_for(&self.inventory, site, Rung::Nin).then_some(LinkState::Unknown);
+        let nin = || sites.iter().filter_map(|site| self.sites[site.index()].nin_said.or_else(|| to_look(*site)));
         let nin_lost = nin().any(|state| state == LinkState::Down) && nin().all(|state| state == LinkState::Down);
         let to = village_state(&paths, nin_lost);
         let track = &mut self.villages[village as usize];

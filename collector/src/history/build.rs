@@ -12,9 +12,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::gather::{BuildError, Gathered, Gatherer, Subject};
+use super::seam::{self, Carried};
 use super::timeline::{SiteDay, SiteInput, timeline};
 use super::village::village_timeline;
-use super::{LOOK_AHEAD_MS, Late, Object, ObjectKind, SLOT_DAYS, overlay, packed, slots, tables, threads};
+use super::{LOOK_AHEAD_MS, Late, Object, ObjectKind, SLOT_DAYS, overlay, packed, silent, slots, tables, threads};
 use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
@@ -93,6 +94,8 @@ struct Ready {
     day: SiteDay,
     slots: Vec<u8>,
     late: Late,
+    /// What it was built upon of the day before.
+    carried: Carried,
     until: UnixMs,
 }
 
@@ -126,6 +129,8 @@ impl Builder {
     /// A log or database that fails; the days stay due.
     pub fn step(&mut self, now: UnixMs) -> Result<usize, BuildError> {
         let settled = Day::of(UnixMs(now.0 - LOOK_AHEAD_MS - SETTLE_MS));
+        let versions = Arc::clone(&self.inventories.borrow());
+        self.store.write(|tx| silent::mark(tx, &versions, (self.oldest(now), begun(now))))?;
         let mut due = self.store.read(|tx| dirty_before(tx, settled))?;
         let is_over = !due.is_empty();
         if !is_over {
@@ -164,9 +169,7 @@ impl Builder {
             }
             self.sweep = Sweep { began_at: Some(now), after: (i32::MIN, String::new()), is_running: true };
         }
-        // A day of which nothing has settled yet stays on the list.
-        let begun = Day::of(UnixMs(now.0 - SETTLE_MS - 1));
-        let due = self.store.read(|tx| dirty_after(tx, settled, begun, &self.sweep.after))?;
+        let due = self.store.read(|tx| dirty_after(tx, settled, begun(now), &self.sweep.after))?;
         match due.last() {
             Some(last) => self.sweep.after = (last.day.0, last.site.clone()),
             None => self.sweep.is_running = false,
@@ -174,15 +177,20 @@ impl Builder {
         Ok(due)
     }
 
+    /// Returns the oldest day that is built: earlier ones stand as they are.
+    fn oldest(&self, now: UnixMs) -> Day {
+        let days = self.retention_days.saturating_sub(RAW_MARGIN_DAYS);
+        Day(Day::of(now).0.saturating_sub(i32::try_from(days).unwrap_or(i32::MAX)))
+    }
+
     /// Builds days, and writes some while the next are built.
     fn build(&self, due: &[Dirty], is_over: bool, now: UnixMs) -> Result<(), BuildError> {
-        let day = |age: u32| Day(Day::of(now).0 - i32::try_from(age).unwrap_or(i32::MAX));
         let crew = Crew {
             log: &self.log,
             store: &self.store,
             versions: &Arc::clone(&self.inventories.borrow()),
             thresholds: &self.thresholds,
-            oldest: day(self.retention_days.saturating_sub(RAW_MARGIN_DAYS)),
+            oldest: self.oldest(now),
             now,
         };
         let forgotten = Day(Day::of(now).0 - SLOT_DAYS);
@@ -236,6 +244,7 @@ impl Crew<'_> {
             return Ok(None);
         }
         let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > from) else { return Ok(None) };
+        let carried = self.store.read(|tx| seam::before(tx, &dirty.site, dirty.day))?;
         let (seen, gathered) = gatherer.gather(&Subject { inventory: &inventory, site: id }, from, until, self.now)?;
         let mut day = timeline(&SiteInput {
             inventory: &inventory,
@@ -247,13 +256,14 @@ impl Crew<'_> {
             seen_until: seen.until,
             now: None,
             undated: &seen.undated,
+            degraded_before: &carried,
             thresholds: self.thresholds,
         });
         let slots = slots::pack(&day, &gathered.reports.slots);
         // Here and not where it is written: one thread writes for all.
         day.fold();
         let late = overlay::learnt_in(&day.spans, &gathered.reports.late);
-        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, late, until }))
+        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, late, carried, until }))
     }
 }
 
@@ -266,6 +276,7 @@ fn keep(tx: &Transaction<'_>, built: &[Done], is_over: bool) -> Result<(), Build
         let late = ready.late;
         let built = tables::Built { day: &ready.day, slots: &ready.slots, until: ready.until, digests: *digests, reports, late };
         tables::write_site(tx, site, day, &built)?;
+        seam::mark(tx, site, day, (&ready.day, &ready.carried))?;
     }
     // Villages after all sites: several sites of one village may be among them.
     let mut written = BTreeSet::new();
@@ -316,6 +327,11 @@ fn build_village(tx: &Transaction<'_>, ready: &Ready, village: crate::inventory:
     let built = village_timeline(inventory, &sites, from, until);
     tables::write_village(tx, &inventory.region(village).code, day, &built, ready.until)?;
     Ok(())
+}
+
+/// Returns the last day of which something has settled; a later one stays on the list.
+fn begun(now: UnixMs) -> Day {
+    Day::of(UnixMs(now.0 - SETTLE_MS - 1))
 }
 
 fn dirty_before(tx: &Transaction<'_>, settled: Day) -> Result<Vec<Dirty>, StoreError> {

@@ -8,7 +8,7 @@ use rusta_wire::{Samples, UnixMs};
 use super::reports::{self, Arrived, DayReports};
 use super::sighting::{Sighting, Watches};
 use super::tables::Digests;
-use super::timeline::Undated;
+use super::undated::Undated;
 use super::{LEAD_IN_MS, LOOK_AHEAD_MS, REACH_DAYS};
 use crate::advance::boots;
 use crate::dating::{Dating, Reach};

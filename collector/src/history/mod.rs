@@ -9,7 +9,7 @@
 //! A *timeline* is a function of the samples observed in its day, of a lead-in of [`LEAD_IN_MS`] and a look-ahead of
 //! [`LOOK_AHEAD_MS`] around it, and of the inventory in force when the day began. Where a site says nothing that long, the
 //! nearest samples up to [`REACH_DAYS`] days away count too: only they tell whether it was off in between. Of a longer
-//! silence nobody can tell. Nothing depends on when, in which order, or how often a sample arrived. Late data marks the days
+//! silence nobody can tell. One thing is taken from the day before: whether a link was degraded when it ended ([`seam`]). Nothing depends on when, in which order, or how often a sample arrived. Late data marks the days
 //! it bears on, and those are built again.
 //!
 //! Bounds are cut to whole seconds towards the past, so the seconds of a day always add up to the day.
@@ -34,12 +34,15 @@ mod overlay;
 mod packed;
 mod packets;
 mod reports;
+mod seam;
 mod sighting;
+mod silent;
 mod slots;
 mod span;
 mod stitch;
 pub mod tables;
 mod timeline;
+mod undated;
 mod values;
 mod village;
 
@@ -51,12 +54,13 @@ use crate::inventory::word_enum;
 pub use build::{Builder, Parts};
 pub use gather::BuildError;
 pub use histogram::Histogram;
-pub use outage::{Ended, Outage};
+pub use outage::{Bounds, Ended, Outage, Proofs};
 pub use reports::{DayReports, Late, Reports};
 pub use sighting::Sighting;
 pub use slots::{SlotSums, Slots, slot_sums_on};
 pub use span::{Span, StateSeconds};
-pub use timeline::{LinkDay, SiteDay, SiteInput, Undated, timeline};
+pub use timeline::{LinkDay, SiteDay, SiteInput, timeline};
+pub use undated::Undated;
 pub use values::{Place, PlanUse, Rounds, SLOT_MS, Values, has_daily_values};
 pub use village::{VillageDay, village_timeline};
 
@@ -141,5 +145,7 @@ pub struct DailySeconds {
     pub seconds: StateSeconds,
 }
 
+#[cfg(test)]
+mod day_tests;
 #[cfg(test)]
 mod tests;

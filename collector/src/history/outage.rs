@@ -5,14 +5,36 @@ use rusta_wire::UnixMs;
 use super::Object;
 use super::span::{Counted, Span};
 use crate::engine::Cause;
+use crate::inventory::word_enum;
 
-/// How an outage ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ended {
-    /// It was measured to carry traffic again.
-    Restored,
-    /// Nobody could tell any more: evidence ran out while it was down, or maintenance began.
-    Lost,
+word_enum! {
+    /// How an outage ended.
+    Ended {
+        /// It was measured to carry traffic again.
+        Restored = "restored",
+        /// Nobody could tell any more: evidence ran out while it was down.
+        Silence = "silence",
+        /// Announced work or closing hours began, and what came after them is no part of it.
+        Work = "work",
+    }
+}
+
+/// Between what the ends of a power cut lie: nobody saw them, only a new boot proves that it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// From the last sign of the old boot to the beginning of the new one.
+    pub started: (UnixMs, UnixMs),
+    /// From the beginning of the new boot to the first answer, or as far as it is known not to have come.
+    pub ended: (UnixMs, UnixMs),
+}
+
+/// What proves a stretch of down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Proofs {
+    /// `agent/target@time` of each anchor's first failure, `agent/boot@time`, or `agent/last sign@time`.
+    pub named: Vec<String>,
+    /// Of a power cut.
+    pub bounds: Option<Bounds>,
 }
 
 /// `[started_at, ended_at)` of down.
@@ -24,12 +46,14 @@ pub struct Outage {
     pub started_at: UnixMs,
     /// The first answer, or the end of the evidence; `None` while it lasts.
     pub ended_at: Option<UnixMs>,
+    /// As far as it was seen to last; `None` once it ended, and in rows of before this was kept.
+    pub seen_until: Option<UnixMs>,
     /// How it ended; `None` while it lasts.
     pub ended: Option<Ended>,
     /// The leading cause; `None` is `unattributed`.
     pub cause: Option<Cause>,
-    /// What proves it, as `agent/target@time` of each anchor's first failure, or `agent/boot@time`.
-    pub evidence: Vec<String>,
+    /// What proves it; of a link.
+    pub evidence: Proofs,
     /// Announced work inside it, which does not split it.
     pub work: Vec<(UnixMs, UnixMs)>,
     /// Counts up from 1 when late data changes any of the above.
@@ -49,12 +73,12 @@ pub(super) struct Piece {
 }
 
 impl Piece {
-    /// Takes announced work off the end of an outage nobody saw the end of: it was seen down up to the work.
+    /// Takes announced work off the end of an outage nobody saw the end of: it was seen down up to the work, which ended it.
     fn end_unseen(&mut self) {
-        while self.ended == Some(Ended::Lost)
+        while self.ended != Some(Ended::Restored)
             && let Some((from, _)) = self.work.pop_if(|(_, until)| *until == self.until)
         {
-            self.until = from;
+            (self.until, self.ended) = (from, Some(Ended::Work));
         }
     }
 }
@@ -85,7 +109,12 @@ pub(super) fn pieces<S: Counted>(spans: &[Span<S>]) -> Vec<Piece> {
 
 /// Tells how an outage ended from what follows it.
 pub(super) fn how_ended<S: Counted>(next: S) -> Ended {
-    if next.is_carried() { Ended::Restored } else { Ended::Lost }
+    match next {
+        _ if next.is_carried() => Ended::Restored,
+        // Outside of work only closing hours are neither measured nor unknown.
+        _ if !next.is_measured() => Ended::Work,
+        _ => Ended::Silence,
+    }
 }
 
 /// Returns the cause that is known better; the first of two equals.
@@ -112,11 +141,13 @@ mod tests {
 
     #[test]
     fn announced_work_inside_an_outage_does_not_split_it() {
-        use LinkState::{Down, Maintenance, Unknown, Up};
+        use LinkState::{Down, Maintenance, NotInService, Unknown, Up};
         let one = found(&[(Up, 100), (Down, 200), (Maintenance, 300), (Down, 50), (Up, 10)]);
         assert_eq!(one, [(100, 650, 1, Some(Ended::Restored))]);
         assert_eq!(found(&[(Down, 200), (Maintenance, 300), (Up, 10)]), [(0, 500, 1, Some(Ended::Restored))], "not up until then");
-        assert_eq!(found(&[(Down, 200), (Maintenance, 300), (Unknown, 10)]), [(0, 200, 0, Some(Ended::Lost))], "seen down until the work");
+        assert_eq!(found(&[(Down, 200), (Maintenance, 300), (Unknown, 10)]), [(0, 200, 0, Some(Ended::Work))], "seen down until the work");
+        assert_eq!(found(&[(Down, 200), (Unknown, 10), (Maintenance, 300)]), [(0, 200, 0, Some(Ended::Silence))]);
+        assert_eq!(found(&[(Down, 200), (NotInService, 10)]), [(0, 200, 0, Some(Ended::Work))], "it closed");
         assert_eq!(found(&[(Down, 200), (Maintenance, 300)]), [(0, 500, 1, None)], "nobody knows yet");
         assert_eq!(found(&[(Up, 10), (Maintenance, 300), (Down, 90), (Up, 1)]), [(310, 400, 0, Some(Ended::Restored))]);
     }

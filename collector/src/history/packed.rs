@@ -3,6 +3,7 @@
 use prost::Message;
 use rusta_wire::{Rung, UnixMs};
 
+use super::outage::{Bounds, Proofs};
 use super::span::Span;
 use super::timeline::{LinkDay, SiteDay};
 use super::village::VillageDay;
@@ -61,12 +62,21 @@ struct EvidenceMessage {
     from_s: i64,
     #[prost(string, repeated, tag = "2")]
     proofs: Vec<String>,
+    /// Of a power cut, Unix milliseconds: between what its start lies, then its end.
+    #[prost(sint64, repeated, tag = "3")]
+    bounds_ms: Vec<i64>,
 }
 
 /// Packs a site's day.
 pub(super) fn pack_site(day: &SiteDay) -> Vec<u8> {
     let evidence = |link: &LinkDay| {
-        link.evidence.iter().map(|(from, proofs)| EvidenceMessage { from_s: from.seconds(), proofs: proofs.clone() }).collect()
+        let bounds = |of: Bounds| [of.started.0, of.started.1, of.ended.0, of.ended.1].map(|at| at.0).to_vec();
+        let one = |(from, proofs): (&UnixMs, &Proofs)| EvidenceMessage {
+            from_s: from.seconds(),
+            proofs: proofs.named.clone(),
+            bounds_ms: proofs.bounds.map(bounds).unwrap_or_default(),
+        };
+        link.evidence.iter().map(one).collect()
     };
     let link = |link: &LinkDay| LinkMessage {
         name: link.name.clone(),
@@ -96,7 +106,7 @@ pub(super) fn unpack_site(bytes: &[u8]) -> Option<SiteDay> {
     let link = |link: LinkMessage| {
         Some(LinkDay {
             spans: unpack(&link.spans)?,
-            evidence: link.evidence.into_iter().map(|one| (UnixMs::from_seconds(one.from_s), one.proofs)).collect(),
+            evidence: link.evidence.into_iter().map(|one| (UnixMs::from_seconds(one.from_s), proofs(one.proofs, &one.bounds_ms))).collect(),
             short_notice: unpack_apart(&link.short_notice)?,
             name: link.name,
             slots: Default::default(),
@@ -110,6 +120,14 @@ pub(super) fn unpack_site(bytes: &[u8]) -> Option<SiteDay> {
         short_notice: unpack_apart(&message.short_notice)?,
         service_slots: Default::default(),
     })
+}
+
+fn proofs(named: Vec<String>, bounds_ms: &[i64]) -> Proofs {
+    let bounds = match bounds_ms {
+        [a, b, c, d] => Some(Bounds { started: (UnixMs(*a), UnixMs(*b)), ended: (UnixMs(*c), UnixMs(*d)) }),
+        _ => None,
+    };
+    Proofs { named, bounds }
 }
 
 /// Reads a village's day.

@@ -86,24 +86,26 @@ pub(super) struct Arrived<'a> {
     pub(super) received_at: UnixMs,
 }
 
-/// Counts the reports that end inside `[from, until)`.
+/// Counts the reports that end inside `[from, until)`, and lists what of it was told late.
 pub(super) fn count<'a>(arrived: impl Iterator<Item = Arrived<'a>>, (from, until): (UnixMs, UnixMs)) -> DayReports {
     let mut day = DayReports::default();
     let mut intervals: BTreeMap<i64, u32> = BTreeMap::new();
     for one in arrived {
-        let ended_at = one.boot.date(one.batch.until);
+        let (began_at, ended_at) = (one.boot.date(one.batch.from), one.boot.date(one.batch.until));
+        let lag_ms = (one.received_at.0 - ended_at.0).max(0);
+        // What a report tells late of a day is learnt late, whichever day it ends in.
+        let of_day = (began_at.max(from), ended_at.min(until));
+        if lag_ms > ON_TIME_MS && of_day.0 < of_day.1 {
+            day.late.push(of_day);
+        }
         if ended_at < from || ended_at >= until {
             continue;
         }
         let covered = one.batch.until.0.saturating_sub(one.batch.from.0);
-        let lag_ms = (one.received_at.0 - ended_at.0).max(0);
         let slot = day.slots.entry(place(from, ended_at)).or_default();
         slot.covered_ms += covered;
         slot.on_time_ms += if lag_ms <= ON_TIME_MS { covered } else { 0 };
         slot.lag_s.add(lag_ms / 1000);
-        if lag_ms > ON_TIME_MS {
-            day.late.push((one.boot.date(one.batch.from).max(from), ended_at));
-        }
         if one.batch.clock.source > ClockSource::Persisted {
             slot.skew_ms.add(one.batch.clock.unix.0.saturating_sub(ended_at.0));
         }
@@ -116,4 +118,23 @@ pub(super) fn count<'a>(arrived: impl Iterator<Item = Arrived<'a>>, (from, until
     let usual = intervals.into_iter().max_by_key(|(seconds, count)| (*count, *seconds));
     day.interval_s = usual.and_then(|(seconds, _)| u32::try_from(seconds).ok()).unwrap_or(0);
     day
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::{Agent, second};
+
+    #[test]
+    fn what_a_late_report_tells_of_two_days_is_learnt_late_on_both() {
+        let mut agent = Agent::village(1, "V0");
+        let batch = agent.batch(600, true);
+        let batch = batch.with_samples(batch.samples.iter().map(rusta_wire::SampleRef::from).collect());
+        let arrived = || Arrived { boot: BootTime { at: second(0), error_ms: 0 }, batch: &batch, received_at: second(9_000) };
+        // It covers 540 s to 600 s, and midnight lies between.
+        let before = count([arrived()].into_iter(), (second(0), second(570)));
+        let after = count([arrived()].into_iter(), (second(570), second(1_000)));
+        assert_eq!((before.late, before.slots.len()), (vec![(second(540), second(570))], 0), "it is a report of the day it ends in");
+        assert_eq!((after.late, after.slots.len()), (vec![(second(570), second(600))], 1));
+    }
 }

@@ -8,19 +8,35 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Transaction, params};
 use rusta_wire::UnixMs;
 
-use super::outage::{Ended, Piece, pieces};
+use super::outage::{Bounds, Ended, Piece, Proofs, pieces};
 use super::packed;
 use super::span::{Counted, Span};
-use super::tables::spans_of_id;
+use super::tables::{self, spans_of_id};
 use crate::day::Day;
 use crate::engine::{Cause, LinkState, SiteState, VillageState};
 use crate::store::StoreError;
 
 /// One object's day: its spans and what proves each stretch of down.
-pub(super) type Found<S> = (Vec<Span<S>>, BTreeMap<UnixMs, Vec<String>>);
+pub(super) type Found<S> = (Vec<Span<S>>, BTreeMap<UnixMs, Proofs>);
 
-/// An outage's row but for its key: end, restored, cause, evidence, announced work inside it.
-type Content = (Option<UnixMs>, Option<Ended>, Option<Cause>, String, String);
+/// An outage's row but for its key and how far it was seen.
+#[derive(PartialEq)]
+struct Content {
+    ended_at: Option<UnixMs>,
+    ended: Option<Ended>,
+    cause: Option<Cause>,
+    /// JSON, as the announced work inside it and the bounds of its ends.
+    evidence: String,
+    work: String,
+    bounds: Option<String>,
+}
+
+/// A row as it stands.
+struct Row {
+    content: Content,
+    seen_until: Option<UnixMs>,
+    revision: u32,
+}
 
 /// Reads a link's spans of a day.
 pub(super) fn link_spans(tx: &Transaction<'_>, site: i64, day: Day, name: &str) -> Result<Option<Found<LinkState>>, StoreError> {
@@ -65,7 +81,7 @@ pub(super) fn outages<S: Counted>(
         last = last.next();
     }
     let spans: Vec<Span<S>> = days.iter().flat_map(|(spans, _)| spans.iter().copied()).collect();
-    let evidence: BTreeMap<UnixMs, &Vec<String>> = days.iter().flat_map(|(_, evidence)| evidence).map(|(at, of)| (*at, of)).collect();
+    let evidence: BTreeMap<UnixMs, &Proofs> = days.iter().flat_map(|(_, evidence)| evidence).map(|(at, of)| (*at, of)).collect();
     write(tx, id, first.start(), last.end(), &pieces(&spans), &evidence)
 }
 
@@ -75,25 +91,35 @@ fn write(
     from: UnixMs,
     until: UnixMs,
     pieces: &[Piece],
-    evidence: &BTreeMap<UnixMs, &Vec<String>>,
+    evidence: &BTreeMap<UnixMs, &Proofs>,
 ) -> Result<(), StoreError> {
     let before = stored(tx, id, from, until)?;
     let mut kept = 0;
     for piece in pieces {
-        let proofs = evidence.get(&piece.from).map(|proofs| serde_json::to_string(proofs).unwrap_or_default());
-        let ended_at = piece.ended.map(|_| piece.until);
+        let proofs = evidence.get(&piece.from).copied();
         let work: Vec<(i64, i64)> = piece.work.iter().map(|(from, until)| (from.0, until.0)).collect();
-        let work = serde_json::to_string(&work).unwrap_or_else(|_| "[]".to_owned());
-        let content: Content = (ended_at, piece.ended, piece.cause, proofs.unwrap_or_else(|| "[]".to_owned()), work);
+        let content = Content {
+            ended_at: piece.ended.map(|_| piece.until),
+            ended: piece.ended,
+            cause: piece.cause,
+            evidence: json(&proofs.map(|proofs| proofs.named.as_slice()).unwrap_or_default()),
+            work: json(&work),
+            bounds: proofs
+                .and_then(|proofs| proofs.bounds)
+                .map(|Bounds { started, ended }| json(&[started, ended].map(|(a, b)| [a.0, b.0]))),
+        };
+        let seen_until = piece.ended.is_none().then_some(piece.until);
         let revision = match before.get(&piece.from) {
-            Some((known, revision)) if *known == content => {
-                kept += usize::from(*revision > 0);
+            Some(known) if known.content == content && known.seen_until == seen_until => {
+                kept += 1;
                 continue;
             }
-            Some((_, revision)) => revision + 1,
+            // That it lasts is nothing that late data changed.
+            Some(known) if known.content == content => known.revision,
+            Some(known) => known.revision + 1,
             None => 1,
         };
-        insert(tx, id, piece.from, &content, revision)?;
+        insert(tx, (id, piece.from), &Row { content, seen_until, revision })?;
         kept += usize::from(before.contains_key(&piece.from));
     }
     if kept < before.len() {
@@ -105,36 +131,49 @@ fn write(
     Ok(())
 }
 
-fn insert(tx: &Transaction<'_>, id: i64, started_at: UnixMs, content: &Content, revision: u32) -> Result<(), StoreError> {
-    let (ended_at, ended, cause, evidence, work) = content;
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "[]".to_owned())
+}
+
+fn insert(tx: &Transaction<'_>, (id, started_at): (i64, UnixMs), row: &Row) -> Result<(), StoreError> {
+    let Content { ended_at, ended, cause, evidence, work, bounds } = &row.content;
     let mut statement = tx.prepare_cached(
-        "INSERT OR REPLACE INTO outages (object, started_at, ended_at, restored, rung, confidence, evidence, revision, work)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT OR REPLACE INTO outages
+         (object, started_at, ended_at, restored, by_work, rung, confidence, evidence, revision, work, seen_until, bounds)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     statement.execute(params![
         id,
         started_at.0,
         ended_at.map(|at| at.0),
         ended.map(|ended| ended == Ended::Restored),
+        ended.map(|ended| ended == Ended::Work),
         cause.map(|cause| cause.rung.code()),
         cause.map(|cause| cause.confidence),
         evidence,
-        revision,
+        row.revision,
         work,
+        row.seen_until.map(|at| at.0),
+        bounds,
     ])?;
     Ok(())
 }
 
-fn stored(tx: &Transaction<'_>, id: i64, from: UnixMs, until: UnixMs) -> Result<HashMap<UnixMs, (Content, u32)>, StoreError> {
+fn stored(tx: &Transaction<'_>, id: i64, from: UnixMs, until: UnixMs) -> Result<HashMap<UnixMs, Row>, StoreError> {
     let mut statement = tx.prepare_cached(
-        "SELECT started_at, ended_at, restored, rung, confidence, evidence, revision, work FROM outages
+        "SELECT started_at, ended_at, restored, by_work, rung, confidence, evidence, work, bounds, seen_until, revision FROM outages
          WHERE object = ?1 AND started_at >= ?2 AND started_at < ?3",
     )?;
     let rows = statement.query_map(params![id, from.0, until.0], |row| {
-        let ended = row.get::<_, Option<bool>>(2)?.map(|restored| if restored { Ended::Restored } else { Ended::Lost });
-        let cause = crate::engine::told::cause_of(row.get(3)?, row.get(4)?);
-        let content = (row.get::<_, Option<i64>>(1)?.map(UnixMs), ended, cause, row.get(5)?, row.get(7)?);
-        Ok((UnixMs(row.get(0)?), (content, row.get(6)?)))
+        let content = Content {
+            ended_at: row.get::<_, Option<i64>>(1)?.map(UnixMs),
+            ended: tables::ended(row.get(2)?, row.get(3)?),
+            cause: crate::engine::told::cause_of(row.get(4)?, row.get(5)?),
+            evidence: row.get(6)?,
+            work: row.get(7)?,
+            bounds: row.get(8)?,
+        };
+        Ok((UnixMs(row.get(0)?), Row { content, seen_until: row.get::<_, Option<i64>>(9)?.map(UnixMs), revision: row.get(10)? }))
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

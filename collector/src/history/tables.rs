@@ -8,7 +8,7 @@ use std::ops::Range;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use rusta_wire::{Metric, UnixMs};
 
-use super::outage::{Ended, Outage};
+use super::outage::{Bounds, Ended, Outage, Proofs};
 use super::packed;
 use super::reports::{DayReports, Late, Reports};
 use super::slots::{self, Slots};
@@ -220,7 +220,8 @@ pub fn seconds_of_object(db: &Connection, of: &Object, days: Range<Day>) -> Resu
 /// What the database says.
 pub fn outages(db: &Connection, kind: ObjectKind, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work,
+                x.by_work, x.seen_until, x.bounds
          FROM outages x JOIN objects o ON o.id = x.object
          WHERE o.kind = ?1 AND x.started_at < ?3 AND (x.ended_at IS NULL OR x.ended_at > ?2) ORDER BY x.started_at, x.object",
     )?;
@@ -234,7 +235,8 @@ pub fn outages(db: &Connection, kind: ObjectKind, from: UnixMs, until: UnixMs) -
 /// What the database says.
 pub fn outages_of(db: &Connection, of: &Object, from: UnixMs, until: UnixMs) -> Result<Vec<Outage>, StoreError> {
     let mut statement = db.prepare_cached(
-        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work
+        "SELECT o.code, o.link, x.started_at, x.ended_at, x.restored, x.rung, x.confidence, x.evidence, x.revision, x.work,
+                x.by_work, x.seen_until, x.bounds
          FROM outages x JOIN objects o ON o.id = x.object
          WHERE o.kind = ?1 AND o.code = ?2 AND o.link = ?3 AND x.started_at < ?5 AND (x.ended_at IS NULL OR x.ended_at > ?4)
          ORDER BY x.started_at",
@@ -626,15 +628,33 @@ pub(super) fn work_of(json: &str) -> Vec<(UnixMs, UnixMs)> {
     stretches.into_iter().map(|(from, until)| (UnixMs(from), UnixMs(until))).collect()
 }
 
+/// Reads how an outage ended; what did not tell silence from work ended by silence.
+pub(super) fn ended(restored: Option<bool>, by_work: Option<bool>) -> Option<Ended> {
+    restored.map(|restored| match by_work {
+        _ if restored => Ended::Restored,
+        Some(true) => Ended::Work,
+        _ => Ended::Silence,
+    })
+}
+
+fn bounds_of(json: &str) -> Option<Bounds> {
+    let [started, ended] = serde_json::from_str::<[(i64, i64); 2]>(json).ok()?.map(|(from, until)| (UnixMs(from), UnixMs(until)));
+    Some(Bounds { started, ended })
+}
+
 fn outage(kind: ObjectKind, row: &Row<'_>) -> rusqlite::Result<Outage> {
     let evidence: String = row.get(7)?;
     Ok(Outage {
         object: object(kind, row, 0)?,
         started_at: UnixMs(row.get(2)?),
         ended_at: row.get::<_, Option<i64>>(3)?.map(UnixMs),
-        ended: row.get::<_, Option<bool>>(4)?.map(|restored| if restored { Ended::Restored } else { Ended::Lost }),
+        seen_until: row.get::<_, Option<i64>>(11)?.map(UnixMs),
+        ended: ended(row.get(4)?, row.get(10)?),
         cause: cause_of(row.get(5)?, row.get(6)?),
-        evidence: serde_json::from_str(&evidence).unwrap_or_default(),
+        evidence: Proofs {
+            named: serde_json::from_str(&evidence).unwrap_or_default(),
+            bounds: row.get::<_, Option<String>>(12)?.and_then(|json| bounds_of(&json)),
+        },
         revision: row.get(8)?,
         work: work_of(&row.get::<_, String>(9)?),
     })

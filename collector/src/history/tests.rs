@@ -46,6 +46,7 @@ fn build(inventory: &Inventory, sightings: &[Sighting], from: i64, until: i64) -
         seen_until: UnixMs(second(until).0 + LOOK_AHEAD_MS),
         now: None,
         undated: &[],
+        degraded_before: &[],
         thresholds: &Thresholds::default(),
     })
 }
@@ -93,7 +94,7 @@ fn a_day_counted_by_hand() {
     // 190 rounds of two targets answered three of three; the 20 that failed were down and do not count as loss.
     assert_eq!(day.links[0].values().packets, (190 * 2 * 3, 190 * 2 * 3));
     assert_eq!(day.links[0].values().histograms[&Metric::RttUsP50].count(), 190 * 2);
-    let evidence = &day.links[0].evidence[&second(3570)];
+    let evidence = &day.links[0].evidence[&second(3570)].named;
     assert_eq!(evidence[0], format!("{}/core@{}", AgentId(1), second(3570)));
     assert_eq!(evidence.len(), 2);
 }
@@ -162,7 +163,14 @@ fn a_site_without_power_was_down_from_the_round_it_missed() {
     let expected = [(0, LinkState::Unknown), (30, LinkState::Up), (59 * 60, LinkState::Down), (122 * 60 - 30, LinkState::Up)];
     assert_eq!(states(&day), expected);
     assert_eq!(day.links[0].spans[2].cause, Some(Cause { rung: Rung::Power, confidence: 70 }));
-    assert!(day.links[0].evidence[&second(3540)][0].contains("/boot "));
+    let proofs = &day.links[0].evidence[&second(3540)];
+    assert_eq!(
+        proofs.named,
+        [format!("{}/last sign@{}", AgentId(1), second(3540)), format!("{}/boot {}@{}", AgentId(1), BootId(2), second(7200))]
+    );
+    // Each end by the error its boot is dated with: 10 ms.
+    let around = |from: i64, until: i64| (UnixMs(second(from).0 - 10), UnixMs(second(until).0 + 10));
+    assert_eq!(proofs.bounds, Some(Bounds { started: around(3540, 7200), ended: around(7200, 122 * 60 - 30) }));
 }
 
 /// A site that reported until minute 60, had a life nobody can date, and reported again from minute 425 on. Measured for
@@ -187,6 +195,7 @@ fn with_an_undated_life(not_before: Option<UnixMs>) -> SiteDay {
         seen_until: second(510 * 60),
         now: None,
         undated: &[life],
+        degraded_before: &[],
         thresholds: &Thresholds::default(),
     })
 }
@@ -234,6 +243,7 @@ fn a_life_that_does_not_fit_into_a_gap_leaves_it_down() {
         seen_until: second(15_600),
         now: None,
         undated: &[life],
+        degraded_before: &[],
         thresholds: &Thresholds::default(),
     };
     assert_eq!(span::seconds_of(&timeline(&whole).links[0].spans).down, (121 - 60) * 60 - 30);

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use rusta_wire::{AgentId, BootId, Rung, UnixMs};
 
+use super::outage::{Bounds, Proofs};
 use super::overlay;
 use super::sighting::{Sighted, Sighting, Watch, Watches, boot_reason, last_words};
 use super::span::{Span, append, at, edges};
+use super::undated::{Certain, Undated};
 use super::values::{self, Place, PlanUse, Rounds, Values};
 use crate::config::Thresholds;
 use crate::engine::agent;
-use crate::engine::machine::{Anchors, Boot, Fact, LinkKind, Machine, Slot, Target};
+use crate::engine::machine::{Anchors, Boot, Change, Cut, Fact, LinkKind, Machine, Slot, Target};
 use crate::engine::roll_up::{Path, site_state};
 use crate::engine::sight;
 use crate::engine::{Cause, LinkState, SiteState};
-use crate::inventory::{Inventory, LinkId, Role, SiteId};
+use crate::inventory::{Inventory, LinkId, Role, SiteId, assignment};
 
 /// What a timeline is made of.
 #[derive(Debug, Clone, Copy)]
@@ -39,30 +41,10 @@ pub struct SiteInput<'a> {
     pub now: Option<UnixMs>,
     /// What lives of the site's agents saw that nobody can date.
     pub undated: &'a [Undated],
+    /// Whether links were degraded when the day before ended, by name, as far as that is known.
+    pub degraded_before: &'a [(String, bool)],
     /// When a state is called what.
     pub thresholds: &'a Thresholds,
-}
-
-/// A life of one of the site's agents that nobody can date.
-#[derive(Debug, Clone)]
-pub struct Undated {
-    /// Whose.
-    pub agent: AgentId,
-    /// The latest it can have lasted, from its first report to its last.
-    pub latest: (UnixMs, UnixMs),
-    /// The earliest its first report can have begun, by a clock kept from an earlier life; `None` if it had none.
-    pub not_before: Option<UnixMs>,
-    /// What it saw, dated as late as it can have been.
-    pub sightings: Vec<Sighting>,
-}
-
-impl Undated {
-    /// Tells whether it can lie between two moments.
-    fn fits_between(&self, from: UnixMs, until: UnixMs) -> bool {
-        let lasted = self.latest.1.0.saturating_sub(self.latest.0.0);
-        let start = self.latest.1.0.min(until.0).saturating_sub(lasted);
-        start >= from.0 && self.not_before.is_none_or(|earliest| earliest.0 <= start)
-    }
 }
 
 /// One link's day.
@@ -73,7 +55,7 @@ pub struct LinkDay {
     /// Its states, without gaps.
     pub spans: Vec<Span<LinkState>>,
     /// What proves each stretch of down, by its start.
-    pub evidence: BTreeMap<UnixMs, Vec<String>>,
+    pub evidence: BTreeMap<UnixMs, Proofs>,
     /// What was measured inside work that was announced too late for the contract.
     pub short_notice: Vec<Span<LinkState>>,
     /// What its rounds measured, by slot.
@@ -98,7 +80,7 @@ pub struct SiteDay {
     pub links: Vec<LinkDay>,
     /// The site's states, without gaps.
     pub spans: Vec<Span<SiteState>>,
-    /// Whether the national network was reached; `None` if no target tells.
+    /// Whether the national network was reached; `None` if no target tells, nor is one to.
     pub nin: Option<Vec<Span<LinkState>>>,
     /// What was measured while late-announced work left it with nothing else.
     pub short_notice: Vec<Span<SiteState>>,
@@ -134,10 +116,11 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     run.play(&all);
     let certain: Vec<Certain> = input.undated.iter().filter_map(|life| Certain::of(life, input)).collect();
     let links: Vec<LinkDay> = run.links.iter().map(|driver| link_day(driver, &all, &watches, &run, &certain)).collect();
-    // A site that knows nothing of it all day does not tell, whether its day was built for another reason or not at all.
     let nin = run.nin.as_ref().map(|driver| clip(driver.machine.said(), input));
     let nin = nin.map(|spans| certain.iter().fold(spans, |spans, life| overlay::fill(spans, &life.nin)));
+    // Whoever is to look and says nothing leaves it unknown; whoever is not does not tell, whether its day is built or not.
     let nin = nin.filter(|spans| spans.iter().any(|span| span.state != LinkState::Unknown));
+    let nin = nin.or_else(|| assignment::asks_for(input.inventory, input.site, Rung::Nin).then(|| unknown(input.from, input.until)));
     let nin = nin.map(|spans| overlay::lay_work(spans, &overlay::announced_for_all(input), LinkState::Maintenance));
     let measured: Vec<&[Span<LinkState>]> = links.iter().map(|link| link.spans.as_slice()).collect();
     let spans = overlay::lay(site_spans(&measured, input), &overlay::closed(input), SiteState::NotInService);
@@ -147,6 +130,13 @@ pub fn timeline(input: &SiteInput<'_>) -> SiteDay {
     };
     let service_slots = values::of_services(&all, held, (input.from, input.until));
     SiteDay { short_notice: short_notice(&links, &spans, input), spans, service_slots, links, nin }
+}
+
+/// Returns a stretch of which nothing is known.
+pub(super) fn unknown(from: UnixMs, until: UnixMs) -> Vec<Span<LinkState>> {
+    let mut spans = Vec::new();
+    append(&mut spans, Span { from: whole_second(from), until: whole_second(until), state: LinkState::Unknown, cause: None });
+    spans
 }
 
 /// Finds what was measured of the site while all that was left of it was under work announced too late.
@@ -163,7 +153,7 @@ fn short_notice(links: &[LinkDay], spans: &[Span<SiteState>], input: &SiteInput<
 }
 
 /// What a watch means to the site.
-struct Meaning {
+pub(super) struct Meaning {
     /// The link it speaks of; `None` if it speaks of none of the site's.
     link: Option<LinkId>,
     /// Whether its rounds prove reach.
@@ -173,7 +163,7 @@ struct Meaning {
 }
 
 impl Meaning {
-    fn of(watch: &Watch<'_>, input: &SiteInput<'_>) -> Self {
+    pub(super) fn of(watch: &Watch<'_>, input: &SiteInput<'_>) -> Self {
         let (inventory, site, series) = (input.inventory, input.site, watch.series);
         let link = match (watch.vantage, series.towards == inventory.site(site).code) {
             (true, true) => sight::seen_from_outside(inventory, site, series),
@@ -185,9 +175,9 @@ impl Meaning {
 }
 
 /// A machine with the places of its targets.
-struct Driver {
+pub(super) struct Driver {
     link: Option<LinkId>,
-    machine: Machine,
+    pub(super) machine: Machine,
     slots: HashMap<TargetKey, Slot>,
     /// The slot of each watch that was heard, by its number.
     by_watch: Vec<Option<Slot>>,
@@ -196,12 +186,13 @@ struct Driver {
 /// A target is the same while all of this is.
 type TargetKey = (AgentId, String, Rung, u32, bool);
 
-struct Run<'a> {
+/// A site's links while its sightings are played to them.
+pub(super) struct Run<'a> {
     input: &'a SiteInput<'a>,
     /// By the number of the watch.
     meanings: &'a [Meaning],
-    links: Vec<Driver>,
-    nin: Option<Driver>,
+    pub(super) links: Vec<Driver>,
+    pub(super) nin: Option<Driver>,
     /// The newest life of each agent, and when it began.
     boots: Vec<(AgentId, BootId, UnixMs)>,
     /// How far each agent has looked.
@@ -230,22 +221,25 @@ impl Driver {
 }
 
 impl<'a> Run<'a> {
-    fn new(input: &'a SiteInput<'a>, meanings: &'a [Meaning], start: UnixMs) -> Self {
+    pub(super) fn new(input: &'a SiteInput<'a>, meanings: &'a [Meaning], start: UnixMs) -> Self {
         let driver = |id: LinkId| Driver::new(Some(id), LinkKind::of(input.inventory, id), start, meanings.len());
         let links = input.inventory.links_of(input.site).map(driver).collect();
         Run { input, meanings, links, nin: None, boots: Vec::new(), looked: HashMap::new(), start }
     }
 
-    fn play(&mut self, all: &[Sighted<'_>]) {
+    pub(super) fn play(&mut self, all: &[Sighted<'_>]) {
         let Run { input, .. } = *self;
+        let mut is_before = true;
         let words = last_words(input.sightings);
         let mut words = words.iter().filter(|word| input.seen_from <= word.at).peekable();
         let looks = looks(input.sightings, input.thresholds);
         let mut looks = looks.iter().filter(|look| input.seen_from <= look.until).peekable();
         for sighted in all {
             while let Some(look) = looks.next_if(|look| look.until <= sighted.at) {
+                self.begin_day(&mut is_before, look.until);
                 self.look(look);
             }
+            self.begin_day(&mut is_before, sighted.at);
             while let Some(word) = words.next_if(|word| word.at <= sighted.at) {
                 let fact = if word.power_loss { Fact::LastGasp } else { Fact::Stopped };
                 self.links.iter_mut().for_each(|driver| driver.machine.learn(word.at, fact, input.thresholds));
@@ -254,14 +248,30 @@ impl<'a> Run<'a> {
             self.observe(sighted);
         }
         for look in looks.take_while(|look| look.until <= input.seen_until) {
+            self.begin_day(&mut is_before, look.until);
             self.look(look);
         }
+        self.begin_day(&mut is_before, input.until);
         let end = all.last().map_or(input.until, |last| last.at.max(input.until));
         for driver in self.links.iter_mut().chain(self.nin.as_mut()) {
             match input.now {
                 Some(now) => driver.machine.pass(now, input.thresholds),
                 None => driver.machine.end(end, input.thresholds),
             }
+        }
+    }
+
+    /// Takes over what the day before left, once, before anything of this day is taken.
+    fn begin_day(&mut self, is_before: &mut bool, at: UnixMs) {
+        let Run { input, .. } = *self;
+        if !*is_before || at < input.from {
+            return;
+        }
+        *is_before = false;
+        for driver in &mut self.links {
+            let name = driver.link.map_or("", |link| input.inventory.link(link).name.as_str());
+            let before = input.degraded_before.iter().find(|(known, _)| known == name);
+            before.iter().for_each(|(_, degraded)| driver.machine.carry(*degraded, input.from, input.thresholds));
         }
     }
 
@@ -326,15 +336,15 @@ impl<'a> Run<'a> {
 }
 
 /// That an agent has looked until a moment, and how long it is believed to look on.
-struct Look {
-    until: UnixMs,
-    source: AgentId,
-    boot: (BootId, UnixMs),
+pub(super) struct Look {
+    pub(super) until: UnixMs,
+    pub(super) source: AgentId,
+    pub(super) boot: (BootId, UnixMs),
     patience: Duration,
 }
 
 /// Lists how far agents had looked when, oldest first.
-fn looks(sightings: &[Sighting], thresholds: &Thresholds) -> Vec<Look> {
+pub(super) fn looks(sightings: &[Sighting], thresholds: &Thresholds) -> Vec<Look> {
     let end = |one: &Sighting| {
         let boot = (one.batch.id.boot, one.boot.at);
         (one.boot.date(one.batch.until), one.batch.id.agent, boot, agent::interval_ms(&one.batch))
@@ -351,51 +361,24 @@ fn looks(sightings: &[Sighting], thresholds: &Thresholds) -> Vec<Look> {
     ends.into_iter().map(look).collect()
 }
 
-/// What order alone proves of a life nobody can date: what it saw holds wherever that life is placed between its bounds.
-struct Certain {
-    /// By link, in the inventory's order: stretches in which the link carried traffic.
-    links: Vec<Vec<Span<LinkState>>>,
-    nin: Vec<Span<LinkState>>,
-}
-
-impl Certain {
-    fn of(life: &Undated, input: &SiteInput<'_>) -> Option<Certain> {
-        let (not_before, (from, until)) = (life.not_before?, life.latest);
-        // Its clock was kept from a life that had begun by then: it came after that one's last report.
-        let of_earlier = |look: &Look| look.source == life.agent && look.boot.1 <= not_before;
-        let ended = looks(input.sightings, input.thresholds).into_iter().filter(of_earlier).map(|look| look.until).max();
-        let slack_ms = from.0.saturating_sub(ended.map_or(not_before, |ended| ended.max(not_before)).0).max(0);
-        let placed =
-            SiteInput { from, until, seen_from: from, seen_until: UnixMs(until.0.saturating_add(1)), now: None, undated: &[], ..*input };
-        let placed = SiteInput { sightings: &life.sightings, ..placed };
-        let watches = Watches::of(&life.sightings);
-        let all = watches.in_order(|at| from <= at && at <= until);
-        let meanings: Vec<Meaning> = watches.list().iter().map(|watch| Meaning::of(watch, &placed)).collect();
-        let mut run = Run::new(&placed, &meanings, from);
-        run.play(&all);
-        // Placed late it holds from its start on, placed early until its end: between the two in any case.
-        let carried = |driver: &Driver| {
-            let spans = clip(driver.machine.said(), &placed).into_iter();
-            let spans = spans.filter(|span| matches!(span.state, LinkState::Up | LinkState::Degraded));
-            spans
-                .map(|span| Span { until: whole_second(UnixMs(span.until.0.saturating_sub(slack_ms))), ..span })
-                .filter(|span| span.from < span.until)
-                .collect()
-        };
-        Some(Certain { links: run.links.iter().map(carried).collect(), nin: run.nin.as_ref().map(carried).unwrap_or_default() })
-    }
+/// Cuts what a machine said to the window.
+pub(super) fn within<'a>(said: &'a [Change], input: &SiteInput<'_>) -> impl Iterator<Item = Span<LinkState>> + use<'a> {
+    let (from, until) = (input.from, input.until);
+    let ends = said.iter().skip(1).map(|change| change.at).chain([until]);
+    let spans = said.iter().zip(ends);
+    spans.map(move |(change, end)| Span { from: change.at.max(from), until: end.min(until), state: change.state, cause: change.cause })
 }
 
 /// Cuts what a machine said to the window and to whole seconds.
-fn clip(said: &[crate::engine::machine::Change], input: &SiteInput<'_>) -> Vec<Span<LinkState>> {
+fn clip(said: &[Change], input: &SiteInput<'_>) -> Vec<Span<LinkState>> {
     let mut spans = Vec::new();
-    let ends = said.iter().skip(1).map(|change| change.at).chain([input.until]);
-    for (change, end) in said.iter().zip(ends) {
-        let (from, until) = (change.at.max(input.from), end.min(input.until));
-        let span = Span { from: whole_second(from), until: whole_second(until), state: change.state, cause: change.cause };
-        append(&mut spans, span);
-    }
+    within(said, input).map(whole).for_each(|span| append(&mut spans, span));
     spans
+}
+
+/// Cuts a span to whole seconds, once everything else was done to it.
+pub(super) fn whole(span: Span<LinkState>) -> Span<LinkState> {
+    Span { from: whole_second(span.from), until: whole_second(span.until), ..span }
 }
 
 fn whole_second(at: UnixMs) -> UnixMs {
@@ -412,8 +395,12 @@ fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &R
     let own: Vec<&Sighted<'_>> = all.iter().filter(own).collect();
     let anchors = Anchors::Of(input.inventory.link(link).network);
     let (slots, plan) = values::of_link(&own, watches.list(), anchors, &measured, (input.from, input.until));
-    let evidence =
-        measured.iter().filter(|span| span.state == LinkState::Down).map(|span| (span.from, evidence(span, &own, anchors))).collect();
+    let proofs = |span: &Span<LinkState>| {
+        let cuts = driver.machine.cuts().iter().filter(|cut| span.from <= whole_second(cut.since) && cut.since < span.until);
+        let cuts: Vec<Cut> = cuts.copied().collect();
+        Proofs { named: evidence(span, &own, anchors, &cuts), bounds: bounds(driver, span, &cuts, input) }
+    };
+    let evidence = measured.iter().filter(|span| span.state == LinkState::Down).map(|span| (span.from, proofs(span))).collect();
     let spans = overlay::lay_work(measured, &overlay::announced(link, input, true), LinkState::Maintenance);
     LinkDay {
         name: input.inventory.link(link).name.clone(),
@@ -428,8 +415,32 @@ fn link_day(driver: &Driver, all: &[Sighted<'_>], watches: &Watches<'_>, run: &R
 /// Most anchors named as evidence of one outage: enough to see who says so.
 const EVIDENCE: usize = 8;
 
-/// Names each anchor's first failure in a stretch of down, and the boot that ended it, if one did.
-fn evidence(span: &Span<LinkState>, own: &[&Sighted<'_>], anchors: Anchors) -> Vec<String> {
+/// Bounds the ends of a power cut, each by the error of the dates it is told by; `None` of a stretch that was seen to begin.
+fn bounds(driver: &Driver, span: &Span<LinkState>, cuts: &[Cut], input: &SiteInput<'_>) -> Option<Bounds> {
+    let (first, last) = (cuts.first().filter(|cut| whole_second(cut.since) == span.from)?, cuts.last()?);
+    // The least error any batch of a boot is dated with: which came first plays no part.
+    let of_boot = |boot: BootId| {
+        let of_it = input.sightings.iter().filter(|sighting| sighting.batch.id.boot == boot);
+        of_it.map(|sighting| i64::from(sighting.boot.error_ms)).min().unwrap_or(0)
+    };
+    let ends = |sighting: &Sighting| {
+        let away = (sighting.boot.date(sighting.batch.until).0 - first.since.0).abs();
+        (away, i64::from(sighting.boot.error_ms))
+    };
+    let of_others = input.sightings.iter().filter(|sighting| sighting.batch.id.boot != first.boot.0);
+    let of_sign = of_others.map(ends).min().map_or(0, |(_, error)| error);
+    // It may go on past this day.
+    let over = driver.machine.said().iter().find(|change| change.at > last.since && change.state != LinkState::Down);
+    let answered = over.map_or(span.until, |change| change.at);
+    let (of_first, of_last) = (of_boot(first.boot.0), of_boot(last.boot.0));
+    Some(Bounds {
+        started: (UnixMs(first.since.0 - of_sign), UnixMs(first.boot.1.0 + of_first)),
+        ended: (UnixMs(last.boot.1.0 - of_last), UnixMs(answered.0 + of_last)),
+    })
+}
+
+/// Names each anchor's first failure in a stretch of down, the boot that ended it, if one did, and the last sign before a cut.
+fn evidence(span: &Span<LinkState>, own: &[&Sighted<'_>], anchors: Anchors, cuts: &[Cut]) -> Vec<String> {
     let within = own.iter().filter(|sighted| span.from.0 <= sighted.at.0 && sighted.at < span.until);
     let mut named: BTreeMap<(AgentId, &str), UnixMs> = BTreeMap::new();
     for sighted in within.filter(|sighted| anchors.include(sighted.watch.series.rung) && !sighted.sample.outcome.proves_path()) {
@@ -438,7 +449,14 @@ fn evidence(span: &Span<LinkState>, own: &[&Sighted<'_>], anchors: Anchors) -> V
     let failures = named.into_iter().map(|((agent, target), at)| format!("{agent}/{target}@{at}"));
     let booted = own.iter().find(|sighted| span.from < sighted.boot.1 && sighted.boot.1 <= span.until);
     let boot = booted.map(|sighted| format!("{}/boot {}@{}", sighted.watch.source, sighted.boot.0, sighted.boot.1));
-    boot.into_iter().chain(failures).take(EVIDENCE).collect()
+    let of_cut = |cut: &Cut| {
+        let (id, began_at) = cut.boot;
+        let source = own.iter().find(|sighted| sighted.boot.0 == id).map(|sighted| sighted.watch.source);
+        source.map(|source| [format!("{source}/last sign@{}", cut.since), format!("{source}/boot {id}@{began_at}")])
+    };
+    let cuts: Vec<String> = cuts.iter().filter_map(of_cut).flatten().collect();
+    let boot = boot.filter(|_| cuts.is_empty());
+    cuts.into_iter().chain(boot).chain(failures).take(EVIDENCE).collect()
 }
 
 fn site_spans(links: &[&[Span<LinkState>]], input: &SiteInput<'_>) -> Vec<Span<SiteState>> {

@@ -1,19 +1,19 @@
 //! A village's day, from the days of its in-policy sites.
 
-use rusta_wire::UnixMs;
+use rusta_wire::{Rung, UnixMs};
 
 use super::span::{Span, append, at, edges};
-use super::timeline::SiteDay;
+use super::timeline::{SiteDay, unknown};
 use crate::engine::roll_up::{Path, village_state};
 use crate::engine::{Cause, LinkState, VillagePolicy, VillageState};
-use crate::inventory::{Inventory, SiteId};
+use crate::inventory::{Inventory, SiteId, assignment};
 
 /// One village's day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VillageDay {
     /// The village's states, without gaps.
     pub spans: Vec<Span<VillageState>>,
-    /// Whether the national network was reached from any of its sites; `None` if no target tells.
+    /// Whether the national network was reached from any of its sites; `None` if no site tells.
     pub nin: Option<Vec<Span<LinkState>>>,
     /// Its states under the narrower policies, where they differ from `either`: some of its sites are in, some are not.
     pub by_policy: Vec<(VillagePolicy, Vec<Span<VillageState>>)>,
@@ -23,7 +23,11 @@ type Sites<'a> = [(SiteId, Option<&'a SiteDay>)];
 
 /// Builds a village's day from those of its in-policy sites; a site without a day was not measured.
 pub fn village_timeline(inventory: &Inventory, sites: &Sites<'_>, from: UnixMs, until: UnixMs) -> VillageDay {
-    let nin_lists: Vec<&[Span<LinkState>]> = sites.iter().filter_map(|(_, day)| (*day)?.nin.as_deref()).collect();
+    // A site that is to look and has no day, or one of before it was known to be to, leaves it unknown.
+    let nothing = unknown(from, until);
+    let told = sites.iter().map(|(site, day)| (site, day.and_then(|day| day.nin.as_deref())));
+    let to_look = |site: &SiteId| assignment::asks_for(inventory, *site, Rung::Nin).then_some(nothing.as_slice());
+    let nin_lists: Vec<&[Span<LinkState>]> = told.filter_map(|(site, known)| known.or_else(|| to_look(site))).collect();
     let mut nin = Vec::new();
     for pair in edges(nin_lists.iter().copied(), from, until).windows(2) {
         if let Some(state) = nin_state(&nin_lists, pair[0]) {

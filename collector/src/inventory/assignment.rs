@@ -37,6 +37,13 @@ pub fn intervals(inventory: &Inventory, site: SiteId) -> Vec<String> {
     every.iter().filter_map(|target| target.get("every").and_then(Value::as_str).map(str::to_owned)).collect()
 }
 
+/// Tells whether a site's profiles ask it to measure something on a rung.
+pub fn asks_for(inventory: &Inventory, site: SiteId, rung: Rung) -> bool {
+    let asks = |profile: &&Profile| profile.targets.iter().any(|target| target.rung == rung);
+    let of = |link: LinkId| move |profile: &&Profile| matches(profile, inventory.site(site), inventory.link(link));
+    inventory.links_of(site).any(|link| inventory.profiles.iter().filter(asks).any(|profile| of(link)(&profile)))
+}
+
 fn link(link: &Link) -> Mapping {
     let mut out = Mapping::new();
     out.insert("name".into(), link.name.clone().into());

@@ -2,13 +2,16 @@
 
 use std::io::{Read, Write};
 
-use super::explain;
 use super::load::{self, View};
-use super::{Ask, Breakdown, CATALOGUE, Decree, DefineError, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define, named};
+use super::{
+    Ask, Breakdown, CATALOGUE, Counted, Decree, DefineError, Definition, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define,
+    named,
+};
+use super::{dictionary, explain};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::inventory::{Inventory, Versions};
-use crate::persian::Period;
+use crate::persian::{Lang, Period};
 use crate::terminal::say;
 use crate::view::{DefinitionView, FigureView, Time};
 
@@ -49,13 +52,27 @@ pub struct KpiArgs {
 /// What can be done with definitions.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// List every version of the definitions, with the terms each stands on.
+    /// Print every version of the definitions: formula, units, treatment of what is unknown, of announced work and of late
+    /// data, rounding, weights, least window, terms, and a worked example.
     Definitions {
-        /// One KPI; all of them if not given.
+        /// One KPI, also in one version, such as saidi or saidi@1; all of them if not given.
         #[arg(long)]
         id: Option<String>,
         /// Print JSON.
         #[arg(long)]
+        json: bool,
+    },
+    /// Print the data dictionary: the rules by which states, outages, values and figures come of what agents sent, exact
+    /// enough to recompute them to the second, and every definition.
+    Dictionary {
+        /// Language: fa or en.
+        #[arg(long, default_value = "en")]
+        lang: String,
+        /// File to write it to, instead of printing it.
+        #[arg(long, value_name = "FILE.md")]
+        out: Option<std::path::PathBuf>,
+        /// Print JSON.
+        #[arg(long, conflicts_with = "out")]
         json: bool,
     },
     /// Enter a decree that changes a definition; earlier versions stay printable as ID@VERSION.
@@ -82,6 +99,10 @@ pub fn run(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     match &args.command {
         None => ask(place, args),
         Some(Command::Definitions { id, json }) => definitions(place, id.as_deref(), *json),
+        Some(Command::Dictionary { lang, out, json }) => {
+            let lang = Lang::from_code(lang).ok_or_else(|| Failure::Usage(format!("`{lang}` is neither fa nor en")))?;
+            dictionary(place, lang, out.as_deref(), *json)
+        }
         Some(Command::Define { id, set, from, decree }) => {
             let (kpi, _) = named(id).map_err(Failure::Usage)?;
             let set = set.iter().map(|text| term(text)).collect::<Result<Vec<_>, _>>().map_err(Failure::Usage)?;
@@ -104,18 +125,42 @@ fn term(text: &str) -> Result<(Term, String), String> {
 }
 
 fn definitions(place: &Place, id: Option<&str>, json: bool) -> Result<(), Failure> {
-    let kpi = id.map(named).transpose().map_err(Failure::Usage)?.map(|(kpi, _)| kpi);
-    let all = place.store()?.read(|db| Definitions::load(db))?.all();
-    let asked = all.iter().filter(|one| kpi.is_none_or(|kpi| kpi.id == one.kpi.id));
+    let (kpi, version) = id.map(named).transpose().map_err(Failure::Usage)?.unzip();
+    let version = version.flatten();
+    let definitions = place.store()?.read(|db| Definitions::load(db))?;
+    if let (Some(kpi), Some(version)) = (kpi, version) {
+        definitions.check(kpi, version).map_err(Failure::Usage)?;
+    }
+    let all = definitions.all();
+    let asked = all.iter().filter(|one| kpi.is_none_or(|kpi| kpi.id == one.kpi.id) && version.is_none_or(|version| version == one.version));
     if json {
         let items: Vec<DefinitionView> = asked.map(DefinitionView::from).collect();
         say!("{}", serde_json::json!({ "items": items, "next": null }));
         return Ok(());
     }
-    for one in asked {
-        let terms: Vec<String> = one.kpi.stands_on.iter().map(|term| format!("{term}={}", one.terms.get(*term))).collect();
-        let since = one.effective_from.map(|at| format!(" from {}, {}", crate::day::Day::of(at), one.decree)).unwrap_or_default();
-        say!("{}@{}{since}: {} {}", one.kpi.id, one.version, one.kpi.formula.1, terms.join(" "));
+    asked.for_each(|one| say!("{}", described(one, Lang::En)));
+    Ok(())
+}
+
+/// Describes a version of a definition, with the decree that made it.
+fn described(one: &Definition, lang: Lang) -> String {
+    let since = one.effective_from.map(|at| format!(", {} {}", crate::day::Day::of(at), one.decree)).unwrap_or_default();
+    dictionary::entry_text(&dictionary::Entry::of(one, lang), &since, lang)
+}
+
+fn dictionary(place: &Place, lang: Lang, out: Option<&std::path::Path>, json: bool) -> Result<(), Failure> {
+    let definitions = place.store()?.read(|db| Definitions::load(db))?.all();
+    let thresholds = place.config()?.thresholds;
+    if json {
+        let entries: Vec<_> = definitions.iter().map(|one| dictionary::Entry::of(one, lang)).collect();
+        say!("{}", serde_json::json!({ "rules": dictionary::chapters(&thresholds, lang), "definitions": entries }));
+        return Ok(());
+    }
+    let entries: Vec<String> = definitions.iter().map(|one| described(one, lang)).collect();
+    let text = format!("{}\n{}", dictionary::rules_text(&thresholds, lang), entries.join("\n"));
+    match out {
+        Some(out) => std::fs::write(out, text).map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", out.display()))?,
+        None => say!("{}", text.trim_end()),
     }
     Ok(())
 }
@@ -179,8 +224,10 @@ fn line(figure: &Figure) -> String {
     let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |v| format!("{v:.4}"));
     let known = figure.known_ratio.map_or_else(String::new, |ratio| format!(", {:.1} % known", ratio * 100.0));
     let bounds = if figure.lo.is_some() { format!(" [{} {}]", number(figure.lo), number(figure.hi)) } else { String::new() };
-    let of = format!("{} of {}", figure.numerator, figure.denominator);
-    format!("{} {}{bounds} ({of}{known}) {} v{}", number(figure.value), figure.unit, figure.standing, figure.definition_version)
+    let counted = |number: f64, unit: Counted| format!("{number} {}", unit.weighted(figure.weight));
+    let of = format!("{} of {}", counted(figure.numerator, figure.counts.0), counted(figure.denominator, figure.counts.1));
+    let estimate = figure.estimate.map_or_else(String::new, |mark| format!(", estimate {:.4} ± {:.4}", mark.value, mark.error));
+    format!("{} {}{bounds}{estimate} ({of}{known}) {} v{}", number(figure.value), figure.unit, figure.standing, figure.definition_version)
 }
 
 /// Show the numbers that made a figure: every village, site, link, outage and service it counts, one line each.
@@ -287,7 +334,7 @@ fn print_now(body: &str) -> Result<(), Failure> {
     for item in answer["items"].as_array().into_iter().flatten() {
         let region = &item["region"];
         say!(
-            "{} {} {}{}: {} [{} {}] {} of {}, {}",
+            "{} {} {}{}: {} [{} {}] {} {} of {} {}, {}",
             item["id"].as_str().unwrap_or_default(),
             region["code"].as_str().unwrap_or_default(),
             region["name_en"].as_str().unwrap_or_default(),
@@ -296,9 +343,27 @@ fn print_now(body: &str) -> Result<(), Failure> {
             item["lo"],
             item["hi"],
             item["numerator"],
+            item["numerator_unit"].as_str().unwrap_or_default(),
             item["denominator"],
+            item["denominator_unit"].as_str().unwrap_or_default(),
             item["standing"].as_str().unwrap_or_default()
         );
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Late;
+    use crate::kpi::{Status, Tally, by_id};
+
+    #[test]
+    fn a_line_tells_units_bounds_and_the_third_mark() {
+        let kpi = by_id("availability").unwrap();
+        let tally = Tally::share(1_944_000.0, 2_073_600.0, 518_400.0).with_late(Late { known_s: 36_000, down_s: 9_000, days: 4 });
+        let figure = kpi.figure("c", "1405-08".parse().unwrap(), Weight::Village, Status::Provisional, &tally);
+        let expected = "0.9375 ratio [0.7500 0.9500], estimate 0.9000 ± 0.0654 (1944000 seconds of 2073600 seconds, 80.0 % known) known v1";
+        assert_eq!(line(&figure), expected);
+    }
 }

@@ -19,10 +19,10 @@ use super::compute::{each, within_scope};
 use super::facts::{Affected, Facts, Section};
 use super::parts::Subject;
 use super::tally::{Form, Tally};
-use super::{Ask, Breakdown, Figure, Kpi, Measure, Weight, answer, by_id};
+use super::{Ask, Breakdown, Figure, Kpi, Measure, VillageFact, Weight, answer, by_id};
 use crate::cells::guarded;
 use crate::engine::Snapshot;
-use crate::history::{Histogram, StateSeconds};
+use crate::history::{Ended, Histogram, StateSeconds};
 use crate::inventory::{Inventory, RegionId};
 use crate::persian::{Moment, Window};
 
@@ -43,10 +43,20 @@ pub struct Row {
     pub link: String,
     /// Start of the outage, or of the stretch with one map of the registry.
     pub from: String,
-    /// Its end; empty for an outage that lasts.
+    /// Its end; of an outage that lasts, as far as it was seen.
     pub until: String,
     /// The outage's leading cause; empty if it is unattributed.
     pub cause: String,
+    /// How the outage ended: `restored`, `silence` or `work`; `open` while it lasts, `until` is then as far as it was seen.
+    pub ended: &'static str,
+    /// Of a power cut, the earliest it can have begun.
+    pub from_least: String,
+    /// The latest.
+    pub from_most: String,
+    /// Of a power cut, the earliest it can have ended.
+    pub until_least: String,
+    /// The latest.
+    pub until_most: String,
     /// What it adds to the numerator.
     pub numerator: f64,
     /// What the sum of numerators is divided by.
@@ -230,7 +240,7 @@ fn counted(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, part: &str) -> Vec<Row> {
         let Some(inside) = within_scope(&section.inventory, ask.region) else { continue };
         let mut add = |_: RegionId, subject: Subject<'_>, tally: Tally| {
             tally.histogram.iter().for_each(|histogram| merged.merge(histogram));
-            let row = row_of(section, subject, &tally, weight);
+            let row = row_of(&kpi, section, subject, (&tally, weight));
             rows.push(Row { part: part.to_owned(), numerator_per: per.0, denominator_per: per.1, unknown_per, ..row });
         };
         for measure in kpi.measures {
@@ -277,7 +287,7 @@ fn of_parts(kpi: &Kpi, facts: &Facts, ask: Ask<'_>, whole: &Figure) -> Vec<Row> 
     rows
 }
 
-fn row_of(section: &Section, subject: Subject<'_>, tally: &Tally, weight: Weight) -> Row {
+fn row_of(kpi: &Kpi, section: &Section, subject: Subject<'_>, (tally, weight): (&Tally, Weight)) -> Row {
     let map = &section.inventory;
     let Window { from, until } = section.window;
     let (from, until) = (moment(from), moment(until));
@@ -293,7 +303,8 @@ fn row_of(section: &Section, subject: Subject<'_>, tally: &Tally, weight: Weight
     match subject {
         Subject::Village(id) => {
             let row = Row { from, until, ..of_region("village", id) };
-            with_seconds(row, section.villages[id.index()].map(|village| village.state))
+            let fact = |seconds| VillageFact { section, id, seconds, terms: &kpi.terms };
+            with_seconds(row, section.villages[id.index()].map(|seconds| (kpi.seconds)(&fact(seconds))))
         }
         Subject::Site(id) => with_seconds(Row { from, until, ..of_site("site", id) }, section.sites[id.index()]),
         Subject::Link(id) => {
@@ -309,7 +320,12 @@ fn row_of(section: &Section, subject: Subject<'_>, tally: &Tally, weight: Weight
                 Affected::Link(id) => Row { link: map.link(id).name.clone(), ..of_site("outage", map.link(id).site) },
             };
             let cause = outage.cause.map_or_else(String::new, |rung| rung.as_str().to_owned());
-            Row { from: moment(outage.started_at), until: outage.ended_at.map_or_else(String::new, moment), cause, ..row }
+            let [from_least, from_most, until_least, until_most] = outage
+                .bounds
+                .map_or_else(Default::default, |bounds| [bounds.started.0, bounds.started.1, bounds.ended.0, bounds.ended.1].map(moment));
+            let ended = outage.ended.map_or("open", Ended::as_str);
+            let (from, until) = (moment(outage.started_at), moment(outage.seen_until));
+            Row { from, until, cause, ended, from_least, from_most, until_least, until_most, ..row }
         }
     }
 }

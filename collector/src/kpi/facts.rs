@@ -18,7 +18,7 @@ use super::Kpi;
 use super::definitions::Definitions;
 use super::figure::Status;
 pub use crate::history::PlanUse;
-use crate::history::{Histogram, Late, StateSeconds};
+use crate::history::{Bounds, Ended, Histogram, Late, StateSeconds};
 use crate::inventory::{Inventory, LinkId, RegionId, SiteId};
 use crate::persian::{Period, Window};
 
@@ -165,8 +165,12 @@ pub struct OutageFact {
     pub started_at: UnixMs,
     /// The first answer or the end of evidence; `None` while it lasts.
     pub ended_at: Option<UnixMs>,
-    /// Whether it was measured to be restored, not just lost from sight.
-    pub restored: bool,
+    /// How it ended; `None` while it lasts.
+    pub ended: Option<Ended>,
+    /// As far as it was seen: its end, or as far as history is built.
+    pub seen_until: UnixMs,
+    /// Between what the ends of a power cut lie.
+    pub bounds: Option<Bounds>,
     /// The leading cause; `None` is unattributed.
     pub cause: Option<Rung>,
     /// When an incident began to hold the link; `None` if none did, and for sites and villages.
@@ -366,6 +370,13 @@ fn move_on(from: &mut Section, to: &mut Section) {
             *place += known;
             to.short_notice[id.index()] += std::mem::take(&mut from.short_notice[at]);
             *seconds = None;
+        }
+    }
+    for (at, reports) in from.reports.iter_mut().flatten().enumerate() {
+        let id = to.inventory.site_by_code(&from.inventory.sites[at].code);
+        if let Some((id, known)) = id.zip(reports.take()) {
+            let count = to.inventory.sites.len();
+            to.reports.get_or_insert_with(|| vec![None; count])[id.index()].get_or_insert_default().add(&known);
         }
     }
     for (at, facts) in from.links.iter_mut().enumerate() {

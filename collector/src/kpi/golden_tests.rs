@@ -2,16 +2,19 @@
 
 mod typed;
 
-use std::collections::HashSet;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use rusta_wire::{Network, Rung, UnixMs};
+use serde_json::json;
 
+use super::dictionary::{self, Example, example_name};
 use super::facts::{Affected, AlertLoad, LinkFacts, OutageFact, PlanUse, Reports, Rounds, Section, ServiceFact};
 use super::*;
 use crate::engine::{Snapshot, VillageState, VillageView};
-use crate::history::{Histogram, Late, StateSeconds};
+use crate::history::{Ended, Histogram, Late, StateSeconds};
 use crate::inventory::{Declared, Draft, Goal, Inventory, NodeKind, RegionId, Service, dates};
 use crate::persian::Window;
 use typed::*;
@@ -201,7 +204,13 @@ fn section(text: &SectionText, version: u32, whole: Window) -> Section {
                 },
                 started_at: dates::moment(&o.from).unwrap(),
                 ended_at: o.until.as_ref().map(|u| dates::moment(u).unwrap()),
-                restored: o.until.is_some() && !o.lost_from_sight,
+                ended: o.until.as_ref().map(|_| match (o.lost_from_sight, o.ended_by_work) {
+                    (true, _) => Ended::Silence,
+                    (_, true) => Ended::Work,
+                    _ => Ended::Restored,
+                }),
+                seen_until: o.until.as_ref().map_or(window.until, |until| dates::moment(until).unwrap()),
+                bounds: None,
                 cause: o.cause.as_ref().map(|c| Rung::ALL.iter().copied().find(|r| r.as_str() == c).unwrap()),
                 detected_at: o.detected.as_ref().map(|at| dates::moment(at).unwrap()),
                 acknowledged_at: o.acknowledged.as_ref().map(|at| dates::moment(at).unwrap()),
@@ -313,21 +322,36 @@ fn check(name: &str, facts: &Facts, snapshot: &Snapshot, expect: &Expect) {
     for (name, expected, found) in given.into_iter().filter(|(_, expected, _)| expected.is_some()) {
         close(&format!("{what} {name}"), expected.as_ref(), found);
     }
+    if let Some((value, error)) = expect.estimate {
+        let mark = figure.estimate.unwrap_or_else(|| panic!("{what}: no estimate"));
+        let is_near = |found: f64, expected: f64| (found - expected).abs() <= 1e-9;
+        assert!(is_near(mark.value, value) && is_near(mark.error, error), "{what} estimate: {mark:?}");
+        assert!(figure.lo <= Some(mark.value) && Some(mark.value) <= figure.hi, "{what}: the third mark lies between the bounds");
+    }
+    assert!(!expect.no_estimate || figure.estimate.is_none(), "{what}: {:?}", figure.estimate);
     for (name, expected) in &expect.details {
         let found = figure.detail(name).unwrap_or_else(|| panic!("{what}: no detail {name} in {:?}", figure.details));
         assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1.0), "{what} {name}: expected {expected}, found {found}");
     }
 }
 
-#[test]
-fn every_definition_gives_what_was_computed_by_hand() {
+/// Reads every fixture, by name.
+fn fixtures() -> Vec<(String, Fixture)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/kpi");
-    let mut covered: HashSet<String> = HashSet::new();
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    for path in files.iter().filter(|p| p.extension().is_some_and(|e| e == "yaml")) {
+    let read = |path: &std::path::PathBuf| {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-        let fixture: Fixture = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let fixture = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap_or_else(|e| panic!("{name}: {e}"));
+        (name, fixture)
+    };
+    files.iter().filter(|p| p.extension().is_some_and(|e| e == "yaml")).map(read).collect()
+}
+
+#[test]
+fn every_definition_gives_what_was_computed_by_hand() {
+    let mut covered: HashSet<String> = HashSet::new();
+    for (name, fixture) in fixtures() {
         assert!(!fixture.why.is_empty());
         let facts = facts(&fixture);
         let snapshot = snapshot(&fixture, &facts);
@@ -343,7 +367,7 @@ fn every_definition_gives_what_was_computed_by_hand() {
 /// Tells whether a case stands on a hand computation: what was counted, of what, the result, and where what is unknown
 /// can be bounded, both bounds.
 fn is_written_out(expect: &Expect) -> bool {
-    let Some(kpi) = by_id(&expect.kpi) else { return false };
+    let Ok((kpi, _)) = named(&expect.kpi) else { return false };
     let has_bounds = matches!(kpi.form, Form::Share | Form::ShareOfAll) && kpi.unit == Unit::Ratio;
     let counted = match kpi.form {
         Form::Count => expect.numerator.is_some(),
@@ -353,4 +377,52 @@ fn is_written_out(expect: &Expect) -> bool {
     };
     let bounded = !has_bounds || (expect.lo.is_some() && expect.hi.is_some());
     counted && bounded && (expect.value.is_some() || has_bounds)
+}
+
+/// The example of each text of each definition: the first case written out whose figure is known, else the first.
+fn examples() -> BTreeMap<String, Example> {
+    let mut found: BTreeMap<String, (bool, Example)> = BTreeMap::new();
+    for (name, fixture) in fixtures().into_iter().filter(|(_, fixture)| fixture.definitions.is_empty()) {
+        let facts = facts(&fixture);
+        let snapshot = snapshot(&fixture, &facts);
+        for expect in fixture.expect.iter().filter(|expect| expect.by.is_none()) {
+            let (kpi, version) = named(&expect.kpi).unwrap();
+            let rules = if kpi.second.is_some() && version != Some(1) { Rules::Second } else { Rules::First };
+            let weight = expect.weight.as_ref().map_or(kpi.weights[0], |w| w.parse().unwrap());
+            let ask = Ask { region: Some(&expect.region), weight, by: None, version };
+            let explained = match kpi.measures {
+                [Measure::Now(_)] => explain::explain_now(&snapshot, ask),
+                _ => explain::explain(kpi, &facts, ask),
+            };
+            let is_wanted = |f: &&Figure| expect.part.is_none() || f.part.as_ref().map(|(_, part)| part) == expect.part.as_ref();
+            let figure = explained.figures.iter().find(is_wanted).unwrap_or_else(|| panic!("{name}: {} has no figure", expect.kpi));
+            let example = Example::of(&name, figure, &explained.rows);
+            let is_whole = !example.rows.is_empty() && is_written_out(expect);
+            let is_better = |(known, _): &(bool, Example)| !known && figure.value.is_some();
+            match found.entry(example_name(kpi, rules)) {
+                _ if !is_whole => {}
+                Entry::Vacant(free) => drop(free.insert((figure.value.is_some(), example))),
+                Entry::Occupied(mut taken) if is_better(taken.get()) => drop(taken.insert((true, example))),
+                Entry::Occupied(_) => {}
+            }
+        }
+    }
+    found.into_iter().map(|(name, (_, example))| (name, example)).collect()
+}
+
+/// `RUSTA_WRITE=1` writes them.
+#[test]
+fn the_dictionarys_worked_examples_are_the_golden_fixtures() {
+    let examples = examples();
+    if std::env::var_os("RUSTA_WRITE").is_some() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kpi/dictionary/examples.json");
+        let lines: Vec<String> = examples.iter().map(|(name, one)| format!("{}: {}", json!(name), json!(one))).collect();
+        std::fs::write(path, format!("{{\n{}\n}}\n", lines.join(",\n"))).unwrap();
+        return;
+    }
+    let written = dictionary::examples();
+    for (name, example) in &examples {
+        assert_eq!(written.get(name), Some(example), "the example of {name} is not the fixture's; write it with RUSTA_WRITE=1");
+    }
+    assert_eq!(written.len(), examples.len());
 }

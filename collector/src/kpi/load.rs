@@ -20,7 +20,7 @@ use super::facts::{Affected, Facts, LinkFacts, OutageFact, Reports, Rounds, Sect
 use super::figure::Status;
 use super::renamed::Renamed;
 use crate::day::Day;
-use crate::history::{self, Ended, Histogram, Object, ObjectKind, Place, SLOT_MS, StateSeconds, Values, tables};
+use crate::history::{self, Histogram, Object, ObjectKind, Place, SLOT_MS, StateSeconds, Values, tables};
 use crate::inventory::assignment::SERVICE_PREFIX;
 use crate::inventory::{Inventory, LinkId, RegionId, RegionKind, SiteId, Versions};
 use crate::persian::{Period, Window};
@@ -390,7 +390,9 @@ impl Reader<'_> {
                         of,
                         started_at: outage.started_at,
                         ended_at: outage.ended_at,
-                        restored: outage.ended == Some(Ended::Restored),
+                        ended: outage.ended,
+                        seen_until: outage.ended_at.or(outage.seen_until).unwrap_or(self.section.window.until),
+                        bounds: outage.evidence.bounds,
                         cause: outage.cause.map(|cause| cause.rung),
                         detected_at: held.map(|held| held.detected_at),
                         acknowledged_at: held.and_then(|held| held.acknowledged_at),
@@ -528,6 +530,29 @@ mod tests {
         assert_eq!([month("saifi", View::AsIs, "a"), month("saifi", View::AsIs, "b")], [10.0, 30.0]);
         assert_eq!([month("saidi", View::AsIs, "a"), month("saidi", View::AsIs, "b")], [10.0 * 60.0, 30.0 * 62.0]);
         assert_eq!(figure("saifi", "1405-07-15", View::AsWas, "p"), 10.0, "it did not begin on the day of the split");
+    }
+
+    #[test]
+    fn an_outage_that_lasts_is_counted_as_far_as_history_is_built() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let moment = |text: &str| crate::inventory::dates::moment(text).unwrap();
+        store
+            .write(|tx| {
+                tx.execute("INSERT INTO objects (kind, code, link) VALUES (3, 'v1', '')", [])?;
+                let sql = "INSERT INTO outages (object, started_at, confidence, evidence, revision, seen_until)
+                           SELECT id, ?1, 0, '[]', 1, ?2 FROM objects";
+                tx.execute(sql, (moment("1405-07-14 10:00").0, moment("1405-07-14 11:00").0))?;
+                Ok::<_, StoreError>(())
+            })
+            .unwrap();
+        let versions = Versions::new(vec![map(1, "1405-01-01", false)]);
+        let now = moment("1405-07-14 15:00");
+        let facts = store.read(|tx| facts(tx, &versions, "1405-07-14".parse().unwrap(), View::AsWas, now)).unwrap();
+        let of = |id: &str| compute(by_id(id).unwrap(), &facts, Ask { region: Some("p"), ..Ask::default() }).remove(0).numerator;
+        assert_eq!(of("outage_minutes_by_cause"), 60.0, "four hours of which nothing is known were counted as down");
+        let saidi = Ask { region: Some("p"), weight: Weight::Household, ..Ask::default() };
+        assert_eq!(compute(by_id("saidi").unwrap(), &facts, saidi).remove(0).numerator, 600.0);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod compute;
 mod counted;
 mod dated;
 mod definitions;
+pub mod dictionary;
 mod expected;
 pub mod explain;
 pub mod facts;
@@ -31,6 +32,7 @@ pub use catalogue::{CATALOGUE, by_id, connected_share_now};
 pub use compute::{Ask, LinkFact, OutageIn, ServiceMeasure, SiteFact, VillageFact, answer, compute};
 pub use counted::{Amount, Counted, Counts};
 pub use definitions::{Decree, DefineError, Definition, Definitions, define};
+pub use dictionary::Work;
 pub use facts::Facts;
 pub use figure::{Breakdown, Detail, Estimate, Figure, Standing, Status, Unit, Weight};
 pub use load::View;
@@ -40,6 +42,7 @@ pub use tally::{ENOUGH_KNOWN, Form, Tally, Valued, quantile};
 pub use terms::{Rules, Term, Terms};
 
 use crate::engine::VillageView;
+use crate::history::StateSeconds;
 use crate::inventory::Region;
 use crate::persian::Period;
 
@@ -84,6 +87,8 @@ pub struct Kpi {
     pub scale: (f64, f64),
     /// Whether the denominator's seconds are taken as shares of the window.
     pub per_window: bool,
+    /// What announced work does to it.
+    pub work: Work,
     /// The shortest window that is judged, in days.
     pub least_days: u32,
     /// Named sums that make up the whole, with the names of their shares; these add up to one.
@@ -100,6 +105,8 @@ pub struct Kpi {
     pub whole: bool,
     /// What has to be collected before there is a figure, Persian first; empty if state seconds and the registry do.
     pub needs: (&'static str, &'static str),
+    /// Which seconds of a village it looks at.
+    pub seconds: fn(&VillageFact<'_>) -> StateSeconds,
     /// What one object adds.
     pub measures: &'static [Measure],
     /// What one object adds when it is broken down so, where that differs.
@@ -160,6 +167,7 @@ impl Kpi {
         counts: (Counted::Villages, Counted::Villages),
         scale: (1.0, 1.0),
         per_window: false,
+        work: Work::NotLookedAt,
         least_days: 0,
         whole_of: &[],
         stands_on: &[],
@@ -168,6 +176,7 @@ impl Kpi {
         least: 0.0,
         whole: false,
         needs: ("", ""),
+        seconds: |village| village.state(),
         measures: &[],
         instead: &[],
     };

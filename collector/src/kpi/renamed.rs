@@ -43,7 +43,7 @@ impl Renamed {
         let (mut code, mut since) = (&outage.object.code, outage.started_at);
         while let Some((at, new)) = self.after.get(code).filter(|(at, _)| since < *at && outage.ended_at.is_none_or(|end| end >= *at)) {
             let Some(goes_on) = around(db, new, *at)?.find(|after| after.started_at == *at) else { break };
-            (outage.ended_at, outage.ended) = (goes_on.ended_at, goes_on.ended);
+            (outage.ended_at, outage.ended, outage.seen_until) = (goes_on.ended_at, goes_on.ended, goes_on.seen_until);
             (code, since) = (new, *at);
         }
         Ok(())

@@ -329,6 +329,22 @@ fn every_definition_gets_a_figure_from_samples_in_a_log() {
     assert_eq!((one("alert_load").detail("acknowledged_quickly"), one("alert_load").detail("actionable")), (Some(1.0), Some(1.0)));
 }
 
+/// The seconds of a row are those its numerator was judged by, not those of the village's paths.
+#[test]
+fn the_national_networks_share_is_explained_by_its_own_seconds() {
+    let world = lived();
+    let facts = world.facts(jalali_day(), at(95_000));
+    let kpi = by_id("nin_share_20plus").unwrap();
+    let explained = explain::explain(kpi, &facts, Ask { region: Some("09"), ..Ask::default() });
+    let villages: Vec<_> = explained.rows.iter().filter(|row| row.kind == "village").collect();
+    assert!(!villages.is_empty());
+    for row in villages {
+        let id = facts.last_map().region_by_code(&row.code).unwrap();
+        let nin = facts.whole().sections.last().unwrap().villages[id.index()].unwrap().nin;
+        assert_eq!((row.up_s, row.down_s, row.unknown_s), (Some(nin.up), Some(nin.down), Some(nin.unknown)), "{}", row.code);
+    }
+}
+
 #[test]
 fn what_explains_a_figure_adds_up_to_it_exactly_for_every_definition() {
     let world = lived();

@@ -105,6 +105,9 @@ glossary! {
     breakdown: "به تفکیک", "broken down by";
     source: "منبع", "source";
     as_of: "به تاریخ", "as of";
+    publisher: "ناشر", "publisher";
+    dictionary: "واژه‌نامه داده", "data dictionary";
+    worked_example: "نمونه محاسبه", "worked example";
     trend: "روند ۱۴ روز", "14-day trend";
     history: "پیشینه", "history";
     availability: "دسترس‌پذیری", "availability";

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 61, sql: include_str!("schema/061_members_by_end.sql") },
     Migration { number: 70, sql: include_str!("schema/070_agent_assignment.sql") },
     Migration { number: 80, sql: include_str!("schema/080_packets.sql") },
+    Migration { number: 81, sql: include_str!("schema/081_ends.sql") },
     Migration { number: 90, sql: include_str!("schema/090_intake.sql") },
     Migration { number: 110, sql: include_str!("schema/110_accounts.sql") },
     Migration { number: AUDIT_CHAIN, sql: include_str!("schema/111_audit_chain.sql") },

@@ -7,7 +7,9 @@ use utoipa::ToSchema;
 
 use super::{Place, Time, place};
 use crate::inventory::{Inventory, RegionId};
+use crate::kpi::dictionary::Entry;
 use crate::kpi::{Definition, Figure, Standing, Unit, Weight};
+use crate::persian::Lang;
 
 /// One figure with everything needed to defend it.
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -125,6 +127,11 @@ pub struct DefinitionView {
     pub weights: Vec<&'static str>,
     /// What a decree can change, as this version has it.
     pub terms: BTreeMap<&'static str, String>,
+    /// Everything else of it in Persian: what numerator and denominator count, how unknown time, announced work and late data
+    /// enter, rounding, the least window, and a worked example.
+    pub dictionary_fa: Entry,
+    /// The same in English.
+    pub dictionary_en: Entry,
 }
 
 impl From<&Definition> for DefinitionView {
@@ -143,6 +150,8 @@ impl From<&Definition> for DefinitionView {
             by: kpi.by.iter().map(|by| by.as_str()).collect(),
             weights: kpi.weights.iter().map(|weight| weight.as_str()).collect(),
             terms: kpi.stands_on.iter().map(|term| (term.as_str(), definition.terms.get(*term))).collect(),
+            dictionary_fa: Entry::of(definition, Lang::Fa),
+            dictionary_en: Entry::of(definition, Lang::En),
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod agents;
 mod attention;
+mod declared;
 mod detail;
 mod figures;
 mod incidents;
@@ -22,6 +23,7 @@ mod word;
 
 pub use agents::{AgentFilter, AgentRow, AssignmentRow, Limited, PlanRow, agents};
 pub use attention::{Attention, attention};
+pub use declared::{DeclaredView, declared};
 pub use detail::{LinkDetail, SiteDetail, TargetRow, VillageNow, site_detail};
 pub use figures::{DefinitionView, FigureView};
 pub use incidents::{AffectedRow, IncidentRow, RankedCause, StoryLine, affected_rows, story};

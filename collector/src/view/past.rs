@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::{CauseView, Time};
 use crate::engine::LinkState;
+use crate::history::Ended;
 
 /// A site's past.
 #[derive(Debug, Clone, Default, Serialize, ToSchema)]
@@ -91,6 +92,16 @@ pub struct OutageView {
     pub started_at: Time,
     /// When it ended; `null` while it lasts.
     pub restored_at: Option<Time>,
+    /// How it ended: `restored`, `silence` (nothing was heard any more) or `work`; `null` while it lasts.
+    #[schema(value_type = Option<String>, example = "restored")]
+    pub ended: Option<Ended>,
+    /// Of a power cut that only a new boot proves, between what its beginning lies: the last sign of the old boot and the start of
+    /// the new one; `null` of one that was seen to begin.
+    pub started_between: Option<[Time; 2]>,
+    /// Of such a cut, between what its end lies: the start of the new boot and the first answer.
+    pub restored_between: Option<[Time; 2]>,
+    /// What proves it: each anchor's first failure, the boot that ended it, the last sign before it.
+    pub evidence: Vec<String>,
     /// Why.
     pub cause: Option<CauseView>,
 }

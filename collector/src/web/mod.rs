@@ -48,6 +48,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/incidents", get(pages::incidents::list))
         .route("/incidents/{id}", get(pages::incidents::one).post(pages::incidents::work))
         .route("/kpis", get(pages::kpis::list))
+        .route("/kpis/dictionary", get(pages::dictionary::page))
         .route("/kpis/{id}", get(pages::kpi::one))
         .route("/report/{form}", get(pages::report::file))
         .route("/services", get(pages::services::list))

@@ -1,7 +1,6 @@
 //! What pages and the API read from.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rusta_wire::UnixMs;
 use tokio::sync::watch;
@@ -9,6 +8,7 @@ use tokio::sync::watch;
 use super::figures::Answers;
 use super::geo::Outline;
 use super::pages::Past;
+use crate::config::Thresholds;
 use crate::engine::Snapshot;
 use crate::log::Log;
 use crate::people::People;
@@ -41,8 +41,8 @@ pub struct WebState {
     pub borders: Arc<[Outline]>,
     /// Whether cookies are for TLS only.
     pub secure: bool,
-    /// How old evidence may be to speak about now.
-    pub now_max_age: Duration,
+    /// When a state is called what.
+    pub thresholds: Arc<Thresholds>,
     clock: fn() -> UnixMs,
 }
 
@@ -52,7 +52,6 @@ impl WebState {
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
         let people = People::new(store.clone());
         let book = Arc::new(crate::kpi::Book::new(store.clone()));
-        let now_max_age = crate::kpi::connected_share_now::MAX_AGE;
         WebState {
             snapshot,
             store,
@@ -66,7 +65,7 @@ impl WebState {
             public_status: false,
             borders: Arc::new([]),
             secure: false,
-            now_max_age,
+            thresholds: Arc::default(),
             clock: crate::clock::now,
         }
     }
@@ -107,10 +106,10 @@ impl WebState {
         WebState { secure, ..self }
     }
 
-    /// Sets how old evidence may be to speak about now.
+    /// Sets when a state is called what.
     #[must_use]
-    pub fn with_now_max_age(self, now_max_age: Duration) -> Self {
-        WebState { now_max_age, ..self }
+    pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
+        WebState { thresholds: Arc::new(thresholds), ..self }
     }
 
     /// Replaces the clock, so that a test is a timeline.

@@ -122,3 +122,32 @@ fn a_reader_that_has_seen_enough_ends_a_command_and_a_full_disk_fails_it() {
     assert_eq!(full.status.code(), Some(1), "{said}");
     assert!(said.contains("standard output") && !said.contains("panicked"), "{said}");
 }
+
+#[test]
+fn figures_are_explained_and_what_cannot_be_answered_is_refused() {
+    let stage = stage();
+    stage.import(&VILLAGES);
+    let regions = std::fs::read_to_string(stage.path("inventory/regions.csv")).unwrap();
+    let province = regions.lines().nth(1).and_then(|line| line.split(',').next()).unwrap().to_owned();
+    let explain =
+        |kpi: &str, region: &str, period: &str| run(stage.collector().args(["explain", kpi, "--region", region, "--period", period]));
+    let said = explain("connected_share_period", &province, "1404-01");
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stdout.starts_with("part,kind,code") && said.stdout.contains("figure"), "{said:?}");
+    for (kpi, region, period, place) in [
+        ("nothing", province.as_str(), "1404-01", "there is no KPI `nothing`"),
+        ("saidi", "NOWHERE", "1404-01", "there is no region `NOWHERE`"),
+        ("saidi", province.as_str(), "someday", "someday"),
+        ("saidi", province.as_str(), "now", "a figure of a period"),
+        ("saidi@9", province.as_str(), "1404-01", "has no version 9"),
+    ] {
+        assert_refused(&explain(kpi, region, period), &[place]);
+    }
+    // Nobody serves, so nobody can say what holds now: that is a failure, not a wrong question.
+    assert_eq!(explain("connected_share_now", &province, "now").code, Some(1));
+    let dictionary = run_ok(stage.collector().args(["kpi", "dictionary"]));
+    for words in ["3 failures in a row", "### saidi@2", "worked example"] {
+        assert!(dictionary.contains(words), "the dictionary does not tell: {words}");
+    }
+    assert_refused(&run(stage.collector().args(["kpi", "definitions", "--id", "saidi@9"])), &["has no version 9"]);
+}

@@ -313,6 +313,7 @@ impl World {
                 seen_until: UnixMs(at.0 + 1),
                 now: Some(at),
                 undated: &[],
+                degraded_before: &[],
                 thresholds: &self.thresholds,
             });
             let mut here = Vec::new();

@@ -52,7 +52,7 @@ pub fn write_site(out: &mut Exposition, web: &WebState, snapshot: &Snapshot, sit
 fn rounds_of<'a>(web: &WebState, snapshot: &'a Snapshot, site: SiteId) -> Vec<Round<'a>> {
     let inventory = &snapshot.inventory;
     let (province, county) = county_of(inventory, inventory.site(site).region);
-    let oldest = snapshot.at - web.now_max_age;
+    let oldest = snapshot.at - web.thresholds.now_max_age;
     let links = inventory.links_of(site).flat_map(|id| snapshot.link(id).targets.iter().map(move |target| (id, target)));
     let speaks = |target: &TargetView| target.outcome.verdict() != Verdict::NoEvidence && target.observed_at >= oldest;
     links

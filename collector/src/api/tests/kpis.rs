@@ -1,15 +1,18 @@
-use axum::http::StatusCode;
+use std::sync::Arc;
 
+use axum::http::StatusCode;
 use rusta_wire::UnixMs;
+use tokio::sync::watch;
 
 use super::{get, routed, stage};
 use crate::day::Day;
-use crate::inventory::{generate, versions};
+use crate::inventory::{Declared, Inventory, generate, versions};
 use crate::kpi::{Breakdown, CATALOGUE, Decree, Term, by_id, define};
 use crate::store::{Store, StoreError};
+use crate::web::WebState;
 
 /// Fills every village's days of the week before the stage's now: up but for the first tenth of the day.
-fn a_week_of_villages(store: &Store) {
+pub(super) fn a_week_of_villages(store: &Store) {
     let inventory = stage::province();
     let draft = generate::draft(generate::Size::Kr, 7).unwrap();
     versions::import(store, &draft, &versions::Import { by: "cli", at: stage::NOW, effective_from: UnixMs(0) }).unwrap();
@@ -113,4 +116,119 @@ async fn a_decree_makes_a_version_and_the_earlier_one_stays_beside_it() {
     assert_eq!(listed.as_array().unwrap().len(), texts + 1);
     let second = listed.as_array().unwrap().iter().find(|one| one["version"] == 3).unwrap();
     assert_eq!((&second["decree"], &second["terms"]["connected"]), (&"1405/231".into(), &"0.95".into()));
+}
+
+/// Adds the columns of an explanation up, as anybody would who reads the file.
+fn summed(csv: &str) -> ([f64; 3], [f64; 3]) {
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let heading = reader.headers().unwrap().clone();
+    let lines: Vec<csv::StringRecord> = reader.records().collect::<Result<_, _>>().unwrap();
+    let cell = |line: &csv::StringRecord, name: &str| line[heading.iter().position(|known| known == name).unwrap()].to_owned();
+    let number = |line: &csv::StringRecord, name: &str| cell(line, name).parse::<f64>().unwrap();
+    let (figure, rows): (Vec<_>, Vec<_>) = lines.iter().partition(|line| cell(line, "kind") == "figure");
+    let columns = ["numerator", "denominator", "unknown"];
+    let sum = |name: &str| {
+        let per = rows.first().map_or(1.0, |line| number(line, &format!("{name}_per")));
+        rows.iter().map(|line| number(line, name)).sum::<f64>() / per
+    };
+    (columns.map(sum), columns.map(|name| number(figure[0], name)))
+}
+
+#[tokio::test]
+async fn what_explains_the_figure_of_now_adds_up_to_it() {
+    let (_dir, web) = stage::web();
+    let router = routed(web.with_anonymous_viewer(true));
+    for weight in ["village", "household", "population"] {
+        let asked = format!("id=connected_share_now&region=09&period=now&weight={weight}");
+        let shown = get(&router, &format!("/api/v1/kpis?{asked}")).await.json()["items"][0].clone();
+        let explained = get(&router, &format!("/api/v1/kpis/explain?{asked}&form=csv")).await;
+        assert_eq!(explained.header("content-type"), "text/csv; charset=utf-8");
+        let (rows, figure) = summed(&explained.text());
+        let said = ["numerator", "denominator", "unknown"].map(|key| shown[key].as_f64().unwrap());
+        assert_eq!((rows, figure), (said, said), "by {weight}");
+        assert!(said[0] > 0.0 && said[2] > 0.0, "there is something to add");
+    }
+}
+
+#[tokio::test]
+async fn what_explains_a_period_adds_up_and_a_wrong_question_says_so() {
+    let (_dir, web) = stage::web();
+    a_week_of_villages(&web.store);
+    let router = routed(web.with_anonymous_viewer(true));
+    let (rows, figure) =
+        summed(&get(&router, "/api/v1/kpis/explain?id=connected_share_period&region=09&period=1405-08-29&form=csv").await.text());
+    assert_eq!(rows, figure);
+    assert!(rows[1] > 0.0);
+    for (wrong, status) in [
+        ("id=nothing&region=09&period=1405-08", StatusCode::BAD_REQUEST),
+        ("id=saidi&region=NOWHERE&period=1405-08", StatusCode::NOT_FOUND),
+        ("id=saidi&region=09&period=someday", StatusCode::BAD_REQUEST),
+        ("id=saidi@9&region=09&period=1405-08", StatusCode::BAD_REQUEST),
+        ("id=saidi&region=09&period=1405-08&form=xml", StatusCode::BAD_REQUEST),
+    ] {
+        assert_eq!(get(&router, &format!("/api/v1/kpis/explain?{wrong}")).await.status, status, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_definition_is_told_with_everything_that_makes_it_checkable() {
+    let (_dir, web) = stage::web();
+    let router = routed(web.with_anonymous_viewer(true));
+    let listed = get(&router, "/api/v1/kpis/definitions").await.json()["items"].clone();
+    let saidi = listed.as_array().unwrap().iter().find(|one| one["id"] == "saidi" && one["version"] == 2).unwrap();
+    let said = &saidi["dictionary_en"];
+    assert_eq!((&said["numerator"], &said["denominator"], &said["unit"]), (&"minutes".into(), &"villages".into(), &"minutes".into()));
+    assert_eq!(said["example"]["numerator"], 691_200.0, "the worked example is the golden fixture's");
+    let page = get(&router, "/kpis/saidi?region=09&lang=en").await.text();
+    for words in ["announced work", "late data", "rounding", "worked example", "691200"] {
+        assert!(page.contains(words), "the page does not tell {words}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_announced_is_shown_with_its_source_and_the_latest_day_holds() {
+    let (_dir, web) = stage::web();
+    let mut snapshot = stage::snapshot();
+    let mut inventory = Inventory::clone(&snapshot.inventory);
+    let region = inventory.region_by_code("09").unwrap();
+    let one = |kpi: &str, value: f64, unit: &str, as_of: &str| Declared {
+        kpi: kpi.to_owned(),
+        value,
+        unit: unit.to_owned(),
+        numerator: None,
+        denominator: None,
+        region,
+        as_of: as_of.to_owned(),
+        announced_on: None,
+        publisher: "office".to_owned(),
+        source: format!("letter of {as_of}"),
+        superseded_by: None,
+    };
+    // The later day stands first in the file; a day to come holds for nobody; the last is no KPI of the catalogue.
+    inventory.declared = vec![
+        one("nin_share_20plus", 0.93, "ratio", "2025-09-01"),
+        one("nin_share_20plus", 0.755, "ratio", "2018-09-01"),
+        one("nin_share_20plus", 1.0, "ratio", "2030-01-01"),
+        one("coverage_of_areas", 0.98, "ratio", "2025-09-01"),
+        one("villages_total", 2861.0, "count", "2025-09-01"),
+    ];
+    snapshot.inventory = Arc::new(inventory);
+    let (_sender, snapshots) = watch::channel(Arc::new(snapshot));
+    let router = routed(WebState::new(snapshots, web.store.clone()).with_clock(|| stage::NOW).with_anonymous_viewer(true));
+    let items = get(&router, "/api/v1/declared?region=09").await.json()["items"].clone();
+    let held: Vec<(String, f64)> = items
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|one| one["holds"] == true)
+        .map(|one| (one["kpi"].as_str().unwrap().to_owned(), one["value"].as_f64().unwrap()))
+        .collect();
+    let expected = [("coverage_of_areas", 0.98), ("nin_share_20plus", 0.93), ("villages_total", 2861.0)];
+    assert_eq!(held, expected.map(|(kpi, value)| (kpi.to_owned(), value)));
+    assert_eq!(items.as_array().unwrap().len(), 5, "what does not hold is told too");
+    let page = get(&router, "/kpis?region=09&lang=en").await.text();
+    for words in ["98", "2,861", "letter of 2025-09-01", "coverage_of_areas"] {
+        assert!(page.contains(words), "the page does not show {words}");
+    }
+    assert_eq!(get(&router, "/api/v1/declared?region=NOWHERE").await.status, StatusCode::NOT_FOUND);
 }

@@ -27,6 +27,7 @@ pub fn pages() -> Vec<String> {
         "/kpis?period=24h&weight=household".to_owned(),
         "/kpis/availability?by=operator".to_owned(),
         "/kpis/connected_share_now".to_owned(),
+        "/kpis/dictionary".to_owned(),
         "/services".to_owned(),
         "/status".to_owned(),
         "/login".to_owned(),

@@ -355,3 +355,30 @@ async fn a_region_that_is_gone_shows_nothing() {
     assert_eq!(get_as(&router, "/api/v1/kpis", &bearer).await.json()["items"].as_array().unwrap().len(), 0);
     assert_eq!(get_as(&router, "/", &bearer).await.status, StatusCode::OK);
 }
+
+#[tokio::test]
+async fn a_county_user_explains_figures_of_their_own_county_alone() {
+    let scene = scene().await;
+    let inventory = stage::province();
+    let mine = inventory.region(scene.mine).code.clone();
+    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(mine.clone()), expires_at: None };
+    let bearer = scene.web.people.add_token(&token, "cli", stage::NOW).unwrap();
+    super::kpis::a_week_of_villages(&scene.web.store);
+    let ids =
+        ["connected_share_now", "connected_share_period", "villages_connected_month", "saidi", "availability", "new_county_readiness"];
+    for id in ids {
+        let period = if id == "connected_share_now" { "now" } else { "1405-08-29" };
+        for form in ["csv", "json"] {
+            let asked = |region: &str| format!("/api/v1/kpis/explain?id={id}&region={region}&period={period}&form={form}");
+            let own = get_as(&scene.router, &asked(&mine), &bearer).await;
+            assert_eq!(own.status, StatusCode::OK, "{id}: {}", own.text());
+            let has_rows = ["village", "site"].iter().any(|kind| own.text().contains(kind));
+            assert!(has_rows || id == "new_county_readiness", "{id} explains nothing");
+            let leaked = scene.secrets.leaked(&own, &asked(&mine));
+            assert!(leaked.is_empty(), "{id} shows {leaked:?}");
+            for other in [scene.foreign.region.as_str(), "09"] {
+                assert_eq!(get_as(&scene.router, &asked(other), &bearer).await.status, StatusCode::NOT_FOUND, "{id} of {other}");
+            }
+        }
+    }
+}

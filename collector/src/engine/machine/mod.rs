@@ -38,7 +38,7 @@ mod reach;
 
 use std::time::Duration;
 
-use rusta_wire::{AgentId, Metric, Network, Outcome, Rung, UnixMs, Verdict};
+use rusta_wire::{AgentId, BootId, Metric, Network, Outcome, Rung, UnixMs, Verdict};
 
 pub use facts::{Fact, Facts};
 pub use flap::Flap;
@@ -156,6 +156,15 @@ pub struct Change {
     pub cause: Option<Cause>,
 }
 
+/// A stretch in which a new boot proves that the router was off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// The last sign of the old boot, or of whoever else heard the link.
+    pub since: UnixMs,
+    /// The new boot, and when it began.
+    pub boot: (BootId, UnixMs),
+}
+
 /// One link's machine.
 #[derive(Debug, Clone)]
 pub struct Machine {
@@ -170,6 +179,8 @@ pub struct Machine {
     turned_at: UnixMs,
     /// The instant whose rounds have not been judged yet.
     pending: Option<UnixMs>,
+    /// Cuts since what was said begins, oldest first.
+    cuts: Vec<Cut>,
 }
 
 impl Machine {
@@ -184,6 +195,7 @@ impl Machine {
             present: None,
             turned_at: UnixMs(i64::MIN),
             pending: None,
+            cuts: Vec::new(),
         }
     }
 
@@ -201,6 +213,20 @@ impl Machine {
         self.quality = Quality::default();
         self.said = vec![Change { at, state: LinkState::Unknown, cause: None }];
         (self.present, self.turned_at, self.pending) = (None, UnixMs(i64::MIN), None);
+        self.cuts.clear();
+    }
+
+    /// Takes whether the link was degraded when the day before `at` ended: a slot that is neither bad nor clean leaves it so,
+    /// however long ago it began. A link that is not up has nothing to take over.
+    pub fn carry(&mut self, degraded: bool, at: UnixMs, thresholds: &Thresholds) {
+        self.judge_pending(thresholds);
+        let state = match self.held().state {
+            LinkState::Up if degraded => LinkState::Degraded,
+            LinkState::Degraded if !degraded => LinkState::Up,
+            _ => return,
+        };
+        self.quality.resume(degraded);
+        self.say(Change { at, state, cause: None });
     }
 
     /// Takes that the link is of another kind; what was heard of it counts as what it is then.
@@ -255,6 +281,7 @@ impl Machine {
         self.judge_pending(thresholds);
         if let Some(since) = self.reach.off(source, boot, first, thresholds) {
             self.quality.restart(first, thresholds);
+            self.cuts.push(Cut { since, boot: (boot.id, boot.began_at) });
             self.say(Change { at: since, state: LinkState::Down, cause: Some(self.facts.blame_boot(boot, since)) });
         }
     }
@@ -331,6 +358,12 @@ impl Machine {
     pub fn settle(&mut self) {
         let last = self.said.len().saturating_sub(1);
         self.said.drain(..last);
+        self.cuts.clear();
+    }
+
+    /// Returns the power cuts in what was said, oldest first.
+    pub fn cuts(&self) -> &[Cut] {
+        &self.cuts
     }
 
     /// Returns when the newest evidence was observed.

@@ -15,7 +15,7 @@
 
 use crate::history::StateSeconds;
 use crate::kpi::facts::Affected;
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, OutageIn, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, OutageIn, Tally, Work};
 
 use super::outage_minutes::seconds_in;
 use super::service_reachability;
@@ -63,6 +63,7 @@ const WITH_CAUSE: &[Breakdown] = &[
 /// Sites.
 pub const KPI: Kpi = Kpi {
     id: "availability",
+    work: Work::LaterLeftOutToo,
     names: ("دسترس‌پذیری", "availability"),
     formula: (
         "ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم سایت‌ها؛ تعمیرات اعلام‌شده کنار گذاشته می‌شود؛ میانه و دهک بدتر کنار آن است",
@@ -83,6 +84,7 @@ pub const KPI: Kpi = Kpi {
 /// Sites, without maintenance announced a day ahead.
 pub const KPI_CONTRACT: Kpi = Kpi {
     id: "availability_contract",
+    work: Work::LeftOut,
     names: ("دسترس‌پذیری قراردادی", "availability by contract"),
     formula: (
         "ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم بیرون از تعمیراتی که ۲۴ ساعت پیش‌تر اعلام شده",
@@ -97,6 +99,7 @@ pub const KPI_CONTRACT: Kpi = Kpi {
 /// Sites, as users feel it.
 pub const KPI_USER: Kpi = Kpi {
     id: "availability_user",
+    work: Work::Down,
     names: ("دسترس‌پذیری از دید کاربر", "availability for users"),
     formula: (
         "ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم؛ تعمیرات هم قطعی شمرده می‌شود",
@@ -109,6 +112,7 @@ pub const KPI_USER: Kpi = Kpi {
 /// Links.
 pub const KPI_LINK: Kpi = Kpi {
     id: "availability_link",
+    work: Work::LaterLeftOutToo,
     names: ("دسترس‌پذیری لینک", "availability of links"),
     formula: ("ثانیه‌های برقرار، بخش بر ثانیه‌های معلوم لینک‌ها", "seconds up over known seconds of links, pooled"),
     measures: &[Measure::Link(|link| Some(seconds_of(link.facts.state.without(link.facts.short_notice)).with_late(link.late())))],
@@ -124,6 +128,7 @@ pub const KPI_LINK: Kpi = Kpi {
 /// Links, without maintenance announced a day ahead.
 pub const KPI_LINK_CONTRACT: Kpi = Kpi {
     id: "availability_link_contract",
+    work: Work::LeftOut,
     names: ("دسترس‌پذیری قراردادی لینک", "availability of links by contract"),
     formula: KPI_CONTRACT.formula,
     by: WITH_CAUSE,
@@ -135,6 +140,7 @@ pub const KPI_LINK_CONTRACT: Kpi = Kpi {
 /// Links, as users feel it.
 pub const KPI_LINK_USER: Kpi = Kpi {
     id: "availability_link_user",
+    work: Work::Down,
     names: ("دسترس‌پذیری لینک از دید کاربر", "availability of links for users"),
     formula: KPI_USER.formula,
     measures: &[Measure::Link(|link| Some(felt(link.facts.state).with_late(link.late())))],
@@ -176,8 +182,8 @@ fn of_link(outage: &OutageIn<'_>) -> Option<Tally> {
 fn lost(outage: &OutageIn<'_>) -> Tally {
     let (section, of) = (outage.section, outage.outage);
     let inside = |from, until| seconds_in(section, from, until);
-    let work: f64 = of.work.iter().map(|(from, until)| inside(*from, Some(*until))).sum();
-    Tally { numerator: work - inside(of.started_at, of.ended_at), ..Tally::default() }
+    let work: f64 = of.work.iter().map(|(from, until)| inside(*from, *until)).sum();
+    Tally { numerator: work - inside(of.started_at, of.seen_until), ..Tally::default() }
 }
 
 fn pooled(up: u64, known: u64, unknown: u64) -> Tally {

@@ -1,7 +1,6 @@
 //! `connected_share_now`: the share of inhabited villages that are connected at this moment.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::engine::{Snapshot, VillageState, VillageView};
 use crate::inventory::{RegionId, has_come};
@@ -9,11 +8,12 @@ use crate::persian::Period;
 
 use crate::kpi::compute::asked_on;
 use crate::kpi::parts::{Subject, part};
-use crate::kpi::{Ask, Breakdown, ByRegion, Figure, Kpi, Measure, Status, Tally, Weight};
+use crate::kpi::{Ask, Breakdown, ByRegion, Figure, Kpi, Measure, Status, Tally, Weight, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "connected_share_now",
+    work: Work::ConnectsNobody,
     names: ("سهم روستاهای متصل (لحظه)", "connected now"),
     formula: (
         "وزن روستاهایی که دست‌کم یک مسیر مجازشان برقرار است، بخش بر وزن روستاهای با وضعیت معلوم؛ هر مسیر با عمر شاهد خودش سنجیده می‌شود: کهنه‌تر از ۱۰ دقیقه، یا کهنه‌تر از دو دور و ربع اگر دورها کم‌شمارترند، نامشخص است",
@@ -25,9 +25,6 @@ pub const KPI: Kpi = Kpi {
     measures: &[Measure::Now(measure)],
     ..Kpi::BASE
 };
-
-/// How old evidence may be to speak about now (`kpis.md`).
-pub const MAX_AGE: Duration = Duration::from_secs(600);
 
 /// Measures one village. A village counts while a path of it is up, also when a service behind it is not (`partial`). The
 /// engine has judged each path by its own age, so map, counts and this figure are one number.

@@ -1,10 +1,11 @@
 //! `connected_share_period`: the time-weighted share of inhabited villages that were connected.
 
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, Tally, Term, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, Tally, Term, VillageFact, Weight, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "connected_share_period",
+    work: Work::ConnectsNobody,
     names: ("سهم زمانی اتصال", "time-weighted connected share"),
     formula: (
         "جمع وزن × ثانیه‌های متصل، بخش بر جمع وزن × ثانیه‌های معلوم روستاهای دارای سکنه",

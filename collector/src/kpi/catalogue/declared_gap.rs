@@ -7,7 +7,7 @@ use rusta_wire::UnixMs;
 use crate::inventory::{Declared, Inventory, RegionId, newest};
 use crate::kpi::compute::asked_regions;
 use crate::kpi::parts::{Subject, part};
-use crate::kpi::{Amount, Ask, Breakdown, ByRegion, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, by_id, compute};
+use crate::kpi::{Amount, Ask, Breakdown, ByRegion, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, VillageFact, Work, by_id, compute};
 
 use super::coverage::best_generation;
 use super::g4_share::is_on_4g;
@@ -17,6 +17,7 @@ use super::villages_connected_month::is_connected;
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "declared_measured_gap",
+    work: Work::AsCompared,
     names: ("شکاف اعلامی و سنجیده", "declared versus measured gap"),
     formula: (
         "مقدار اعلامی منهای مقدار سنجیده، به واحد امتیاز درصد، با همان مخرج و تاریخ؛ به تفکیک بازه خانوار یا اپراتور: سهم روستاهای متصل به شبکه ملی، از روستاهایی که درباره‌شان اعلامی هست",

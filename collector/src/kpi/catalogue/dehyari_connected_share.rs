@@ -2,11 +2,12 @@
 
 use super::villages_connected_month::is_connected;
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Term};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Term, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "dehyari_connected_share",
+    work: Work::LeftOut,
     names: ("سهم دهیاری‌های متصل", "dehyaris connected"),
     formula: (
         "دهیاری‌هایی که دست‌کم ۹۰٪ زمان معلومشان برقرار بوده، بخش بر دهیاری‌های سنجیده",

@@ -2,11 +2,12 @@
 
 use crate::inventory::{Declared, newest};
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Amount, Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, by_id, compute};
+use crate::kpi::{Amount, Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, Work, by_id, compute};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "digital_divide_gap",
+    work: Work::AsCompared,
     names: ("شکاف شهر و روستا", "urban-rural gap"),
     formula: (
         "مبنای شهری منهای مقدار روستایی، برای دسترس‌پذیری، نسل چهارم و میانه دریافت؛ مبنای شهری با پیشوند urban_ اعلام می‌شود",

@@ -1,10 +1,11 @@
 //! `election_readiness`: whether polling sites will hold.
 
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "election_readiness",
+    work: Work::LeftOut,
     names: ("آمادگی انتخابات", "election readiness"),
     formula: (
         "سایت‌های برچسب‌دار با دو مسیر مستقل برقرار، دسترس‌پذیری دست‌کم ۹۹٪ و برق اضطراری دست‌کم ۶۰ دقیقه، بخش بر سایت‌های برچسب‌دار سنجیده",

@@ -2,11 +2,12 @@
 
 use super::villages_connected_month::is_connected;
 use crate::inventory::generate::GOV_KINDS;
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Term};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Term, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "gov_buildings_connected",
+    work: Work::LeftOut,
     names: ("ساختمان‌های متصل به شبکه دولت", "government buildings connected"),
     formula: (
         "ساختمان‌هایی که دست‌کم ۹۰٪ زمان معلومشان برقرار بوده، بخش بر ساختمان‌های سنجیده؛ صورت کسر همان شمار است",

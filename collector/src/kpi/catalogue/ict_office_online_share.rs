@@ -1,11 +1,12 @@
 //! `ict_office_online_share`: service offices online while they are open.
 
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally};
+use crate::kpi::{Breakdown, Counted, Kpi, Measure, SiteFact, Tally, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "ict_office_online_share",
+    work: Work::LeftOut,
     names: ("دفاتر پیشخوان و ICT برخط", "service offices online"),
     formula: (
         "ثانیه‌های برقرار درون تقویم کاری، بخش بر ثانیه‌های معلوم درون آن؛ دفتر بی‌تقویم شبانه‌روزی است",

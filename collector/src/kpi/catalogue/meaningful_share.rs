@@ -2,11 +2,12 @@
 
 use crate::history::Histogram;
 use crate::inventory::SiteKind;
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact};
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "meaningful_share",
+    work: Work::ConnectsNobody,
     names: ("اتصال معنادار", "meaningful connectivity"),
     formula: (
         "روستاهای با دسترس‌پذیری دست‌کم ۹۵٪، دریافت دست‌کم ۵ و ارسال دست‌کم ۱ مگابیت و یک نقطه عمومی بی‌حجم، بخش بر روستاهای سنجیده",

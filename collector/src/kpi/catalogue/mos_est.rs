@@ -21,9 +21,10 @@ pub const KPI: Kpi = Kpi {
     measures: &[Measure::Link(|link| measure(link, |rounds| (&rounds.rtt_us, &rounds.pdv_us)))],
     second: Some(|first| Kpi {
         formula: (
-            "میانه برآورد MOS لینک‌ها از میانه تأخیر و میانه لرزش بسته‌ها و اتلاف، با کوتاه‌شده مدل E",
-            "median over links of MOS from their packets' median delay and median delay variation and from loss, by the short form of the E-model",
+            "میانه برآورد MOS لینک‌ها از میانه تأخیر (RTT) و میانه لرزش بسته‌ها به م‌ث و اتلاف به درصد، با کوتاه‌شده مدل E: eff = RTT/2 + 2·jitter + 10؛ R = 93.2 − eff/40 اگر eff < 160، وگرنه 93.2 − (eff − 120)/10، منهای 2.5·loss؛ R به بازه 0 تا 100 بریده می‌شود؛ MOS = 1 + 0.035·R + 0.000007·R·(R − 60)·(100 − R)، بریده به 1 تا 4.5؛ لینک بی‌پاسخ یا بی‌لرزش شمرده نمی‌شود",
+            "median over links of MOS from their packets' median delay (RTT) and median delay variation (jitter), ms, and from loss, percent, by the short form of the E-model: eff = RTT/2 + 2·jitter + 10; R = 93.2 − eff/40 if eff < 160, else 93.2 − (eff − 120)/10, less 2.5·loss; R is cut to 0 to 100; MOS = 1 + 0.035·R + 0.000007·R·(R − 60)·(100 − R), cut to 1 to 4.5; a link without answers or without delay variation is not counted",
         ),
+        whole: true,
         measures: &[Measure::Link(|link| measure(link, |rounds| (&rounds.packet_rtt_us, &rounds.packet_pdv_us)))],
         ..*first
     }),

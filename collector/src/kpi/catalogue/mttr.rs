@@ -8,8 +8,9 @@
 
 use rusta_wire::UnixMs;
 
+use crate::history::Ended;
 use crate::kpi::facts::{Affected, OutageFact};
-use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, Work};
 
 const SHARED: Kpi = Kpi {
     unit: Unit::Minutes,
@@ -18,6 +19,7 @@ const SHARED: Kpi = Kpi {
     scale: (60.0, 1.0),
     by: &[Breakdown::Region, Breakdown::SiteKind, Breakdown::Operator, Breakdown::Technology, Breakdown::Cause, Breakdown::Responsible],
     basis: "E.800",
+    work: Work::SplitsNothing,
     ..Kpi::BASE
 };
 
@@ -32,8 +34,8 @@ pub const KPI: Kpi = Kpi {
     measures: &[Measure::Outage(measure)],
     second: Some(|first| Kpi {
         formula: (
-            "جمع مدت کامل قطعی‌هایی که در بازه بازیابی شده (با بخش پیش از بازه)، بخش بر شمارشان؛ قطعی‌های باز، و قطعی‌هایی که با خاموشی یا کار اعلام‌شده پایان یافته، جدا با شمار و مدت می‌آید",
-            "full duration of outages restored in the window, also the part before it, over their number; open outages, and outages that ended by silence or announced work, stand apart with their number and duration",
+            "جمع مدت کامل قطعی‌هایی که در بازه بازیابی شده (با بخش پیش از بازه)، بخش بر شمارشان؛ قطعی‌های باز، قطعی‌هایی که با خاموشی پایان یافته و قطعی‌هایی که با کار اعلام‌شده پایان یافته، هر کدام جدا با شمار و مدت می‌آید",
+            "full duration of outages restored in the window, also the part before it, over their number; open outages, outages that ended by silence and outages that ended by announced work stand apart, each with their number and duration",
         ),
         measures: &[Measure::Outage(|outage| measure(outage).or_else(|| unseen(outage)))],
         ..*first
@@ -80,7 +82,8 @@ pub const KPI_RESTORE: Kpi = Kpi {
 /// Returns when an outage of a link ended, if that was in the window and measured.
 fn restored(outage: &OutageIn<'_>) -> Option<UnixMs> {
     let of = outage.outage;
-    of.ended_at.filter(|ended| matches!(of.of, Affected::Link(_)) && of.restored && outage.section.window.contains(*ended))
+    of.ended_at
+        .filter(|ended| matches!(of.of, Affected::Link(_)) && of.ended == Some(Ended::Restored) && outage.section.window.contains(*ended))
 }
 
 fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
@@ -92,12 +95,17 @@ fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
     }
 }
 
-/// Counts an outage whose end in the window nobody saw: evidence ran out, or work began.
+/// Counts an outage whose restoration nobody saw though it ended in the window: what ended it stands apart.
 fn unseen(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
-    let ended = of.ended_at.filter(|ended| matches!(of.of, Affected::Link(_)) && !of.restored && outage.section.window.contains(*ended))?;
-    let seconds = (ended.seconds() - of.started_at.seconds()) as f64;
-    Some(Tally { sums: vec![("not_seen_restored", 1.0), ("not_seen_restored_seconds", seconds)], ..Tally::default() })
+    let ended = of.ended_at.filter(|ended| matches!(of.of, Affected::Link(_)) && outage.section.window.contains(*ended))?;
+    let (count, minutes) = match of.ended? {
+        Ended::Restored => return None,
+        Ended::Silence => ("ended_by_silence", "ended_by_silence_minutes"),
+        Ended::Work => ("ended_by_work", "ended_by_work_minutes"),
+    };
+    let took = (ended.seconds() - of.started_at.seconds()) as f64 / 60.0;
+    Some(Tally { sums: vec![(count, 1.0), (minutes, took)], ..Tally::default() })
 }
 
 fn stage(outage: &OutageIn<'_>, bounds: fn(&OutageFact) -> Option<(UnixMs, UnixMs)>) -> Option<Tally> {

@@ -2,11 +2,12 @@
 
 use crate::inventory::RegionKind;
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, by_id, compute, quantile};
+use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Standing, Tally, Unit, Work, by_id, compute, quantile};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "new_county_readiness",
+    work: Work::AsCompared,
     names: ("آمادگی شهرستان تازه‌تأسیس", "new county readiness"),
     formula: (
         "سهم ساختمان‌های متصل و دسترس‌پذیری شهرستان‌های جوان‌تر از ۳۶ ماه، منهای میانه شهرستان‌های استان",

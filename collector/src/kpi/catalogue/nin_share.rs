@@ -1,7 +1,7 @@
 //! `nin_share_20plus`, `nin_share_10_19`, `nin_share_10_15`: villages of a household band on the national network.
 
 use super::villages_connected_month::is_connected;
-use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact};
+use crate::kpi::{Breakdown, Kpi, Measure, Tally, Term, VillageFact, Work};
 
 const SHARED: Kpi = Kpi {
     formula: (
@@ -10,8 +10,10 @@ const SHARED: Kpi = Kpi {
     ),
     by: &[Breakdown::Region, Breakdown::Operator, Breakdown::Cohort],
     basis: "programme goal",
+    work: Work::LeftOut,
     stands_on: &[Term::Connected, Term::Measured],
     whole: true,
+    seconds: |village| village.seconds.nin,
     second: Some(|first| Kpi {
         formula: (
             "روستاهایی از این باند که لنگرهای شبکه ملی در دست‌کم ۹۰٪ زمان معلومشان در دسترس بوده، بخش بر روستاهای سنجیده این باند؛ از کار اعلام‌شده زمان قطع و نامعلوم کنار گذاشته می‌شود؛ خانوار از آخرین آمار تا پایان بازه؛ هدف با کران پایین سنجیده می‌شود",

@@ -1,11 +1,12 @@
 //! `outage_count` and `mtbf`: how often links fail.
 
 use crate::kpi::facts::Affected;
-use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, OutageIn, Tally, Unit};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, LinkFact, Measure, OutageIn, Tally, Unit, Work};
 
 /// How many outages began.
 pub const KPI: Kpi = Kpi {
     id: "outage_count",
+    work: Work::SplitsNothing,
     names: ("تعداد قطعی", "outages"),
     formula: ("شمار قطعی‌های لینک که در بازه آغاز شده", "outages of links that began in the window"),
     unit: Unit::Count,
@@ -27,6 +28,7 @@ pub const KPI: Kpi = Kpi {
 /// Mean time between failures.
 pub const KPI_MTBF: Kpi = Kpi {
     id: "mtbf",
+    work: Work::SplitsNothing,
     names: ("میانگین زمان بین خرابی‌ها", "mean time between failures"),
     formula: (
         "ساعت‌های برقراری لینک‌ها، بخش بر شمار قطعی‌های آغازشده؛ بدون قطعی: بیشتر از همان ساعت‌ها",

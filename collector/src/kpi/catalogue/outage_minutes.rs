@@ -1,12 +1,13 @@
 //! `outage_minutes_by_cause`: minutes villages were cut off, by what broke.
 
 use crate::kpi::facts::{Affected, Section};
-use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight, Work};
 use rusta_wire::UnixMs;
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "outage_minutes_by_cause",
+    work: Work::ConnectsNobody,
     names: ("دقیقه‌های قطعی به تفکیک علت", "outage minutes by cause"),
     formula: (
         "جمع هم‌پوشانی قطعی هر روستا با بازه، به تفکیک علت اصلی؛ قطعی مشترک برای هر روستا جدا شمرده می‌شود؛ «نامعلوم» همیشه می‌آید",
@@ -22,10 +23,9 @@ pub const KPI: Kpi = Kpi {
     ..Kpi::BASE
 };
 
-/// Returns the whole seconds of an outage inside its section.
-pub fn seconds_in(section: &Section, started_at: UnixMs, ended_at: Option<UnixMs>) -> f64 {
-    let from = started_at.max(section.window.from);
-    let until = ended_at.unwrap_or(section.window.until).min(section.window.until);
+/// Returns the whole seconds of a stretch inside a section.
+pub fn seconds_in(section: &Section, from: UnixMs, until: UnixMs) -> f64 {
+    let (from, until) = (from.max(section.window.from), until.min(section.window.until));
     (until.seconds() - from.seconds()).max(0) as f64
 }
 
@@ -37,7 +37,7 @@ fn observed(village: &VillageFact<'_>) -> Option<Tally> {
 fn measure(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
     matches!(of.of, Affected::Village(_)).then(|| {
-        let seconds = seconds_in(outage.section, of.started_at, of.ended_at);
+        let seconds = seconds_in(outage.section, of.started_at, of.seen_until);
         Tally { numerator: seconds, known: 0.0, objects: 1, ..Tally::default() }
     })
 }

@@ -20,6 +20,7 @@ pub const KPI: Kpi = Kpi {
             "mean over sites of the share of reports received (late ones included) of those expected from the schedule, rounded to a millionth; a site counts once however often it reports; on time within 10 minutes, p95 of the lag and p95 of the clock skew beside",
         ),
         counts: (Counted::Sites, Counted::Sites),
+        whole: true,
         scale: (MILLION, 1.0),
         measures: &[Measure::Site(by_site)],
         ..*first

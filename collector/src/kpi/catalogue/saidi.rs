@@ -8,9 +8,16 @@
 
 use super::outage_minutes::seconds_in;
 use crate::kpi::facts::Affected;
-use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight};
+use crate::kpi::{Breakdown, Counted, Form, Kpi, Measure, OutageIn, Tally, Unit, VillageFact, Weight, Work};
 
-const SHARED: Kpi = Kpi { form: Form::Mean, weights: &[Weight::Household], by: &[Breakdown::Region], basis: "IEEE 1366 idea", ..Kpi::BASE };
+const SHARED: Kpi = Kpi {
+    form: Form::Mean,
+    weights: &[Weight::Household],
+    by: &[Breakdown::Region],
+    basis: "IEEE 1366 idea",
+    work: Work::ConnectsNobody,
+    ..Kpi::BASE
+};
 
 /// Minutes.
 pub const KPI: Kpi = Kpi {
@@ -80,13 +87,13 @@ fn measured(village: &VillageFact<'_>) -> Tally {
 
 fn seconds(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
-    let seconds = seconds_in(outage.section, of.started_at, of.ended_at);
+    let seconds = seconds_in(outage.section, of.started_at, of.seen_until);
     matches!(of.of, Affected::Village(_)).then(|| Tally { numerator: seconds, ..Tally::default() })
 }
 
 fn interruptions(outage: &OutageIn<'_>) -> Option<Tally> {
     let of = outage.outage;
-    let length = of.ended_at.unwrap_or(outage.section.window.until).seconds() - of.started_at.seconds();
+    let length = of.seen_until.seconds() - of.started_at.seconds();
     let counts =
         matches!(of.of, Affected::Village(_)) && length >= SHORTEST_S.cast_signed() && outage.section.window.contains(of.started_at);
     counts.then(|| Tally { numerator: 1.0, ..Tally::default() })

@@ -1,10 +1,11 @@
 //! `sla_pass_share`: sites that kept the availability of their class.
 
-use crate::kpi::{Breakdown, Counted, ENOUGH_KNOWN, Kpi, Measure, SiteFact, Tally, Term};
+use crate::kpi::{Breakdown, Counted, ENOUGH_KNOWN, Kpi, Measure, SiteFact, Tally, Term, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "sla_pass_share",
+    work: Work::LeftOut,
     names: ("سهم مطابق توافق سطح خدمت", "SLA pass share"),
     formula: (
         "سایت‌هایی که دسترس‌پذیری قراردادی‌شان به حد رده‌شان می‌رسد (الف ۹۹٫۵، ب ۹۹، ج ۹۵٪)، بخش بر سایت‌هایی که ۸۰٪ زمانشان معلوم است",

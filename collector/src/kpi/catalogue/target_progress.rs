@@ -2,11 +2,12 @@
 
 use crate::inventory::Goal;
 use crate::kpi::compute::asked_regions;
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Rules, Standing, Tally, by_id, compute};
+use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, Measure, Rules, Standing, Tally, Work, by_id, compute};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "target_progress",
+    work: Work::AsCompared,
     names: ("پیشرفت تا هدف", "progress to target"),
     formula: ("کران پایین منهای مبنا، بخش بر هدف منهای مبنا", "lower bound minus baseline over target minus baseline"),
     by: &[Breakdown::Region, Breakdown::Kpi],

@@ -1,11 +1,12 @@
 //! `villages_connected_month`: how many villages were connected for most of the month.
 
 use crate::history::StateSeconds;
-use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, Term, Terms, VillageFact};
+use crate::kpi::{Breakdown, Form, Kpi, Measure, Tally, Term, Terms, VillageFact, Work};
 
 /// The definition.
 pub const KPI: Kpi = Kpi {
     id: "villages_connected_month",
+    work: Work::ConnectsNobody,
     names: ("روستاهای متصل در ماه", "villages connected in month"),
     formula: (
         "روستایی که دست‌کم ۹۰٪ زمان معلومش متصل و دست‌کم نیمی از زمانش معلوم است، بخش بر همه روستاهای دارای سکنه",

@@ -204,6 +204,8 @@ pub(super) struct OutageText {
     #[serde(default)]
     pub(super) lost_from_sight: bool,
     #[serde(default)]
+    pub(super) ended_by_work: bool,
+    #[serde(default)]
     pub(super) cause: Option<String>,
     /// When an incident held the link, and when that was acknowledged.
     #[serde(default)]
@@ -269,6 +271,12 @@ pub(super) struct Expect {
     #[serde(default)]
     pub(super) known_ratio: Option<Number>,
     pub(super) standing: String,
+    /// The third mark and its error.
+    #[serde(default)]
+    pub(super) estimate: Option<(f64, f64)>,
+    /// There must be no third mark.
+    #[serde(default)]
+    pub(super) no_estimate: bool,
     #[serde(default)]
     pub(super) details: BTreeMap<String, f64>,
 }

@@ -91,6 +91,10 @@ fn link_past(db: &Connection, code: &str, link: &LinkDetail, window: Window, bui
             link: link.name.clone(),
             started_at: Time(outage.started_at),
             restored_at: outage.ended_at.map(Time),
+            ended: outage.ended,
+            started_between: outage.evidence.bounds.map(|bounds| [bounds.started.0, bounds.started.1].map(Time)),
+            restored_between: outage.evidence.bounds.map(|bounds| [bounds.ended.0, bounds.ended.1].map(Time)),
+            evidence: outage.evidence.named,
             cause: outage.cause.map(CauseView::from),
         })
         .collect();
@@ -146,6 +150,10 @@ fn recent_outages(states: &[StateSpan], link: &LinkDetail, built_until: UnixMs) 
             link: link.name.clone(),
             started_at: span.from,
             restored_at: (!lasts).then_some(span.until),
+            ended: None,
+            started_between: None,
+            restored_between: None,
+            evidence: Vec::new(),
             cause: link.cause.clone().filter(|_| lasts),
         }
     })

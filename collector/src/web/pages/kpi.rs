@@ -8,8 +8,9 @@ use serde::Deserialize;
 use super::kpis::{self, KpiLine, period_entries, region_entries, weight_entries};
 use crate::engine::Snapshot;
 use crate::inventory::{Inventory, RegionId};
+use crate::kpi::dictionary::{self, Entry as Definition};
 use crate::kpi::{self, Breakdown, CATALOGUE, Kpi, Unit, Weight, part_names};
-use crate::persian::{JalaliDate, Period};
+use crate::persian::{JalaliDate, Period, digits};
 use crate::view::{FigureView, Sight};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
@@ -36,10 +37,29 @@ struct KpiPage {
     months_href: Option<String>,
     /// Where the numbers that made the figure are, as CSV and JSON.
     explain_query: String,
+    /// What else the definition says, by what it is about.
+    said: Vec<(&'static str, String)>,
+    example: Option<ExampleShown>,
     parts: Vec<PartLine>,
     more_parts: usize,
     parts_title: &'static str,
     choices: Vec<Choice>,
+}
+
+/// A worked example in words.
+struct ExampleShown {
+    rows: Vec<ExampleRow>,
+    sum: String,
+}
+
+/// What one object adds in it.
+struct ExampleRow {
+    of: String,
+    code: String,
+    has: String,
+    numerator: String,
+    denominator: String,
+    unknown: String,
 }
 
 /// A figure of a month or of a part.
@@ -114,7 +134,13 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<Strin
     let more_parts = parts.len().saturating_sub(PARTS);
     parts.truncate(PARTS);
     let goal = inventory.goals.iter().find(|goal| goal.kpi == kpi.id && goal.region == region);
+    let version = answered.figure.as_ref().map(|figure| figure.definition_version);
+    let of_kpi = web.book.definitions().map(|all| all.of(kpi)).unwrap_or_default();
+    let definition = of_kpi.iter().find(|one| Some(one.version) == version).or(of_kpi.last());
+    let entry = definition.map(|one| Definition::of(one, p.lang));
     let page = KpiPage {
+        said: entry.as_ref().map_or_else(Vec::new, |entry| said(&p, entry)),
+        example: entry.as_ref().and_then(|entry| Some(example(&p, entry.example?))),
         region: p.name(&inventory.region(region).name_fa, &inventory.region(region).name_en),
         period_title: period.title(p.lang),
         line: kpis::line(&p, &snapshot, kpi, Some(region), answered.figure),
@@ -140,6 +166,53 @@ fn answer(web: &WebState, snapshot: &Snapshot, sight: Sight, question: &Question
     let months = (0..count).map(|back| Period::Month(today.month_start(-back)));
     let months = months.filter_map(|month| Some((month, whole(&Question { period: month, ..*question })?))).collect();
     Answer { figure: whole(question), months, parts }
+}
+
+/// Lists what a definition does about what is not plain.
+fn said(p: &Page, entry: &Definition) -> Vec<(&'static str, String)> {
+    let lang = p.lang;
+    let counts = |unit: &str| kpis::unit_word(unit, lang);
+    let of = format!("N: {}، D: {}", counts(entry.numerator), counts(entry.denominator));
+    let texts = [
+        (lang.pick("صورت و مخرج", "numerator and denominator"), lang.pick(&of, &of.replace('،', ",")).to_owned()),
+        (lang.pick("مقدار", "value"), entry.form.to_owned()),
+        (p.w.unknown, entry.unknown.to_owned()),
+        (lang.pick("کار اعلام‌شده", "announced work"), entry.work.to_owned()),
+        (lang.pick("داده دیررسیده", "late data"), entry.late.to_owned()),
+        (lang.pick("گرد کردن", "rounding"), entry.rounding.to_owned()),
+        (lang.pick("داوری", "judged"), entry.judged.to_owned()),
+        (lang.pick("کوتاه‌ترین بازه", "least window"), entry.least_window.clone()),
+        (lang.pick("نیاز به", "needs"), entry.needs.to_owned()),
+    ];
+    texts.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
+fn example(p: &Page, of: &dictionary::Example) -> ExampleShown {
+    let figure = |value: Option<f64>| value.map_or_else(|| "—".to_owned(), |value| digits(&dictionary::number(value), p.lang));
+    let added = |part: (f64, f64)| digits(&dictionary::part_of(part), p.lang);
+    let kind = |kind: &str| match kind {
+        "village" => p.w.village,
+        "site" => p.w.site,
+        "link" => p.w.link,
+        "service" => p.w.service,
+        "responsible" => p.w.assignee,
+        "window" => p.w.period,
+        "outage" => p.lang.pick("قطعی", "outage"),
+        _ => p.lang.pick("سطل توزیع", "bucket of the distribution"),
+    };
+    let row = |line: &dictionary::Line| ExampleRow {
+        of: kind(&line.kind).to_owned(),
+        code: line.code.clone(),
+        has: line.has.join(", "),
+        numerator: added(line.numerator),
+        denominator: added(line.denominator),
+        unknown: added(line.unknown),
+    };
+    let [n, d, u] = [of.numerator, of.denominator, of.unknown].map(|sum| figure(Some(sum)));
+    let (value, lo, hi) = (figure(of.value), figure(of.lo), figure(of.hi));
+    let bounds = if of.lo.is_some() { format!("، {} {lo} {} {hi}", p.w.bounds, p.w.range_to) } else { String::new() };
+    let sum = format!("N = {n}، D = {d}، U = {u}: {} {value}{bounds}", p.w.value);
+    ExampleShown { rows: of.rows.iter().map(row).collect(), sum: p.lang.pick(&sum, &sum.replace('،', ",")).to_owned() }
 }
 
 fn worth(figure: &FigureView) -> f64 {

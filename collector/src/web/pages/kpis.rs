@@ -9,10 +9,10 @@ use crate::engine::Snapshot;
 use crate::inventory::{Declared, Inventory, RegionId, RegionKind, newest};
 use crate::kpi::{CATALOGUE, Counted, Kpi, Unit, Weight};
 use crate::persian::{JalaliDate, Lang, Named, Period, decimal, digits, isolate, percent, words};
-use crate::view::{FigureView, Sight, roots};
+use crate::view::{DeclaredView, FigureView, Sight, declared, roots};
 use crate::web::asked::Asked;
 use crate::web::figures::{Question, figures};
-use crate::web::html::Html;
+use crate::web::html::{Html, escape};
 use crate::web::page::{Entry, Page, Section};
 use crate::web::state::WebState;
 use crate::web::svg::{Marks, bounds_bar};
@@ -24,6 +24,7 @@ struct KpisPage {
     region: String,
     period_title: String,
     rows: Vec<KpiLine>,
+    declared: Vec<DeclaredLine>,
     regions: Vec<Entry>,
     periods: Vec<Entry>,
     weights: Vec<Entry>,
@@ -31,6 +32,16 @@ struct KpisPage {
     query: String,
     /// What the report of the region's month is asked with, where there is one and its reader may have it.
     report_query: Option<String>,
+}
+
+/// An announced figure in words.
+struct DeclaredLine {
+    name: Html,
+    value: String,
+    as_of: String,
+    publisher: String,
+    source: String,
+    holds: bool,
 }
 
 /// A KPI with its figure in words.
@@ -108,6 +119,8 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
         region: region
             .map_or_else(|| p.w.whole_country.to_owned(), |id| p.name(&inventory.region(id).name_fa, &inventory.region(id).name_en)),
         period_title: period.title(p.lang),
+        declared: region
+            .map_or_else(Vec::new, |id| declared(&snapshot, sight, Some(id)).iter().map(|one| declared_line(&p, one)).collect()),
         rows,
         regions: region_entries(&p, &snapshot, sight, region),
         periods: period_entries(&p, period),
@@ -116,6 +129,21 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(shown): Query
         p,
     };
     asked.show(&page)
+}
+
+/// Puts an announced figure into words; one that no KPI measures keeps its own name.
+fn declared_line(p: &Page, one: &DeclaredView) -> DeclaredLine {
+    let name = one.name_fa.zip(one.name_en);
+    let own = || p.ltr(&one.kpi);
+    let unit = |text: &str| text.parse::<Unit>().ok();
+    DeclaredLine {
+        name: name.map_or_else(own, |(fa, en)| Html(escape(p.lang.pick(fa, en)))),
+        value: unit(&one.unit).map_or_else(|| format!("{} {}", p.count(&one.value), one.unit), |unit| in_unit(one.value, unit, p.lang)),
+        as_of: jalali(&one.as_of, p.lang),
+        publisher: one.publisher.clone(),
+        source: one.source.clone(),
+        holds: one.holds,
+    }
 }
 
 /// Puts a figure into words.
@@ -192,7 +220,7 @@ fn plain_count(p: &Page, number: f64, unit: &str) -> String {
 }
 
 /// Names the unit of a count, with its weight before it.
-fn unit_word(unit: &str, lang: Lang) -> String {
+pub(super) fn unit_word(unit: &str, lang: Lang) -> String {
     let of = |rest: &str, fa: &str, en: &str| format!("{}{}", lang.pick(fa, en), unit_word(rest, lang));
     if let Some(rest) = unit.strip_prefix("household_") {
         return of(rest, "خانوار × ", "household × ");

@@ -5,6 +5,7 @@ pub mod admin;
 pub mod agents;
 pub mod audit;
 mod charts;
+pub mod dictionary;
 pub mod errors;
 pub mod export;
 pub mod import;

@@ -1,13 +1,13 @@
 //! Where a region comes from: its days, what moved since last week, and what was declared against what was measured.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::Connection;
 
 use crate::day::Day;
 use crate::engine::Snapshot;
 use crate::history::{ObjectKind, tables};
-use crate::inventory::{Inventory, RegionId};
+use crate::inventory::{Inventory, RegionId, newest};
 use crate::kpi::ENOUGH_KNOWN;
 use crate::persian::{Window, percent};
 use crate::store::StoreError;
@@ -193,8 +193,12 @@ fn usual(db: &Connection, inventory: &Inventory, today: Day) -> Result<HashMap<R
 pub fn declared(web: &WebState, snapshot: &Snapshot, region: RegionId, p: &Page) -> Option<Declared> {
     let inventory = &snapshot.inventory;
     let of_village =
-        |d: &&crate::inventory::Declared| d.kpi == "nin_connected" && d.superseded_by.is_none() && inventory.is_within(d.region, region);
-    let said: Vec<(RegionId, bool)> = inventory.declared.iter().filter(of_village).map(|d| (d.region, d.value > 0.0)).collect();
+        |d: &&crate::inventory::Declared| d.kpi == "nin_connected" && d.holds_at(snapshot.at) && inventory.is_within(d.region, region);
+    let mut by_village: BTreeMap<RegionId, Vec<&crate::inventory::Declared>> = BTreeMap::new();
+    inventory.declared.iter().filter(of_village).for_each(|d| by_village.entry(d.region).or_default().push(d));
+    // Of several the one of the latest day holds, wherever it stands in the file.
+    let held = by_village.into_iter().filter_map(|(id, all)| Some((id, newest(all.into_iter())?.value > 0.0)));
+    let said: Vec<(RegionId, bool)> = held.collect();
     if said.is_empty() || said.len() > MOST_VILLAGES {
         return None;
     }

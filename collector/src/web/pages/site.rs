@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::charts::{self, ChartTable, GaugeChart};
 use super::incidents::{IncidentLine, ToldLine, told};
 use crate::engine::{LinkState, Snapshot};
+use crate::history::Ended;
 use crate::inventory::{Access, MaintenanceWindow};
 use crate::people::Role;
 use crate::persian::{Named, Window, decimal, integer, isolate};
@@ -95,6 +96,11 @@ struct OutageLine {
     link: String,
     started_at: Option<Time>,
     restored_at: Option<Time>,
+    /// What ended it, where nobody saw it restored.
+    ended: Option<&'static str>,
+    /// Between what the ends of a power cut lie.
+    started_between: Option<[Time; 2]>,
+    restored_between: Option<[Time; 2]>,
     length: String,
     cause: String,
 }
@@ -343,6 +349,9 @@ fn outage_line(p: &Page, outage: &OutageView) -> OutageLine {
         link: outage.link.clone(),
         started_at: Some(outage.started_at),
         restored_at: outage.restored_at,
+        ended: outage.ended.filter(|ended| *ended != Ended::Restored).map(|ended| ended.label(p.lang)),
+        started_between: outage.started_between,
+        restored_between: outage.restored_between,
         length: p.between(&outage.started_at, &outage.restored_at.unwrap_or(Time(p.at))),
         cause: outage.cause.as_ref().map_or_else(|| p.w.unattributed.to_owned(), |cause| cause.rung.0.label(p.lang).to_owned()),
     }
