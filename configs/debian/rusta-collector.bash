@@ -283,6 +283,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__users,add)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__add"
                 ;;
+            rusta__collector__subcmd__help__subcmd__users,link)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__link"
+                ;;
             rusta__collector__subcmd__help__subcmd__users,list)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__list"
                 ;;
@@ -385,6 +388,9 @@ _rusta__collector() {
             rusta__collector__subcmd__users,help)
                 cmd="rusta__collector__subcmd__users__subcmd__help"
                 ;;
+            rusta__collector__subcmd__users,link)
+                cmd="rusta__collector__subcmd__users__subcmd__link"
+                ;;
             rusta__collector__subcmd__users,list)
                 cmd="rusta__collector__subcmd__users__subcmd__list"
                 ;;
@@ -399,6 +405,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__users__subcmd__help,help)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__help"
+                ;;
+            rusta__collector__subcmd__users__subcmd__help,link)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__link"
                 ;;
             rusta__collector__subcmd__users__subcmd__help,list)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__list"
@@ -1807,7 +1816,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users)
-            opts="add list remove token"
+            opts="add list remove link token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1821,6 +1830,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2583,7 +2606,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users)
-            opts="-h --config --data-dir --help add list remove token help"
+            opts="-h --config --data-dir --help add list remove link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2635,7 +2658,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help)
-            opts="add list remove token help"
+            opts="add list remove link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2663,6 +2686,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2753,6 +2790,28 @@ _rusta__collector() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__link)
+            opts="-h --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -30,7 +30,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 fn registry(target: &str) -> source::Files {
     let profiles = format!(
-        "profiles:\n  - name: village\n    targets:\n      - {{ name: {target}, rung: gateway, every: 60s, icmp: {{ address: 10.0.0.1 }} }}\n"
+        "- name: fixed\n  networks: [gov]\n  targets:\n    - {{ name: {target}, rung: gateway, every: 60s, icmp: {{ address: 10.0.0.1, count: 1 }} }}\n"
     );
     let list = [
         (
@@ -38,7 +38,7 @@ fn registry(target: &str) -> source::Files {
             "code,kind,parent_code,name_fa\n09,province,,خراسان\n0901,county,09,مشهد\n090101,district,0901,مرکزی\n\
           0901010001,rural_district,090101,طوس\n0901010001000001,village,0901010001,علی‌آباد\n",
         ),
-        ("sites.csv", "code,kind,region_code,name_fa,profile\nV-1,village,0901010001000001,علی‌آباد,village\n"),
+        ("sites.csv", "code,kind,region_code,name_fa\nV-1,village,0901010001000001,علی‌آباد\n"),
         ("links.csv", "site_code,name,network,role,access\nV-1,gov0,gov,primary,radio\n"),
         ("profiles.yaml", &profiles),
     ];

@@ -330,7 +330,7 @@ async fn a_county_user_never_changes_another_countys_row() {
 #[tokio::test]
 async fn without_a_login_only_the_open_doors_answer() {
     let scene = scene().await;
-    let open = ["/login", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
+    let open = ["/login", "/login/link", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
     for path in paths(&scene.router) {
         for address in filled(&path, &scene.foreign) {
             let answer = get(&scene.router, &address).await;

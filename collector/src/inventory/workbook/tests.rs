@@ -100,16 +100,6 @@ fn a_list_that_only_says_it_is_long_is_refused() {
 
 #[test]
 fn what_unfolds_to_more_than_a_registry_is_refused() {
-    let spaces = " ".repeat(1 << 20);
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut zip = ZipWriter::new(file.reopen().unwrap());
-    zip.start_file("xl/media/image.png", SimpleFileOptions::default()).unwrap();
-    for _ in 0..PART / (1 << 20) + 1 {
-        zip.write_all(spaces.as_bytes()).unwrap();
-    }
-    zip.finish().unwrap();
-    assert!(std::fs::metadata(file.path()).unwrap().len() < 1 << 20);
-    assert!(refused(&file).contains("what it unfolds to"), "{}", refused(&file));
     let styles = format!("<styleSheet>{}</styleSheet>", "<xf/>".repeat(300_000));
     assert!(refused(&sheet("", &[("xl/styles.xml", &styles)])).contains("what it unfolds to"));
     let sheets = r#"<sheet name="s" r:id="r1"/>"#.repeat(3_000);

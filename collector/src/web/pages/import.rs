@@ -114,8 +114,13 @@ pub async fn check(State(web): State<WebState>, asked: Asked, extract::Path(tick
     };
     let (store, now, lang) = (web.store.clone(), asked.at, asked.prefs.lang);
     // One at a time: what a workbook may unfold to is bounded, what twenty of them may is not.
-    let Ok(_turn) = web.reads_workbook.acquire().await else { return asked.forbidden() };
-    match tokio::task::spawn_blocking(move || checked(&store, upload, now, lang)).await {
+    let turn = web.reads_workbook.clone().acquire_owned().await;
+    let read = tokio::task::spawn_blocking(move || {
+        // Kept until it is read, also where nobody waits for the answer any more.
+        let _turn = turn;
+        checked(&store, upload, now, lang)
+    });
+    match read.await {
         Ok(Ok(step)) => show(&asked, step),
         Ok(Err(error)) => asked.failed(&error),
         Err(error) => asked.failed(&error),
@@ -147,8 +152,9 @@ pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<S
         );
     };
     let (store, actor, now) = (web.store.clone(), asked.visitor.actor(), asked.at);
-    let Ok(_turn) = web.reads_workbook.acquire().await else { return asked.forbidden() };
+    let turn = web.reads_workbook.clone().acquire_owned().await;
     let stored = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let draft = source::read(&file).map_err(VersionError::Faults)?;
         let built = versions::import(&store, &draft, &Import { by: &actor, at: now, effective_from: from.start() })?;
         // It stands in the registry; a file that cannot be removed is removed with tomorrow's upload.
