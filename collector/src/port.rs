@@ -174,7 +174,7 @@ impl Port {
                 self.counters.no_room.inc();
                 continue;
             };
-            let limit = self.limits.of_an_address.filter(|_| !self.uncounted.iter().any(|network| network.contains(address.ip())));
+            let limit = self.limits.of_an_address.filter(|_| !self.uncounted.iter().any(|network| network.holds(address.ip())));
             let limits = |of_an_address| StrangerLimits { connections: usize::MAX, of_an_address, lifetime: Duration::MAX };
             let place = limit.map(|limit| everybody.enter(address.ip(), limits(limit)));
             if matches!(place, Some(None)) {

@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 
+pub use crate::config::Network;
 use crate::persian::Lang;
 use crate::store::{Store, StoreError};
 use crate::view::Sight;
@@ -37,8 +38,6 @@ use crate::{engine::Snapshot, inventory::SiteId};
 pub use account::{CONFIRMED, Confirmation};
 pub use audit::{AuditEntry, AuditFilter};
 pub use links::VALIDITY as LINK_VALIDITY;
-
-pub use crate::config::Network;
 pub use role::Role;
 pub use secret::draw;
 pub use sessions::SessionRow;

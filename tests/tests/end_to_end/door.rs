@@ -87,10 +87,15 @@ fn behind_a_proxy_the_province_is_not_shown_and_the_audit_has_the_visitors_addre
     let (front, _nginx) = nginx(&stage, people);
     assert_eq!(http::get(front, "/").unwrap().status, 303, "whoever comes through the proxy does not sit at this machine");
     // The visitor is 127.0.0.2, and says he is somebody else.
-    let said = run(Command::new("curl")
-        .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "--interface", "127.0.0.2", "-H", "X-Forwarded-For: 192.0.2.77"])
-        .args(["-d", "name=zahra&password=wrong-wrong-wrong"])
-        .arg(format!("http://{front}/login")));
+    let jar = stage.path("jar");
+    let curl = |more: &[&str]| {
+        let mut command = Command::new("curl");
+        command.args(["-s", "--interface", "127.0.0.2", "-H", "X-Forwarded-For: 192.0.2.77"]).args(more);
+        run(command.arg("-b").arg(&jar).arg("-c").arg(&jar).arg(format!("http://{front}/login")))
+    };
+    let form = curl(&[]).stdout;
+    let csrf = form.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or_else(|| panic!("{form}"));
+    let said = curl(&["-o", "/dev/null", "-w", "%{http_code}", "-d", &format!("csrf={csrf}&name=zahra&password=wrong-wrong-wrong")]);
     assert_eq!(said.stdout, "401", "{said:?}");
     let db = rusqlite::Connection::open(stage.path("collector/state.sqlite")).unwrap();
     let mut audit = db.prepare("SELECT * FROM audit WHERE action LIKE 'login%'").unwrap();

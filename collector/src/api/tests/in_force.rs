@@ -22,7 +22,7 @@ use crate::ingest::{Assignments, InventoryAssignments};
 use crate::inventory::versions::{self, Import};
 use crate::inventory::{Published, export, source};
 use crate::log::{self, Keeping, Log};
-use crate::people::{Login, NewUser, Role};
+use crate::people::{Attempt, Login, NewUser, Role};
 use crate::store::Store;
 use crate::web::WebState;
 
@@ -78,9 +78,10 @@ fn running() -> Running {
 }
 
 fn signed_in(web: &WebState, name: &str) -> (String, String) {
-    let Login::Welcome(secret) = web.people.sign_in(name, PASSWORD, "127.0.0.1", clock::now()).unwrap() else { panic!("not let in") };
-    let visitor = web.people.by_session(&secret, clock::now()).unwrap().unwrap();
-    (format!("rusta_session={secret}"), visitor.csrf)
+    let attempt = Attempt { name: name.to_owned(), password: PASSWORD.to_owned(), address: "127.0.0.1".to_owned(), ..Attempt::default() };
+    let Login::Welcome(entry) = web.people.sign_in(&attempt, clock::now()).unwrap() else { panic!("not let in") };
+    let visitor = web.people.by_session(&entry.session, clock::now()).unwrap().unwrap();
+    (format!("rusta_session={}", entry.session), visitor.csrf)
 }
 
 impl Running {

@@ -101,8 +101,11 @@ fn show(asked: &Asked, step: Step) -> Response {
 
 /// Checks an uploaded workbook; nothing of the registry changes.
 pub async fn check(State(web): State<WebState>, asked: Asked, extract::Path(ticket): extract::Path<String>, request: Request) -> Response {
-    if !governs(&asked.visitor) || !asked.holds_ticket("import", &ticket) {
-        return asked.forbidden();
+    if !governs(&asked.visitor) {
+        return asked.refuse("needs the role admin of everything");
+    }
+    if !asked.holds_ticket("import", &ticket) {
+        return asked.refuse("the form's ticket is wrong");
     }
     let upload = match Multipart::from_request(request, &()).await {
         Ok(form) => receive(form, &folder(&web.store), asked.at).await,
