@@ -21,7 +21,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 
-use super::admin::{governs, may_endanger, may_govern};
+use super::admin::{governs, may_endanger};
 use super::errors;
 use crate::files;
 use crate::inventory::versions::{self, Import, VersionError};
