@@ -179,7 +179,9 @@ impl Advance {
     /// # Errors
     /// A log or database that fails; what was applied is kept with the next step that succeeds.
     pub fn step(&mut self, now: UnixMs) -> Result<usize, AdvanceError> {
-        self.follow_registry(now)?;
+        if self.follow_registry(now)? {
+            self.publish(now);
+        }
         let read = self.read()?;
         if read == 0 {
             let events = self.engine.advance_to(now - LAG);
@@ -211,7 +213,7 @@ impl Advance {
 
     /// Runs until it is told to stop and has read everything.
     pub fn run(mut self, mut stop: watch::Receiver<bool>) -> JoinHandle<()> {
-        let mut head = self.log.head();
+        let (mut head, mut registry) = (self.log.head(), self.inventories.clone());
         tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Handle::current();
             loop {
@@ -227,6 +229,7 @@ impl Advance {
                     runtime.block_on(async {
                         tokio::select! {
                             _ = head.changed() => {}
+                            Ok(()) = registry.changed() => {}
                             _ = stop.changed() => {}
                             () = tokio::time::sleep(TICK) => {}
                         }
@@ -263,13 +266,13 @@ impl Advance {
         Ok(())
     }
 
-    /// Takes up another registry or another list of agents.
-    fn follow_registry(&mut self, now: UnixMs) -> Result<(), AdvanceError> {
+    /// Takes up another registry or another list of agents; `true` if the registry is another.
+    fn follow_registry(&mut self, now: UnixMs) -> Result<bool, AdvanceError> {
         let versions = Arc::clone(&self.inventories.borrow_and_update());
         let in_force = versions.at(now);
-        let known = self.engine.inventory();
-        // Announced windows change without another version.
-        if in_force.version != known.version || in_force.maintenance != known.maintenance {
+        // Announced windows and confirmed programs change without another version; what did not change is the same one.
+        let changed = !Arc::ptr_eq(&in_force, self.engine.inventory());
+        if changed {
             let events = self.engine.replace_inventory(in_force);
             self.take(&events);
             set_agents(&self.store, &mut self.engine)?;
@@ -282,7 +285,7 @@ impl Advance {
                 self.agents_seen = mark;
             }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest.

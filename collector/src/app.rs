@@ -12,28 +12,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::extract::ConnectInfo;
+use axum::Extension;
+use axum::extract::Request;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower::ServiceExt;
 
 use crate::advance::{self, Advance};
 use crate::api;
 use crate::clock;
 use crate::config::{Config, TlsFiles};
+use crate::files;
 use crate::follow::Follower;
 use crate::history;
 use crate::identity::Identity;
 use crate::ingest::{self, Admission, Ingest};
-use crate::inventory::Versions;
+use crate::inventory::Published;
 use crate::log::{self, Keeping, Log};
 use crate::notify;
 use crate::port::{self, Limits, Port, StrangerLimits};
 use crate::process::{self, StopSignals};
 use crate::report;
+use crate::shell;
 use crate::sink;
 use crate::store::{Store, audit};
 use crate::telemetry::Telemetry;
+use crate::web::door::{Came, Door, Met};
 use crate::web::{self, WebState};
 
 /// How long open requests get when the collector stops.
@@ -41,6 +47,18 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// Connections of people and machines at once.
 const VISITORS: usize = 4_096;
+
+/// Those of them that have asked nothing yet: half, so that silence alone never takes the whole port.
+const SILENT_VISITORS: usize = VISITORS / 2;
+
+/// Connections of one address to the people's port. An office behind one address opens six a browser.
+const VISITORS_OF_AN_ADDRESS: usize = 256;
+
+/// How long a visitor may take to shake hands, to ask, and to send the head of a request.
+const VISITOR_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Agents' connections between accept and the end of their handshake. Each is there for one or two round trips.
+const HALF_OPEN_AGENTS: usize = 4_096;
 
 /// How long an agent's connection may be quiet: the longest reporting interval in use is an hour.
 const AGENT_IDLE: Duration = Duration::from_secs(2 * 3_600);
@@ -61,9 +79,12 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // The HTTP client takes the process' provider; a second installation changes nothing.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store = Store::open(&config.data_dir)?;
+    files::close_to_others(&config.data_dir)
+        .with_context(|| format!("{} cannot be closed to other users of this machine", config.data_dir.display()))?;
     audit::started(&store, env!("CARGO_PKG_VERSION"), &format!("{config:#?}"), clock::now())?;
     let telemetry = Telemetry::default();
-    let (inventories, inventory) = watch::channel(Arc::new(Versions::load(&store)?));
+    let registry = Published::load(store.clone())?;
+    let inventory = registry.follow();
     let identity = Identity::open(&config.data_dir, store.clone(), config.agents.certificate_validity, clock::now())?;
     let log = Log::open(Keeping {
         dir: log::dir_in(&config.data_dir),
@@ -106,8 +127,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     // Who is called, when nobody looks.
     let (stop_notify, notify_stop) = watch::channel(false);
-    let registry = inventory.borrow().at(clock::now());
-    let (notifying, rules) = notify::start(&config, &store, &registry, snapshots.clone(), notify_stop)?;
+    let (notifying, rules) = notify::start(&config, &store, &registry.at(clock::now()), snapshots.clone(), notify_stop)?;
 
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
@@ -116,6 +136,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let pages = WebState::new(snapshots, store.clone())
         .with_log(log.clone())
         .with_rules(rules)
+        .with_registry(registry.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_public_status(config.http.public_status)
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
@@ -123,9 +144,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_thresholds(config.thresholds.clone());
     telemetry.register(|registry| pages.people.register(registry));
     let router = web::router(pages, api::routes(&telemetry)).merge(telemetry.router());
+    let socket = shell::listen(&config.data_dir).with_context(|| format!("no socket can be made in {}", config.data_dir.display()))?;
+    let shell = tokio::spawn(shell::serve(socket, router.clone().layer(Extension(Came::Shell)), people_stop.clone()));
+    let router = Door::new(&config.http)?.before(router);
     let people = tokio::spawn(people.serve(people_stop, move |peer| {
-        // The login's rate limit counts by address.
-        hyper_util::service::TowerToHyperService::new(router.clone().layer(axum::Extension(ConnectInfo(peer.address))))
+        // Built once: a connection holds a handle on the router and where it came from, nothing more.
+        let met = Met { peer: peer.address, local: peer.local };
+        TowerToHyperService::new(router.clone().map_request(move |mut request: Request<_>| {
+            request.extensions_mut().insert(met);
+            request
+        }))
     }));
 
     // The first writers: agents.
@@ -152,7 +180,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     });
     let agents = tokio::spawn(agents.serve(agents_stop, move |peer| ingest.session(peer)));
     let state = store.clone();
-    let follower = tokio::spawn(Follower { store, identity, config: config.clone(), inventories, server_configs }.run());
+    let follower = tokio::spawn(Follower { store, identity, config: config.clone(), registry, server_configs }.run());
     tracing::info!(agents = %agents_at, people = %people_at, data = %config.data_dir.display(), "serving");
 
     told_to_stop.recv().await;
@@ -171,6 +199,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     }
     drain("notifier", &stop_notify, notifying).await;
     drain("people's port", &stop_people, people).await;
+    drain("shell", &stop_people, shell).await;
     audit::stopped(&state, clock::now())?;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;
@@ -192,7 +221,17 @@ async fn people_port(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
     Ok(Port {
         listener: TcpListener::bind(listen).await.with_context(|| format!("the port for people, {listen}, cannot be opened"))?,
         tls: config.http.tls.as_ref().map(people_tls).transpose()?,
-        limits: Limits { connections: VISITORS, patience: Duration::from_secs(20), idle: VISITOR_IDLE, drain: DRAIN, strangers: None },
+        limits: Limits {
+            connections: VISITORS,
+            patience: VISITOR_PATIENCE,
+            idle: VISITOR_IDLE,
+            drain: DRAIN,
+            half_open: SILENT_VISITORS,
+            silence: Some(VISITOR_PATIENCE),
+            of_an_address: Some(VISITORS_OF_AN_ADDRESS),
+            strangers: None,
+        },
+        uncounted: config.http.trusted_proxies.clone(),
         dates: true,
         counters,
     })
@@ -215,8 +254,12 @@ async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receive
             patience: config.agents.patience,
             idle: AGENT_IDLE,
             drain: DRAIN,
+            half_open: HALF_OPEN_AGENTS,
+            silence: None,
+            of_an_address: None,
             strangers: Some(STRANGERS),
         },
+        uncounted: Vec::new(),
         dates: false,
         counters,
     })

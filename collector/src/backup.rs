@@ -8,7 +8,6 @@ pub mod command;
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -16,6 +15,7 @@ use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
 use crate::clock;
+use crate::files;
 use crate::log;
 
 /// Bytes of one chunk: far below SQLite's blob limit, far above its page.
@@ -37,21 +37,17 @@ CREATE TABLE chunks (file INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NO
 pub fn backup(data_dir: &Path, out: &Path) -> anyhow::Result<i64> {
     let state = data_dir.join("state.sqlite");
     ensure!(state.exists(), "there is no collector's data in {}", data_dir.display());
-    let partial = beside(out, "partial");
-    let written = write_backup(data_dir, &partial).and_then(|files| {
-        std::fs::rename(&partial, out).with_context(|| out.display().to_string())?;
-        Ok(files)
-    });
-    if written.is_err() {
-        let _never_made = std::fs::remove_file(&partial);
-    }
-    written
+    // Whoever may write beside the backup can still reach nothing of it before it is whole.
+    let workshop = files::workshop(out).with_context(|| out.display().to_string())?;
+    let whole = workshop.path("whole");
+    let files = write_backup(data_dir, &whole, workshop.path("copy"))?;
+    files::rename(&whole, out).with_context(|| out.display().to_string())?;
+    Ok(files)
 }
 
-fn write_backup(data_dir: &Path, partial: &Path) -> anyhow::Result<i64> {
-    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial);
-    made.with_context(|| partial.display().to_string())?;
-    let mut target = Target { db: Connection::open(partial)?, copy: beside(partial, "copy"), files: 0 };
+fn write_backup(data_dir: &Path, whole: &Path, copy: PathBuf) -> anyhow::Result<i64> {
+    files::make(whole).with_context(|| whole.display().to_string())?;
+    let mut target = Target { db: Connection::open(whole)?, copy, files: 0 };
     // Not a log that must survive by itself: the file counts only once it is renamed.
     target.db.pragma_update(None, "journal_mode", "off")?;
     target.db.execute_batch(SCHEMA)?;
@@ -71,7 +67,7 @@ fn write_backup(data_dir: &Path, partial: &Path) -> anyhow::Result<i64> {
     for name in names_in(&data_dir.join("authority"), "")? {
         target.add_file(&data_dir.join("authority").join(&name), &Path::new("authority").join(&name))?;
     }
-    File::open(partial)?.sync_all()?;
+    File::open(whole)?.sync_all()?;
     Ok(target.files)
 }
 
@@ -127,18 +123,14 @@ pub fn restore(file: &Path, data_dir: &Path) -> anyhow::Result<usize> {
     if data_dir.exists() && std::fs::read_dir(data_dir)?.next().is_some() {
         bail!("{} is not empty: move it away first", data_dir.display());
     }
-    let partial = beside(data_dir, "restoring");
-    let _never_made = std::fs::remove_dir_all(&partial);
-    let restored = read_backup(file, &partial).with_context(|| format!("{} cannot be restored", file.display()));
-    if restored.is_err() {
-        let _never_made = std::fs::remove_dir_all(&partial);
-        return restored;
-    }
+    let workshop = files::workshop(data_dir).with_context(|| data_dir.display().to_string())?;
+    let whole = workshop.path("data");
+    let files = read_backup(file, &whole).with_context(|| format!("{} cannot be restored", file.display()))?;
     if data_dir.exists() {
         std::fs::remove_dir(data_dir)?;
     }
-    std::fs::rename(&partial, data_dir)?;
-    restored
+    std::fs::rename(&whole, data_dir)?;
+    Ok(files)
 }
 
 fn read_backup(file: &Path, dir: &Path) -> anyhow::Result<usize> {
@@ -161,10 +153,9 @@ fn read_backup(file: &Path, dir: &Path) -> anyhow::Result<usize> {
 fn write_file(db: &Connection, id: i64, path: &Path) -> anyhow::Result<[u8; 32]> {
     use std::io::Write;
     if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir)?;
-        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+        files::make_folder(dir)?;
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = files::make(path)?;
     let mut digest = Sha256::new();
     let mut statement = db.prepare_cached("SELECT bytes FROM chunks WHERE file = ?1 ORDER BY part")?;
     let mut rows = statement.query([id])?;
@@ -188,13 +179,6 @@ fn names_in(dir: &Path, suffix: &str) -> anyhow::Result<Vec<String>> {
     }
     names.sort_unstable();
     Ok(names)
-}
-
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::app;
 use crate::backup::command::{Backup, Restore};
 use crate::config::{self, Config};
+use crate::files;
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
@@ -96,6 +97,7 @@ impl Place {
     /// # Errors
     /// [`Failure::Usage`] with every mistake in it.
     pub fn config(&self) -> Result<Config, Failure> {
+        files::keep_to_ourselves();
         let mut config = match &self.config {
             Some(path) => config::read(path).map_err(|mistakes| Failure::Usage(mistakes.to_string()))?,
             None => Config::default(),

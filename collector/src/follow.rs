@@ -11,7 +11,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::identity::{Identity, SERVER_VALIDITY};
 use crate::ingest;
-use crate::inventory::Versions;
+use crate::inventory::Published;
 use crate::store::Store;
 
 /// How often the database is looked at: revocation is promised within a second.
@@ -25,8 +25,8 @@ pub struct Follower {
     pub identity: Identity,
     /// Where things are and what the server is called.
     pub config: Config,
-    /// Told when an inventory is imported.
-    pub inventories: watch::Sender<Arc<Versions>>,
+    /// The registry everybody follows.
+    pub registry: Published,
     /// Told when the server's certificate changes.
     pub server_configs: watch::Sender<Arc<rustls::ServerConfig>>,
 }
@@ -54,11 +54,8 @@ impl Follower {
 
     /// Reads again what may have changed; `true` if the authority did.
     fn take_up(&self, now: UnixMs) -> bool {
-        // Taken before the match: the borrow must be over when the new one is sent.
-        let read = self.inventories.borrow().reload(&self.store).map(Arc::new);
-        match read {
-            Ok(versions) => drop(self.inventories.send_replace(versions)),
-            Err(error) => tracing::error!(%error, "an imported inventory cannot be taken up"),
+        if let Err(error) = self.registry.take_up() {
+            tracing::error!(%error, "an imported inventory cannot be taken up");
         }
         self.identity.reload(&self.config.data_dir, now).unwrap_or_else(|error| {
             tracing::error!(%error, "changed identities cannot be taken up");

@@ -1,16 +1,18 @@
 //! A listening port: accepts, speaks TLS and HTTP/1.1 or HTTP/2, bounds what a stranger can hold, and drains.
 //!
 //! ```text
-//! accept --room?--> half open (TLS handshake, bounded, the oldest gives way) --> open (requests) --> drained
+//! accept --room?--> half open (TLS handshake, or also the first request; bounded, the oldest gives way) --> open --> drained
 //! ```
-//! A crowd of connections that never finish their handshake costs a slot each, and the oldest of them are closed first:
-//! an honest handshake takes a second or two, so it is never the oldest for long.
+//! A crowd of connections that never finish their handshake, or on the people's port never ask anything, costs a slot each,
+//! and the oldest of them are closed first: an honest handshake takes a second or two, so it is never the oldest for long.
+
+mod watched;
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,10 +31,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::TlsFiles;
-
-/// Connections between accept and the end of their handshake. An agent's is there for one or two round trips.
-const HALF_OPEN: usize = 4_096;
+use self::watched::Watched;
+use crate::config::{Network, TlsFiles};
 
 /// Streams of one HTTP/2 connection at once. An agent sends one upload after another.
 const STREAMS: u32 = 16;
@@ -68,6 +68,13 @@ pub struct Limits {
     pub idle: Duration,
     /// How long open requests get when the port drains.
     pub drain: Duration,
+    /// Half-open connections at once; of more, the oldest gives way.
+    pub half_open: usize,
+    /// How long a connection may be open before its first request, and it is half open until then. `None` where a
+    /// connection counts as open from its handshake on.
+    pub silence: Option<Duration>,
+    /// Connections of one address, or of one IPv6 network of 64 bits, at once.
+    pub of_an_address: Option<usize>,
     /// What those may hold who show no certificate; `None` on a port where nobody does.
     pub strangers: Option<StrangerLimits>,
 }
@@ -77,6 +84,8 @@ pub struct Limits {
 pub struct Peer {
     /// Where from.
     pub address: SocketAddr,
+    /// Which of our addresses they reached.
+    pub local: SocketAddr,
     /// The certificate it proved, if it showed one; its chain was verified.
     pub certificate: Option<CertificateDer<'static>>,
     /// Closes the connection once the answers under way are out.
@@ -95,6 +104,7 @@ pub struct Counters {
     idle_closed: Counter,
     broken: Counter,
     strangers_refused: Counter,
+    crowded: Counter,
 }
 
 impl Counters {
@@ -110,6 +120,8 @@ impl Counters {
         registry.register("rusta_connections_idle_closed", "Connections closed because they were quiet", self.idle_closed.clone());
         let strangers = "Connections without a certificate closed because there were too many of them or of their address";
         registry.register("rusta_connections_strangers_refused", strangers, self.strangers_refused.clone());
+        let crowded = "Connections closed because their address had too many";
+        registry.register("rusta_connections_crowded", crowded, self.crowded.clone());
         registry.register("rusta_connections_broken", "Connections that ended by a fault of the other end", self.broken.clone());
     }
 }
@@ -122,6 +134,8 @@ pub struct Port {
     pub tls: Option<watch::Receiver<Arc<rustls::ServerConfig>>>,
     /// What it allows.
     pub limits: Limits,
+    /// Addresses that may hold any number of connections: proxies, behind which everybody is.
+    pub uncounted: Vec<Network>,
     /// Whether answers carry the `date` of RFC 9110. An agent pays for 24 bytes, and learns the time from the body.
     pub dates: bool,
     /// What happened on it.
@@ -141,7 +155,7 @@ impl Port {
     {
         let room = Arc::new(Semaphore::new(self.limits.connections));
         let half_open = HalfOpen::default();
-        let strangers = Strangers::default();
+        let (strangers, everybody) = (Strangers::default(), Strangers::default());
         // Every connection holds a clone; when all are gone the port is drained.
         let (alive, mut all_gone) = mpsc::channel::<Infallible>(1);
         loop {
@@ -160,6 +174,13 @@ impl Port {
                 self.counters.no_room.inc();
                 continue;
             };
+            let limit = self.limits.of_an_address.filter(|_| !self.uncounted.iter().any(|network| network.holds(address.ip())));
+            let limits = |of_an_address| StrangerLimits { connections: usize::MAX, of_an_address, lifetime: Duration::MAX };
+            let place = limit.map(|limit| everybody.enter(address.ip(), limits(limit)));
+            if matches!(place, Some(None)) {
+                self.counters.crowded.inc();
+                continue;
+            }
             self.counters.accepted.inc();
             let connection = Connection {
                 tls: self.tls.as_ref().map(|tls| TlsAcceptor::from(tls.borrow().clone())),
@@ -168,7 +189,7 @@ impl Port {
                 counters: self.counters.clone(),
                 drain: drain.clone(),
                 address,
-                _room: permit,
+                _held: (permit, place.flatten()),
             };
             let (make_service, half_open, strangers, alive) = (make_service.clone(), half_open.clone(), strangers.clone(), alive.clone());
             tokio::spawn(async move {
@@ -190,7 +211,7 @@ struct Connection {
     counters: Counters,
     drain: watch::Receiver<bool>,
     address: SocketAddr,
-    _room: OwnedSemaphorePermit,
+    _held: (OwnedSemaphorePermit, Option<StrangerPlace>),
 }
 
 impl Connection {
@@ -204,21 +225,18 @@ impl Connection {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         // Answers are small and come one at a time; waiting to fill a packet would only delay them.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
-        let peer = |certificate| Peer { address: self.address, certificate, close: Arc::default() };
+        let (Ok(()), Ok(local)) = (stream.set_nodelay(true), stream.local_addr()) else { return };
+        let peer = |certificate| Peer { address: self.address, local, certificate, close: Arc::default() };
+        let slot = half_open.enter(self.limits.half_open, &self.counters);
         let Some(acceptor) = self.tls.take() else {
             let peer = peer(None);
             let service = make_service(peer.clone());
-            return self.requests(stream, &peer, service, None).await;
+            return self.requests(stream, &peer, service, slot, None).await;
         };
-        let slot = half_open.enter(&self.counters);
         let handshake = tokio::select! {
             handshake = tokio::time::timeout(self.limits.patience, acceptor.accept(stream)) => handshake,
             () = slot.give_way.notified() => return,
         };
-        drop(slot);
         match handshake {
             Ok(Ok(stream)) => {
                 let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first).map(|c| c.clone().into_owned());
@@ -230,7 +248,7 @@ impl Connection {
                 }
                 let peer = peer(certificate);
                 let service = make_service(peer.clone());
-                self.requests(stream, &peer, service, limits.map(|limits| limits.lifetime)).await;
+                self.requests(stream, &peer, service, slot, limits.map(|limits| limits.lifetime)).await;
             }
             Ok(Err(error)) => {
                 self.counters.handshake_failed.inc();
@@ -242,7 +260,7 @@ impl Connection {
         }
     }
 
-    async fn requests<T, S, B>(mut self, stream: T, peer: &Peer, service: S, lifetime: Option<Duration>)
+    async fn requests<T, S, B>(mut self, stream: T, peer: &Peer, service: S, slot: Slot, lifetime: Option<Duration>)
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
@@ -252,14 +270,17 @@ impl Connection {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         self.counters.open.inc();
-        let requests = Arc::new(AtomicU64::new(0));
-        let counted = Counted { service, requests: requests.clone() };
+        let asks = Arc::new(Notify::new());
+        let heard = Heard { service, asks: asks.clone() };
         let http = http(self.limits.patience, self.dates);
-        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), counted));
+        let (stream, moved) = Watched::new(stream);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), heard));
+        let mut slot = Some(slot).filter(|_| self.limits.silence.is_some());
         let mut seen = u64::MAX;
         let mut draining = false;
         let mut end = pin!(tokio::time::sleep(lifetime.unwrap_or_default()));
         loop {
+            let quiet = self.quiet_for(draining, slot.is_some());
             tokio::select! {
                 ended = connection.as_mut() => {
                     if ended.is_err() {
@@ -279,9 +300,12 @@ impl Connection {
                     self.counters.idle_closed.inc();
                     break;
                 }
-                () = tokio::time::sleep(if draining { self.limits.drain } else { self.limits.idle }) => {
-                    let now = requests.load(Ordering::Relaxed);
-                    if draining || now == seen {
+                () = gives_way(slot.as_ref()) => break,
+                () = asks.notified(), if slot.is_some() => slot = None,
+                () = tokio::time::sleep(quiet) => {
+                    // A long answer over a slow line is not quiet: it is bytes that count, not requests.
+                    let now = moved.load(Ordering::Relaxed);
+                    if draining || slot.is_some() || now == seen {
                         self.counters.idle_closed.inc();
                         break;
                     }
@@ -291,10 +315,26 @@ impl Connection {
         }
         self.counters.open.dec();
     }
+
+    fn quiet_for(&self, draining: bool, asked_nothing: bool) -> Duration {
+        match self.limits.silence {
+            _ if draining => self.limits.drain,
+            Some(silence) if asked_nothing => silence,
+            _ => self.limits.idle,
+        }
+    }
+}
+
+/// Waits until a half-open connection has to make room; one that is open never has to.
+async fn gives_way(slot: Option<&Slot>) {
+    match slot {
+        Some(slot) => slot.give_way.notified().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until a port is told to drain; one whose teller is gone is told so too.
-async fn told_to(drain: &mut watch::Receiver<bool>) {
+pub(crate) async fn told_to(drain: &mut watch::Receiver<bool>) {
     let _told_or_gone = drain.wait_for(|drain| *drain).await;
 }
 
@@ -312,24 +352,24 @@ fn http(patience: Duration, dates: bool) -> auto::Builder<TokioExecutor> {
     http
 }
 
-/// Counts requests, so that a quiet connection can be told from a busy one.
-struct Counted<S> {
+/// Tells of the first request, so that a visitor can be told from a silent connection.
+struct Heard<S> {
     service: S,
-    requests: Arc<AtomicU64>,
+    asks: Arc<Notify>,
 }
 
-impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Counted<S> {
+impl<S: Service<Request<Incoming>>> Service<Request<Incoming>> for Heard<S> {
     type Response = S::Response;
     type Error = S::Error;
     type Future = S::Future;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.asks.notify_one();
         self.service.call(request)
     }
 }
 
-/// The connections in their handshake, oldest first.
+/// The half-open connections, oldest first.
 #[derive(Clone, Default)]
 struct HalfOpen(Arc<Mutex<HalfOpenSlots>>);
 
@@ -346,9 +386,9 @@ struct Slot {
 }
 
 impl HalfOpen {
-    fn enter(&self, counters: &Counters) -> Slot {
+    fn enter(&self, most: usize, counters: &Counters) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if slots.waiting.len() >= HALF_OPEN
+        if slots.waiting.len() >= most
             && let Some((_, oldest)) = slots.waiting.pop_first()
         {
             counters.gave_way.inc();
@@ -368,7 +408,7 @@ impl Drop for Slot {
     }
 }
 
-/// Connections of those who showed no certificate, by address.
+/// Connections of those who showed no certificate, or of everybody, by address.
 #[derive(Clone, Default)]
 struct Strangers(Arc<Mutex<HashMap<IpAddr, usize>>>);
 
@@ -380,6 +420,7 @@ struct StrangerPlace {
 
 impl Strangers {
     fn enter(&self, address: IpAddr, limits: StrangerLimits) -> Option<StrangerPlace> {
+        let address = network_of(address);
         let mut held = self.lock();
         if held.values().sum::<usize>() >= limits.connections || held.get(&address).is_some_and(|count| *count >= limits.of_an_address) {
             return None;
@@ -390,6 +431,14 @@ impl Strangers {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One customer's IPv6 line is a network of 64 bits (RFC 6177): its addresses count as one.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
     }
 }
 

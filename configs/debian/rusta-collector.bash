@@ -286,6 +286,9 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__users,add)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__add"
                 ;;
+            rusta__collector__subcmd__help__subcmd__users,link)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__link"
+                ;;
             rusta__collector__subcmd__help__subcmd__users,list)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__list"
                 ;;
@@ -394,6 +397,9 @@ _rusta__collector() {
             rusta__collector__subcmd__users,help)
                 cmd="rusta__collector__subcmd__users__subcmd__help"
                 ;;
+            rusta__collector__subcmd__users,link)
+                cmd="rusta__collector__subcmd__users__subcmd__link"
+                ;;
             rusta__collector__subcmd__users,list)
                 cmd="rusta__collector__subcmd__users__subcmd__list"
                 ;;
@@ -408,6 +414,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__users__subcmd__help,help)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__help"
+                ;;
+            rusta__collector__subcmd__users__subcmd__help,link)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__link"
                 ;;
             rusta__collector__subcmd__users__subcmd__help,list)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__list"
@@ -1830,7 +1839,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users)
-            opts="add list remove token"
+            opts="add list remove link token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1844,6 +1853,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__add)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2650,7 +2673,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users)
-            opts="-h --config --data-dir --help add list remove token help"
+            opts="-h --config --data-dir --help add list remove link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2702,7 +2725,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help)
-            opts="add list remove token help"
+            opts="add list remove link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2730,6 +2753,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__link)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2820,6 +2857,28 @@ _rusta__collector() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__link)
+            opts="-h --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -31,7 +31,7 @@ impl Response {
 /// Asks for a path.
 ///
 /// # Errors
-/// No connection, or none that answers within ten seconds.
+/// No connection, or none that answers within a minute.
 pub fn get(address: SocketAddr, path: &str) -> std::io::Result<Response> {
     ask(address, &format!("GET {path}"), b"")
 }
@@ -44,17 +44,26 @@ pub fn post(address: SocketAddr, path: &str, body: &[u8]) -> std::io::Result<Res
     ask(address, &format!("POST {path}"), body)
 }
 
-fn ask(address: SocketAddr, what: &str, body: &[u8]) -> std::io::Result<Response> {
-    let limit = Duration::from_secs(10);
+/// Asks under the name `host` with further header lines, each ended by CR LF.
+///
+/// # Errors
+/// As for [`get`].
+pub fn ask_as(address: SocketAddr, host: &str, what: &str, headers: &str, body: &[u8]) -> std::io::Result<Response> {
+    let limit = Duration::from_secs(60);
     let mut stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
     // HTTP/1.0 keeps the answer in one piece: no chunks, and the end of the connection is the end of the body.
     let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
-    write!(stream, "{what} HTTP/1.0\r\nHost: {address}\r\nAccept: */*\r\n{length}\r\n")?;
+    write!(stream, "{what} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n{length}{headers}\r\n")?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     read(&answer).ok_or_else(|| std::io::Error::other(format!("no HTTP answer: {}", String::from_utf8_lossy(&answer))))
+}
+
+fn ask(address: SocketAddr, what: &str, body: &[u8]) -> std::io::Result<Response> {
+    ask_as(address, &address.to_string(), what, "", body)
 }
 
 fn read(answer: &[u8]) -> Option<Response> {

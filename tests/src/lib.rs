@@ -11,6 +11,7 @@
 //! month     what a whole registry's agents measured and sent in a month, arrivals and losses included
 //! fleet     virtual agents that speak the wire, so that one process is a province
 //! hostile   a small province with one identity in other hands: the same reports with and without what it sends
+//! visitor   somebody who is signed in to the pages
 //! ear       gateways and mail servers that remember what the collector told them
 //! ```
 //! Everything a test starts ends with the test, also when it panics.
@@ -33,3 +34,4 @@ pub mod province;
 pub mod random;
 pub mod router;
 pub mod stage;
+pub mod visitor;

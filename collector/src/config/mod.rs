@@ -4,6 +4,7 @@
 //! missing key means its default; a missing file means all defaults.
 
 mod mistakes;
+mod network;
 mod thresholds;
 mod typed;
 mod units;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use mistakes::{Mistake, Mistakes, from_yaml, nearest};
+pub use network::Network;
 pub use thresholds::{RttLimits, Thresholds};
 pub use units::{parse_bytes, parse_duration};
 
@@ -71,8 +73,12 @@ pub struct Agents {
 pub struct Http {
     /// Address and port.
     pub listen: SocketAddr,
-    /// Whether a visitor without a login may look: only ever on a loopback address.
+    /// Whether a visitor on this very machine may look without a login: only ever on a loopback address.
     pub anonymous_viewer: bool,
+    /// Names and addresses the collector answers to, beside those of this machine, its address and its certificate.
+    pub hosts: Vec<String>,
+    /// Proxies that are believed when they say whom they speak for.
+    pub trusted_proxies: Vec<Network>,
     /// Whether anybody may see `/status`: shares of regions, no site, no contact.
     pub public_status: bool,
     /// GeoJSON of the regions' borders for the map; without it the map has dots only.

@@ -61,3 +61,22 @@ fn the_example_file_says_the_defaults() {
     defaults.agents.names.clone_from(&example.agents.names);
     assert_eq!(example, defaults);
 }
+
+/// The default was `viewer`: a reverse proxy on the same machine, or a name of an attacker's that resolves to 127.0.0.1, showed
+/// the whole province.
+#[test]
+fn nobody_looks_without_a_login_unless_it_is_said() {
+    assert!(!Config::default().http.anonymous_viewer);
+    assert!(!parse("c.yaml", "http: { listen: \"127.0.0.1:80\" }").unwrap().http.anonymous_viewer);
+    assert!(parse("c.yaml", "http: { anonymous: viewer }").unwrap().http.anonymous_viewer);
+}
+
+#[test]
+fn hosts_and_proxies_are_read_and_checked() {
+    let config = parse("c.yaml", "http: { hosts: [Rusta.example, \"*.example\"], trusted_proxies: [10.1.2.3, \"fd00::/8\"] }").unwrap();
+    assert_eq!(config.http.hosts, ["rusta.example", "*.example"]);
+    assert!(config.http.trusted_proxies[1].holds("fd00::7".parse().unwrap()));
+    let found = mistakes("http:\n  hosts: [\"https://rusta.example/\"]\n  trusted_proxies: [proxy.example]\n");
+    assert!(found[0].starts_with("c.yaml:2:3: http.hosts: `https://rusta.example/` is no name"), "{found:?}");
+    assert!(found[1].starts_with("c.yaml:3:3: http.trusted_proxies: `proxy.example` is no network"), "{found:?}");
+}

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::mistakes::Wrong;
+use super::network::Network;
 use super::thresholds::{RttLimits, Thresholds};
 use super::units::{Size, Time};
 
@@ -46,6 +47,8 @@ struct Agents {
 struct Http {
     listen: Option<SocketAddr>,
     anonymous: Option<Anonymous>,
+    hosts: Vec<String>,
+    trusted_proxies: Vec<String>,
     public_status: bool,
     map: Option<PathBuf>,
     tls: Option<TlsFiles>,
@@ -160,14 +163,33 @@ impl Http {
         if !loopback && self.anonymous == Some(Anonymous::Viewer) {
             wrong.push(Wrong::at(&["http", "anonymous"], "visitors without a login are allowed on a loopback address only"));
         }
+        for host in self.hosts.iter().filter(|host| !is_host(host)) {
+            wrong.push(Wrong::at(&["http", "hosts"], &format!("`{host}` is no name or address: no scheme, no port, no path")));
+        }
+        let mut trusted_proxies = Vec::new();
+        for typed in &self.trusted_proxies {
+            match typed.parse::<Network>() {
+                Ok(network) => trusted_proxies.push(network),
+                Err(reason) => wrong.push(Wrong::at(&["http", "trusted_proxies"], &reason)),
+            }
+        }
         super::Http {
             listen,
-            anonymous_viewer: loopback && self.anonymous != Some(Anonymous::None),
+            anonymous_viewer: self.anonymous == Some(Anonymous::Viewer),
+            hosts: self.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            trusted_proxies,
             public_status: self.public_status,
             map: self.map,
             tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
         }
     }
+}
+
+/// Tells whether a text is a name such as `rusta.example` or `*.example`, or an address.
+fn is_host(text: &str) -> bool {
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    is_name || text.parse::<std::net::IpAddr>().is_ok()
 }
 
 impl Log {

@@ -8,8 +8,6 @@
 //! newest by the cross certificates in the server's chain: a rotation touches no village. Retiring the old ones is a
 //! second step, when every agent has renewed.
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -190,11 +188,7 @@ fn make_generation(dir: &Path, number: u32, before: Option<&Generation>, now: Un
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let own = params.self_signed(&key)?;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(|source| IdentityError::Io { path: dir.to_owned(), source })?;
+    crate::files::make_folder(dir).map_err(|source| IdentityError::Io { path: dir.to_owned(), source })?;
     if let Some(before) = before {
         let cross = params.signed_by(&key, &Issuer::from_ca_cert_der(&before.certificate, &before.key)?)?;
         write(&file(dir, number, "cross.crt"), &cross.pem())?;
@@ -243,12 +237,7 @@ fn read(path: &Path) -> Result<String, IdentityError> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), IdentityError> {
-    let open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
-    let written = open.and_then(|mut file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    });
-    written.map_err(|source| IdentityError::Io { path: path.to_owned(), source })
+    crate::files::replace(path, text.as_bytes()).map_err(|source| IdentityError::Io { path: path.to_owned(), source })
 }
 
 fn remove(path: &Path) -> Result<(), IdentityError> {

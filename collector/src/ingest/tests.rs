@@ -75,7 +75,17 @@ impl Stand {
         let port = Port {
             listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             tls: Some(tls),
-            limits: Limits { connections: 20_000, patience: PATIENCE, idle: 10 * PATIENCE, drain: PATIENCE, strangers: Some(STRANGERS) },
+            limits: Limits {
+                connections: 20_000,
+                patience: PATIENCE,
+                idle: 10 * PATIENCE,
+                drain: PATIENCE,
+                half_open: 4_096,
+                silence: None,
+                of_an_address: None,
+                strangers: Some(STRANGERS),
+            },
+            uncounted: Vec::new(),
             dates: false,
             counters: connections,
         };

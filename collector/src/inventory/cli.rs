@@ -235,7 +235,7 @@ fn export_version(place: &Place, path: &std::path::Path, version: Option<u32>) -
     };
     let files = export::guarded_lists(versions::files(&store, version)?)?;
     if source::is_workbook(path) {
-        std::fs::write(path, export::to_workbook(&files)?)?;
+        crate::files::replace(path, &export::to_workbook(&files)?)?;
     } else {
         export::to_folder(&files, path)?;
     }

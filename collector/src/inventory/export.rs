@@ -69,9 +69,9 @@ pub fn guarded_lists(files: Files) -> Result<Files, ExportError> {
 
 /// Writes files into a folder, making it if it is not there.
 pub fn to_folder(files: &Files, folder: &std::path::Path) -> Result<(), ExportError> {
-    std::fs::create_dir_all(folder)?;
+    crate::files::make_folder(folder)?;
     for (name, bytes) in files {
-        std::fs::write(folder.join(name), bytes)?;
+        crate::files::replace(&folder.join(name), bytes)?;
     }
     Ok(())
 }

@@ -25,11 +25,13 @@ pub mod lists;
 mod model;
 mod profile;
 pub mod programs;
+mod published;
 mod resolve;
 pub mod sheet;
 pub mod source;
 pub mod versions;
 pub mod windows;
+pub mod workbook;
 
 #[cfg(test)]
 mod tests;
@@ -42,4 +44,5 @@ pub use fault::{Fault, Kind, Place, nearest};
 pub use figures::{Declared, Goal, has_come, newest};
 pub use model::*;
 pub use profile::{Check, Profile, Scope, Service, TargetTemplate};
+pub use published::Published;
 pub use versions::Versions;

@@ -9,6 +9,8 @@ use crate::persian::normalise;
 const MAX_FILE_BYTES: u64 = 256 * 1024 * 1024;
 /// The national registry has 104,000 settlements; a million rows is a spreadsheet's own bound.
 const MAX_ROWS: usize = 1_048_576;
+/// Cells, filled or not; a file of nothing but commas has a hundred million. The longest national list has 2 million.
+pub(super) const MAX_PLACES: usize = 8_000_000;
 /// Contacts and tags are the longest cells; a page would not show more.
 const MAX_CELL_BYTES: usize = 4096;
 
@@ -48,10 +50,17 @@ impl Sheet {
         }
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(separator(bytes)).from_reader(bytes);
-        let mut rows = Vec::new();
+        let (mut rows, mut places) = (Vec::new(), 0);
         for (index, record) in reader.records().enumerate() {
             match record {
-                Ok(record) => rows.push(record.iter().map(stored).collect()),
+                Ok(record) => {
+                    places += record.len();
+                    if places > MAX_PLACES {
+                        faults.push(Fault::at(shape.file, 0, "", Kind::TooLarge { what: "the number of cells", limit: MAX_PLACES as u64 }));
+                        return None;
+                    }
+                    rows.push(record.iter().map(stored).collect());
+                }
                 Err(error) => faults.push(Fault::at(shape.file, row_number(index), "", Kind::Unreadable { reason: error.to_string() })),
             }
         }

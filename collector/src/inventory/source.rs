@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use calamine::{Data, Reader, Xlsx};
+use calamine::Data;
 use rusta_wire::UnixMs;
 
 use super::documents::FILES;
@@ -11,6 +11,7 @@ use super::draft::Draft;
 use super::fault::{Fault, Kind, nearest};
 use super::lists::{self, SHAPES};
 use super::sheet::{Sheet, stored};
+use super::workbook::{Workbook, WorkbookError};
 
 /// The files of an inventory by name, as bytes: what is read, stored and exported.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -79,23 +80,25 @@ pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
 /// Reads a workbook: lists by sheet name; documents as sheets whose first column holds the YAML lines.
 fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-    let unreadable = |reason: String| vec![Fault::at(&name, 0, "", Kind::Unreadable { reason })];
-    let mut book: Xlsx<_> = calamine::open_workbook(path).map_err(|e: calamine::XlsxError| unreadable(e.to_string()))?;
+    let refused = |place: &str, error: WorkbookError| {
+        let kind = match error {
+            WorkbookError::TooLarge(what, limit) => Kind::TooLarge { what, limit },
+            WorkbookError::Damaged(reason) => Kind::Unreadable { reason },
+        };
+        vec![Fault::at(place, 0, "", kind)]
+    };
+    let mut book = Workbook::open(path).map_err(|error| refused(&name, error))?;
     let (mut draft, mut faults) = (Draft::default(), Vec::new());
-    for sheet_name in book.sheet_names() {
-        let range = book.worksheet_range(&sheet_name).map_err(|e| unreadable(e.to_string()))?;
-        // A range begins at its first filled cell; faults must name the row and column the person sees.
-        let (above, left) = range.start().map_or((0, 0), |(row, column)| (row as usize, column as usize));
-        let filled = range.rows().map(|row| std::iter::repeat_n(String::new(), left).chain(row.iter().map(cell)).collect());
-        let rows: Vec<Vec<String>> = std::iter::repeat_n(Vec::new(), above).chain(filled).collect();
+    for sheet_name in book.sheets() {
         let csv = format!("{sheet_name}.csv");
         let yaml = format!("{sheet_name}.yaml");
         if let Some(shape) = SHAPES.into_iter().find(|s| s.file == csv) {
-            let cleaned = rows.iter().map(|row| row.iter().map(|c| stored(c)).collect()).collect();
-            if let Some(sheet) = Sheet::from_rows(shape, cleaned, &mut faults) {
+            let rows = book.rows(&sheet_name, |data| stored(&cell(data))).map_err(|error| refused(&sheet_name, error))?;
+            if let Some(sheet) = Sheet::from_rows(shape, rows, &mut faults) {
                 lists::read(&sheet, shape.file, &mut draft, &mut faults);
             }
         } else if let Some(file) = FILES.into_iter().find(|f| *f == yaml) {
+            let rows = book.rows(&sheet_name, cell).map_err(|error| refused(&sheet_name, error))?;
             let lines: Vec<&str> = rows.iter().map(|row| row.first().map_or("", String::as_str)).collect();
             draft.documents.read(file, &lines.join("\n"), &mut faults);
         } else {

@@ -1,6 +1,6 @@
 //! `rusta-collector kpi`: the same numbers as the pages, in a terminal.
 
-use std::io::{Read, Write};
+use std::io::Write;
 
 use super::load::{self, View};
 use super::{
@@ -10,8 +10,10 @@ use super::{
 use super::{dictionary, explain};
 use crate::cli::{Failure, Place};
 use crate::clock;
+use crate::files;
 use crate::inventory::{Inventory, Versions};
 use crate::persian::{Lang, Period};
+use crate::shell;
 use crate::terminal::say;
 use crate::view::{DefinitionView, FigureView, Time};
 
@@ -291,13 +293,13 @@ pub fn explain(place: &Place, args: &ExplainArgs) -> Result<(), Failure> {
         }
     };
     match &args.out {
-        Some(out) => std::fs::write(out, text).map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", out.display()))?,
+        Some(out) => files::replace(out, &text).map_err(|error| anyhow::anyhow!("{} cannot be written: {error}", out.display()))?,
         None => say!("{}", String::from_utf8_lossy(&text).trim_end()),
     }
     Ok(())
 }
 
-/// Asks the running collector on its loopback port.
+/// Asks the running collector.
 fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     let mut pairs = vec![("period", "now")];
     for (key, value) in [("id", &args.id), ("region", &args.region), ("weight", &args.weight), ("by", &args.by)] {
@@ -311,22 +313,18 @@ fn now(place: &Place, args: &KpiArgs) -> Result<(), Failure> {
     print_now(&body)
 }
 
-/// Asks the running collector on its loopback port; values that no question needs are left out.
+/// Asks the running collector; values that no question needs are left out.
 fn fetch(place: &Place, path: &str, pairs: &[(&str, &str)]) -> Result<String, Failure> {
-    let listen = place.config()?.http.listen;
-    let unreachable = |error: std::io::Error| anyhow::anyhow!("the collector does not answer on {listen} ({error}); is it running?");
+    let data_dir = place.config()?.data_dir;
     let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'@'));
     let asked: Vec<String> = pairs.iter().filter(|(_, value)| is_plain(value)).map(|(key, value)| format!("{key}={value}")).collect();
     let query = asked.join("&");
-    let mut stream = std::net::TcpStream::connect(listen).map_err(unreachable)?;
-    write!(stream, "GET {path}?{query} HTTP/1.0\r\nHost: {listen}\r\nAccept: application/json\r\n\r\n").map_err(unreachable)?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).map_err(unreachable)?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    if !head.lines().next().is_some_and(|status| status.contains(" 200")) {
-        return Err(anyhow::anyhow!("{}", if body.is_empty() { head } else { body }).into());
+    let unreachable =
+        |error: std::io::Error| anyhow::anyhow!("no collector that serves {} answers ({error}); is it running?", data_dir.display());
+    match shell::ask(&data_dir, &format!("{path}?{query}")).map_err(unreachable)? {
+        (200, body) => Ok(body),
+        (status, body) => Err(anyhow::anyhow!("{status} {body}").into()),
     }
-    Ok(body.to_owned())
 }
 
 fn print_now(body: &str) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ use rusta_wire::UnixMs;
 use super::{Means, Network, NewToken, NewUser, People, PeopleError, Role};
 use crate::cli::{Failure, Place};
 use crate::clock;
+use crate::config::Http;
 use crate::inventory::Versions;
 use crate::store::Store;
 use crate::terminal::say;
@@ -62,6 +63,11 @@ enum Action {
         /// One session, by its number.
         #[arg(long, value_name = "NUMBER")]
         session: Option<i64>,
+    },
+    /// Print a link that signs a user in, once and within ten minutes: whoever runs the server needs no password for it.
+    Link {
+        /// Login name.
+        name: String,
     },
     /// Tokens for machines that read the API or /metrics.
     #[command(subcommand)]
@@ -137,6 +143,10 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
             }
             (name, None) => say!("ended {}", people.end_sessions(name.as_deref().unwrap_or_default(), "cli", now)?),
         },
+        Action::Link { name } => {
+            let secret = people.make_link(name, "cli", now).map_err(explain)?;
+            say!("{}/login/link?secret={secret}", address(&place.config()?.http));
+        }
         Action::Token(TokenAction::Add { label, role, region, until, networks }) => {
             check_region(&store, region.as_deref())?;
             let expires_at = until.map(|until| UnixMs(until.as_millisecond()));
@@ -166,6 +176,17 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Returns the beginning of the pages' addresses: the first name the operator gave, or where the collector listens.
+fn address(http: &Http) -> String {
+    let scheme = if http.tls.is_some() { "https" } else { "http" };
+    let port = http.listen.port();
+    match http.hosts.iter().find(|host| !host.starts_with("*.")) {
+        Some(host) if http.tls.is_some() || !http.trusted_proxies.is_empty() => format!("{scheme}://{host}:{port}"),
+        _ if http.listen.ip().is_unspecified() => format!("{scheme}://localhost:{port}"),
+        _ => format!("{scheme}://{}", http.listen),
+    }
 }
 
 /// Checks that a scope names a region there is: a code that is nowhere shows nothing, which is no scope anybody means.

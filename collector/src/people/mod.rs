@@ -3,7 +3,7 @@
 //! ```text
 //! request --cookie--> session --+
 //!         --bearer--> token ----+--> Visitor { role, region } --> Sight of every page, answer and export
-//!         --neither, anonymous allowed --> viewer of everything (loopback only)
+//!         --neither, anonymous allowed --> viewer of everything (from this machine only)
 //! ```
 //! Secrets are random 256-bit values; the database keeps only their SHA-256, passwords only as argon2id. A region
 //! scope is kept as a code and looked up in today's inventory: a region that is gone shows nothing, never everything.
@@ -12,7 +12,7 @@ mod account;
 pub mod audit;
 pub mod command;
 pub mod device;
-mod network;
+mod links;
 mod password;
 mod rarely;
 mod role;
@@ -29,6 +29,7 @@ use std::sync::{Arc, Mutex};
 use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 
+pub use crate::config::Network;
 use crate::persian::Lang;
 use crate::store::{Store, StoreError};
 use crate::view::Sight;
@@ -36,7 +37,7 @@ use crate::{engine::Snapshot, inventory::SiteId};
 
 pub use account::{CONFIRMED, Confirmation};
 pub use audit::{AuditEntry, AuditFilter};
-pub use network::Network;
+pub use links::VALIDITY as LINK_VALIDITY;
 pub use role::Role;
 pub use secret::draw;
 pub use sessions::SessionRow;
@@ -156,6 +157,30 @@ impl People {
     /// Makes the counters of signing in known.
     pub fn register(&self, registry: &mut Registry) {
         self.sign_ins.register(registry);
+    }
+
+    /// Makes the secret of a link that signs somebody in once, within [`LINK_VALIDITY`].
+    ///
+    /// # Errors
+    /// An unknown name, a failing database.
+    pub fn make_link(&self, name: &str, actor: &str, now: UnixMs) -> Result<String, PeopleError> {
+        links::make(&self.store, name, actor, now)
+    }
+
+    /// Tells whom a link would sign in; `None` if it is used or too old.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn whose_link(&self, secret: &str, now: UnixMs) -> Result<Option<String>, PeopleError> {
+        links::whose(&self.store, secret, now)
+    }
+
+    /// Uses a link up and opens a session; `None` if it is used or too old.
+    ///
+    /// # Errors
+    /// A failing database.
+    pub fn sign_in_by_link(&self, secret: &str, address: &str, browser: &str, now: UnixMs) -> Result<Option<String>, PeopleError> {
+        links::take(&self.store, secret, address, browser, now)
     }
 
     /// Ends a session.

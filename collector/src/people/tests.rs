@@ -141,3 +141,24 @@ fn a_token_works_until_it_ends_or_is_revoked() {
     assert_eq!(kept, ["token.revoke", "token.use", "token.add"], "its first use of a day is told, and no more");
     assert!(!format!("{:?}", people.tokens().unwrap()).contains(&bearer));
 }
+
+#[test]
+fn a_link_signs_in_once_and_for_minutes() {
+    let (_dir, people) = people();
+    people.add_user(&user("demo", Role::Admin, None), "cli", NOW).unwrap();
+    assert!(matches!(people.make_link("nobody", "cli", NOW), Err(PeopleError::Refused(_))));
+    let link = people.make_link("demo", "cli", NOW).unwrap();
+    // Looking at it does not use it up.
+    assert_eq!(people.whose_link(&link, NOW).unwrap().as_deref(), Some("demo"));
+    let session = people.sign_in_by_link(&link, "127.0.0.1", "browser", NOW).unwrap().unwrap();
+    assert_eq!(people.by_session(&session, NOW).unwrap().unwrap().role, Role::Admin);
+    assert_eq!(people.sign_in_by_link(&link, "127.0.0.1", "browser", NOW).unwrap(), None, "it is good once");
+    let link = people.make_link("demo", "cli", NOW).unwrap();
+    assert_eq!(people.whose_link(&link, NOW + LINK_VALIDITY).unwrap(), None);
+    assert_eq!(people.sign_in_by_link(&link, "127.0.0.1", "browser", NOW + LINK_VALIDITY).unwrap(), None, "it is good for minutes");
+    assert_eq!(people.sign_in_by_link("guess", "127.0.0.1", "browser", NOW).unwrap(), None);
+    let link = people.make_link("demo", "cli", NOW).unwrap();
+    people.add_user(&user("other", Role::Admin, None), "cli", NOW).unwrap();
+    people.remove_user("demo", "cli", NOW).unwrap();
+    assert_eq!(people.sign_in_by_link(&link, "127.0.0.1", "browser", NOW).unwrap(), None, "it goes with its user");
+}

@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
+
 use super::content::Content;
 use super::gather::gather;
 use super::revision::{self, Frozen};
 use super::{Form, html};
 use crate::cli::{Failure, Place};
 use crate::clock;
+use crate::files;
 use crate::inventory::{RegionKind, Versions};
 use crate::persian::{Lang, Period};
 use crate::store::audit::{self, Deed};
@@ -108,5 +111,5 @@ fn write(content: &Content, frozen: Option<&Frozen>, out: &Path, lang: Lang) -> 
         ("html", _) => html::write(content, frozen, lang).into_bytes(),
         _ => return Err(Failure::Usage(format!("{} ends neither in .xlsx nor .csv nor .html", out.display()))),
     };
-    Ok(std::fs::write(out, bytes)?)
+    Ok(files::replace(out, &bytes).with_context(|| format!("{} cannot be written", out.display()))?)
 }

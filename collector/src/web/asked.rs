@@ -11,6 +11,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rusta_wire::UnixMs;
 
+use super::door::Came;
 use super::html::url_part;
 use super::page::{Page, Section};
 use super::pages::{account, errors};
@@ -154,6 +155,18 @@ impl Asked {
         told.map_err(|error| self.failed(&error))
     }
 
+    /// Returns what shows in a form's address that it is this session's, for forms that are judged before their body is read:
+    /// derived from the session's form token, so that an address in a proxy's log gives nothing else away.
+    pub fn ticket(&self, purpose: &str) -> String {
+        use sha2::{Digest, Sha256};
+        format!("{:x}", Sha256::digest(format!("{purpose} {}", self.visitor.csrf)))
+    }
+
+    /// Tells whether a ticket is this session's; who has no session has none, and a token's bearer needs none.
+    pub fn holds_ticket(&self, purpose: &str, ticket: &str) -> bool {
+        self.visitor.means == Means::Token || !self.visitor.csrf.is_empty() && same(&self.ticket(purpose), ticket)
+    }
+
     /// Keeps the choices made by this request in cookies.
     fn remember(&self, mut response: Response) -> Response {
         for chosen in &self.prefs.chosen {
@@ -194,8 +207,8 @@ fn asked(parts: &Parts, web: &WebState) -> Result<Option<Asked>, PeopleError> {
     let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
     let visitor = match (bearer, cookie(parts, SESSION)) {
         (Some(token), _) => web.people.by_token(token.trim(), &address_of(parts), at)?,
-        (None, Some(secret)) => web.people.by_session(secret, at)?.or_else(|| anonymous(web)),
-        (None, None) => anonymous(web),
+        (None, Some(secret)) => web.people.by_session(secret, at)?.or_else(|| anonymous(web, parts)),
+        (None, None) => anonymous(web, parts),
     };
     let Some(visitor) = visitor else { return Ok(None) };
     let mut asked = Asked::new(web, parts, visitor, at);
@@ -220,8 +233,14 @@ pub fn same(expected: &str, given: &str) -> bool {
     !expected.is_empty() && expected.len() == given.len() && differing == 0
 }
 
-fn anonymous(web: &WebState) -> Option<Visitor> {
-    web.anonymous_viewer.then(Visitor::anonymous)
+/// Lets look without a login: whoever asks by the data directory's socket, and, where it is allowed, who sits at this machine.
+fn anonymous(web: &WebState, parts: &Parts) -> Option<Visitor> {
+    let may_look = match parts.extensions.get() {
+        Some(Came::Shell) => true,
+        Some(Came::Here) => web.anonymous_viewer,
+        Some(Came::Elsewhere) | None => false,
+    };
+    may_look.then(Visitor::anonymous)
 }
 
 fn failed(error: &PeopleError) -> Response {

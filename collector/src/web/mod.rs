@@ -9,6 +9,8 @@ pub mod agents;
 mod archive;
 mod asked;
 mod assets;
+mod body;
+pub mod door;
 pub mod figures;
 pub mod geo;
 mod guard;
@@ -30,7 +32,7 @@ pub use state::WebState;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 
@@ -58,10 +60,8 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/admin/users", post(pages::admin::users))
         .route("/admin/tokens", post(pages::admin::tokens))
         .route("/admin/maintenance", post(pages::maintenance::change))
-        .route(
-            "/admin/import",
-            get(pages::import::form).post(pages::import::check).layer(DefaultBodyLimit::max(pages::import::LARGEST_UPLOAD)),
-        )
+        .route("/admin/import/check/{ticket}", post(pages::import::check).layer(DefaultBodyLimit::max(pages::import::LARGEST_BODY)))
+        .route("/admin/import", get(pages::import::form))
         .route("/admin/import/store", post(pages::import::store))
         .route("/admin/programs", get(pages::programs::page).post(pages::programs::confirm))
         .route("/account", get(pages::account::page))
@@ -69,10 +69,12 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/account/sessions", post(pages::account::end_session))
         .route("/account/confirm", post(pages::account::confirm))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
+        .route("/login/link", get(pages::link::form).post(pages::link::take))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))
         .merge(machines)
         .fallback(pages::errors::not_found)
+        .layer(from_fn(body::paced))
         .layer(from_fn_with_state(state.clone(), guard::headers))
         .layer(CompressionLayer::new())
         .with_state(state)

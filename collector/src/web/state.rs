@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use rusta_wire::UnixMs;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::figures::Answers;
 use super::geo::Outline;
 use super::pages::Past;
 use crate::config::Thresholds;
 use crate::engine::Snapshot;
+use crate::inventory::Published;
 use crate::log::Log;
 use crate::people::People;
 use crate::rules::Rules;
 use crate::store::Store;
+
+/// The engine takes up another registry between two reads of the log.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(20);
 
 /// Shared by every request; clones are cheap.
 #[derive(Clone)]
@@ -25,15 +29,19 @@ pub struct WebState {
     pub log: Option<Log>,
     /// The alert rules, by whose titles people know them.
     pub rules: Arc<Rules>,
+    /// The registry everybody follows; without it what a page stores is for others to take up.
+    registry: Option<Published>,
     /// Facts of past windows.
     pub book: Arc<crate::kpi::Book>,
     /// Figures computed from them.
     pub(super) answers: Arc<Answers>,
     /// Days of regions.
     pub(super) past: Arc<Past>,
+    /// A turn to read a workbook.
+    pub(super) reads_workbook: Arc<Semaphore>,
     /// Users, sessions, tokens.
     pub people: People,
-    /// Whether a visitor without a login may look.
+    /// Whether a visitor without a login may look, from this machine.
     pub anonymous_viewer: bool,
     /// Whether anybody may see the status page.
     pub public_status: bool,
@@ -57,9 +65,11 @@ impl WebState {
             store,
             log: None,
             rules: Arc::default(),
+            registry: None,
             book,
             answers: Arc::default(),
             past: Arc::default(),
+            reads_workbook: Arc::new(Semaphore::new(1)),
             people,
             anonymous_viewer: false,
             public_status: false,
@@ -76,13 +86,19 @@ impl WebState {
         WebState { log: Some(log), ..self }
     }
 
+    /// Publishes what pages store in the registry.
+    #[must_use]
+    pub fn with_registry(self, registry: Published) -> Self {
+        WebState { registry: Some(registry), ..self }
+    }
+
     /// Names rules by their titles.
     #[must_use]
     pub fn with_rules(self, rules: Arc<Rules>) -> Self {
         WebState { rules, ..self }
     }
 
-    /// Lets visitors without a login look; only for a loopback address.
+    /// Lets visitors without a login look, from this machine only.
     #[must_use]
     pub fn with_anonymous_viewer(self, allowed: bool) -> Self {
         WebState { anonymous_viewer: allowed, ..self }
@@ -116,6 +132,25 @@ impl WebState {
     #[must_use]
     pub fn with_clock(self, clock: fn() -> UnixMs) -> Self {
         WebState { clock, ..self }
+    }
+
+    /// Puts in force what a page has stored in the registry: when this returns, agents' assignments, the engine and the next
+    /// page go by it.
+    pub async fn take_up(&self) {
+        let Some(registry) = self.registry.clone() else { return };
+        let reading = registry.clone();
+        match tokio::task::spawn_blocking(move || reading.take_up()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return tracing::error!(%error, "what was stored in the registry cannot be taken up"),
+            Err(error) => return tracing::error!(%error, "what was stored in the registry cannot be taken up"),
+        }
+        let mut snapshots = self.snapshot.clone();
+        let is_taken_up = |snapshot: &Arc<Snapshot>| Arc::ptr_eq(&snapshot.inventory, &registry.at(crate::clock::now()));
+        let engine = async { snapshots.wait_for(is_taken_up).await.is_ok() };
+        // It is stored and published; an engine that has a month to read first takes it up when it gets there.
+        if !matches!(tokio::time::timeout(TAKEN_UP_WITHIN, engine).await, Ok(true)) {
+            tracing::warn!("the engine has not taken up the registry yet");
+        }
     }
 
     /// Returns the newest snapshot.

@@ -9,3 +9,5 @@ mod guesses;
 mod identities;
 mod stand;
 mod times;
+mod visitors;
+mod workbooks;

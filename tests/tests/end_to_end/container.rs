@@ -176,6 +176,10 @@ fn both_packages_live_on_one_debian_through_install_upgrade_remove_and_purge() {
     eventually(Duration::from_secs(60), "the collector answers its people's port", || {
         machine.page("/readyz").stdout.trim().starts_with("200").then_some(())
     });
+    // Root asks the running service without a login; nobody else reads what it keeps.
+    let now = machine.sh(&format!("{collector} kpi --period now --id connected_share_now --json"));
+    assert!(now.contains("connected_share_now"), "{now}");
+    assert_eq!(machine.sh("find /var/lib/rusta-collector ! -type l -perm /077"), "");
     // An empty registry is a start like any other: nothing may have panicked.
     assert!(!machine.journal().contains("panicked"), "{}", machine.journal());
     // Somebody who is neither root nor the service is told what to type.

@@ -1,13 +1,14 @@
 //! `scripts/run`, as a newcomer meets it.
 
 use std::fs::Permissions;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use rusta_tests::http;
 use rusta_tests::netns::{Lab, possible};
 use rusta_tests::programs::{Running, Said, eventually, free_port, run};
 use rusta_tests::stage::Stage;
@@ -67,6 +68,29 @@ fn it_shows_the_share_of_this_machine_and_goes_on_with_its_data() {
     assert!(stage.path("data/identity/agent.crt").exists());
 }
 
+/// Without a login there is nothing to see; the link's button is good once, and the server's log never has it.
+fn the_link_signs_in_once(stage: &Stage, said: &str, port: &str) {
+    let address: SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+    assert_eq!(http::get(address, "/").unwrap().status, 303);
+    assert_eq!(http::get(address, "/api/v1/kpis?id=connected_share_now").unwrap().status, 401);
+    let link = said.split("/login/link?secret=").nth(1).unwrap_or_else(|| panic!("{said}"));
+    let secret: String = link.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let asked = http::get(address, &format!("/login/link?secret={secret}")).unwrap();
+    assert!(asked.status == 200 && asked.text().contains("demo"), "{}", asked.text());
+    let take = || {
+        let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+        http::ask_as(address, &address.to_string(), "POST /login/link", form, format!("secret={secret}").as_bytes()).unwrap()
+    };
+    let taken = take();
+    assert_eq!(taken.status, 303, "{}", taken.text());
+    let cookie = taken.head.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap_or_else(|| panic!("{}", taken.head));
+    let session = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let admin = http::ask_as(address, &address.to_string(), "GET /admin", &session, b"").unwrap();
+    assert_eq!(admin.status, 200, "{}", admin.text());
+    assert_eq!(take().status, 410);
+    assert!(!std::fs::read_to_string(stage.path("data/collector.txt")).unwrap().contains(&secret));
+}
+
 #[test]
 fn ctrl_c_stops_both_programs() {
     let stage = Stage::new(rusta_tests::programs!());
@@ -75,6 +99,8 @@ fn ctrl_c_stops_both_programs() {
     add_script(&mut command, &stage, &["--http", &http, "--agents", &agents]);
     let mut running = Running::start("run", command, &stage.path(""));
     eventually(Duration::from_secs(60), "the page's address is shown", || running.output().contains("the page:").then_some(()));
+    eventually(Duration::from_secs(60), "a link to sign in is shown", || running.output().contains("sign in:").then_some(()));
+    the_link_signs_in_once(&stage, &running.output(), &http);
     running.signal(Signal::SIGINT);
     assert_eq!(running.wait(Duration::from_secs(30)).code(), Some(0), "{}", running.output());
     for port in [http, agents] {

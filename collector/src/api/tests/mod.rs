@@ -1,5 +1,6 @@
 //! The router as a whole, over a generated province in a made-up but fixed state.
 
+mod in_force;
 mod incidents;
 mod kpis;
 mod machines;
@@ -15,7 +16,8 @@ use tower::ServiceExt;
 
 /// Pages and API as the collector serves them.
 pub fn routed(web: crate::web::WebState) -> Router {
-    crate::web::router(web, super::routes(&crate::telemetry::Telemetry::default()))
+    let router = crate::web::router(web, super::routes(&crate::telemetry::Telemetry::default()));
+    router.layer(axum::Extension(crate::web::door::Came::Here))
 }
 
 /// An answer, read to its end.

@@ -47,6 +47,7 @@ fn filled(path: &str, foreign: &Foreign) -> Vec<String> {
         "/incidents/{id}" | "/api/v1/incidents/{id}" => vec![path.replace("{id}", foreign.incident), path.replace("{id}", "1")],
         "/kpis/{id}" => vec!["/kpis/availability".to_owned(), "/kpis/connected_share_now".to_owned()],
         "/report/{form}" => ["csv", "xlsx"].map(|form| path.replace("{form}", form)).into(),
+        "/admin/import/check/{ticket}" => vec![path.replace("{ticket}", &"0".repeat(64))],
         "/static/{name}" => vec!["/static/app.css".to_owned()],
         "/api/{*rest}" => vec!["/api/v2/sites".to_owned()],
         path => {
@@ -100,7 +101,7 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
         "/admin/tokens" => {
             vec![format!("csrf={csrf}&what=add&label=spy&role=viewer&region={region}"), format!("csrf={csrf}&what=revoke&id=1")]
         }
-        "/admin/import" => vec![format!("csrf={csrf}&what=store")],
+        "/admin/import/check/{ticket}" => vec![format!("csrf={csrf}&what=store")],
         "/admin/import/store" => vec![format!("csrf={csrf}&what=store&id=1")],
         "/admin/programs" => vec![format!("csrf={csrf}&digest=0000000000000000")],
         "/admin/maintenance" => vec![
@@ -108,7 +109,7 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
             format!("csrf={csrf}&what=end&id=1"),
         ],
         // These change only the visitor's own session.
-        "/login" | "/logout" | "/account/password" | "/account/sessions" | "/account/confirm" => Vec::new(),
+        "/login" | "/login/link" | "/logout" | "/account/password" | "/account/sessions" | "/account/confirm" => Vec::new(),
         path => panic!("{path} takes a change nobody looks at: say here what of another county it could change"),
     }
 }
@@ -329,7 +330,7 @@ async fn a_county_user_never_changes_another_countys_row() {
 #[tokio::test]
 async fn without_a_login_only_the_open_doors_answer() {
     let scene = scene().await;
-    let open = ["/login", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
+    let open = ["/login", "/login/link", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
     for path in paths(&scene.router) {
         for address in filled(&path, &scene.foreign) {
             let answer = get(&scene.router, &address).await;

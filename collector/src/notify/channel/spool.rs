@@ -4,6 +4,9 @@
 //! reads `OUT` files whose name holds the number. A file is written beside the folder and renamed in, so that a daemon
 //! never reads half of one; its name comes from the letter's id, so a repeated letter is the same file.
 
+use std::fs::Permissions;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::{ChannelError, Parcel, Sent, Settings};
@@ -70,8 +73,13 @@ fn gammu(parcel: &Parcel<'_>, text: &str) -> (String, Vec<u8>) {
 fn place(folder: &Path, name: &str, body: &[u8]) -> std::io::Result<()> {
     // Both daemons ignore names that begin with a dot.
     let half = folder.join(format!(".{name}"));
-    std::fs::write(&half, body)?;
-    std::fs::File::open(&half)?.sync_all()?;
+    // What a crash left under this name is half a message.
+    let _none = std::fs::remove_file(&half);
+    let mut file = crate::files::make(&half)?;
+    file.write_all(body)?;
+    // The daemon is of the folder's group, and another user.
+    file.set_permissions(Permissions::from_mode(0o660))?;
+    file.sync_all()?;
     std::fs::rename(half, folder.join(name))
 }
 

@@ -4,22 +4,29 @@
 //! upload --> kept as upload/SHA-256.xlsx --> faults, or the difference to the registry in force --> stored from a day on
 //! ```
 //! What is stored is the file that was checked, byte for byte. Uploads nobody stored are removed after a day.
+//!
+//! An upload's address carries a ticket that only the form of the same session has: whoever may not import is refused before
+//! a byte of the body is read. What comes goes to the disk as it comes, and one workbook is read at a time.
 
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
+use anyhow::Context;
 use askama::Template;
 use axum::Form;
-use axum::extract::{Multipart, State};
+use axum::extract::{self, FromRequest, Multipart, Request, State};
 use axum::response::Response;
 use rusta_wire::UnixMs;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use tokio::io::AsyncWriteExt;
 
-use super::admin::{governs, may_endanger, may_govern};
+use super::admin::{governs, may_endanger};
 use super::errors;
+use crate::files;
 use crate::inventory::versions::{self, Import, VersionError};
-use crate::inventory::{Difference, Draft, Fault, Kind, ListChange, Versions, source};
+use crate::inventory::workbook::LARGEST_WORKBOOK;
+use crate::inventory::{Difference, Draft, Fault, ListChange, Versions, source};
 use crate::persian::{JalaliDate, Lang, words};
 use crate::store::Store;
 use crate::web::asked::Asked;
@@ -33,8 +40,11 @@ const FAULTS: usize = 100;
 /// Codes named of each kind of change.
 const NAMED: usize = 12;
 
-/// A national registry as XLSX is about 20 MB.
-pub const LARGEST_UPLOAD: usize = 64 << 20;
+/// Uploads kept at once; the oldest give way.
+const KEPT: usize = 8;
+
+/// The longest body: a workbook, and what a form of one field has around it.
+pub const LARGEST_BODY: usize = (LARGEST_WORKBOOK + 64 * 1024) as usize;
 
 /// Uploads older than this were forgotten.
 const FORGOTTEN_MS: i64 = 86_400_000;
@@ -43,6 +53,8 @@ const FORGOTTEN_MS: i64 = 86_400_000;
 #[template(path = "import.html")]
 struct ImportPage {
     p: Page,
+    /// Whose upload it is, for the form's address.
+    ticket: String,
     step: Step,
 }
 
@@ -80,20 +92,38 @@ pub async fn form(asked: Asked) -> Response {
 }
 
 fn show(asked: &Asked, step: Step) -> Response {
-    asked.show(&ImportPage { p: asked.page(Section::Admin, words(asked.prefs.lang).inventory_import), step })
+    asked.show(&ImportPage {
+        p: asked.page(Section::Admin, words(asked.prefs.lang).inventory_import),
+        ticket: asked.ticket("import"),
+        step,
+    })
 }
 
 /// Checks an uploaded workbook; nothing of the registry changes.
-pub async fn check(State(web): State<WebState>, asked: Asked, upload: Multipart) -> Response {
-    let form = match read_upload(upload).await {
-        Ok(form) => form,
-        Err(reason) => return errors::refused_page(&asked, &reason),
-    };
-    if let Err(refusal) = may_govern(&asked, &form.csrf) {
-        return refusal;
+pub async fn check(State(web): State<WebState>, asked: Asked, extract::Path(ticket): extract::Path<String>, request: Request) -> Response {
+    if !governs(&asked.visitor) {
+        return asked.refuse("needs the role admin of everything");
     }
+    if !asked.holds_ticket("import", &ticket) {
+        return asked.refuse("the form's ticket is wrong");
+    }
+    let upload = match Multipart::from_request(request, &()).await {
+        Ok(form) => receive(form, &folder(&web.store), asked.at).await,
+        Err(error) => Err(anyhow::anyhow!(error.body_text())),
+    };
+    let upload = match upload {
+        Ok(upload) => upload,
+        Err(reason) => return errors::refused_page(&asked, &format!("{reason:#}")),
+    };
     let (store, now, lang) = (web.store.clone(), asked.at, asked.prefs.lang);
-    match tokio::task::spawn_blocking(move || checked(&store, form, now, lang)).await {
+    // One at a time: what a workbook may unfold to is bounded, what twenty of them may is not.
+    let turn = web.reads_workbook.clone().acquire_owned().await;
+    let read = tokio::task::spawn_blocking(move || {
+        // Kept until it is read, also where nobody waits for the answer any more.
+        let _turn = turn;
+        checked(&store, upload, now, lang)
+    });
+    match read.await {
         Ok(Ok(step)) => show(&asked, step),
         Ok(Err(error)) => asked.failed(&error),
         Err(error) => asked.failed(&error),
@@ -125,7 +155,9 @@ pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<S
         );
     };
     let (store, actor, now) = (web.store.clone(), asked.visitor.actor(), asked.at);
+    let turn = web.reads_workbook.clone().acquire_owned().await;
     let stored = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
         let draft = source::read(&file).map_err(VersionError::Faults)?;
         let built = versions::import(&store, &draft, &Import { by: &actor, at: now, effective_from: from.start() })?;
         // It stands in the registry; a file that cannot be removed is removed with tomorrow's upload.
@@ -133,48 +165,60 @@ pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<S
         Ok::<_, VersionError>(built.inventory.version)
     });
     match stored.await {
-        Ok(Ok(version)) => show(&asked, Step::Stored { version, from: from.in_figures(asked.prefs.lang) }),
+        Ok(Ok(version)) => {
+            web.take_up().await;
+            show(&asked, Step::Stored { version, from: from.in_figures(asked.prefs.lang) })
+        }
         Ok(Err(VersionError::Faults(faults))) => show(&asked, faulty(String::new(), &faults, asked.prefs.lang)),
         Ok(Err(error)) => asked.failed(&error),
         Err(error) => asked.failed(&error),
     }
 }
 
+/// A workbook that was received whole.
 struct Upload {
-    csrf: String,
+    /// What the person calls it.
     name: String,
-    bytes: Vec<u8>,
+    /// SHA-256 of its bytes, by which it is kept.
+    digest: String,
 }
 
-async fn read_upload(mut upload: Multipart) -> Result<Upload, String> {
-    let mut form = Upload { csrf: String::new(), name: String::new(), bytes: Vec::new() };
-    while let Some(field) = upload.next_field().await.map_err(|error| error.body_text())? {
-        let (name, file) = (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
-        let bytes = field.bytes().await.map_err(|error| error.body_text())?;
-        match name.as_str() {
-            "csrf" => form.csrf = String::from_utf8_lossy(&bytes).into_owned(),
-            "file" => (form.name, form.bytes) = (file.unwrap_or_default(), bytes.to_vec()),
-            _ => {}
+/// Writes the form's file to the disk as it comes.
+async fn receive(mut form: Multipart, folder: &Path, now: UnixMs) -> anyhow::Result<Upload> {
+    files::make_folder(folder)?;
+    forget_old(folder, now);
+    while let Some(mut field) = form.next_field().await.map_err(|error| anyhow::anyhow!(error.body_text()))? {
+        if field.name() != Some("file") {
+            continue;
         }
+        let name = field.file_name().unwrap_or_default().chars().take(100).collect();
+        let (file, partial) = files::make_beside(&folder.join("upload"))?;
+        let partial = files::Unkept(partial);
+        let (mut file, mut digest, mut length) = (tokio::fs::File::from_std(file), Sha256::new(), 0);
+        while let Some(chunk) = field.chunk().await.map_err(|error| anyhow::anyhow!(error.body_text()))? {
+            length += chunk.len() as u64;
+            anyhow::ensure!(length <= LARGEST_WORKBOOK, "the file passes the limit of {LARGEST_WORKBOOK}");
+            digest.update(&chunk);
+            file.write_all(&chunk).await.context("the upload cannot be kept")?;
+        }
+        file.flush().await.context("the upload cannot be kept")?;
+        let digest = format!("{:x}", digest.finalize());
+        partial.keep_as(&folder.join(format!("{digest}.xlsx"))).context("the upload cannot be kept")?;
+        return Ok(Upload { name, digest });
     }
-    Ok(form)
+    anyhow::bail!("there is no file in the form")
 }
 
-/// Reads the workbook through a file of its own: the reader wants one, and the next step stores the same bytes.
+/// Reads a received workbook and compares it.
 fn checked(store: &Store, form: Upload, now: UnixMs, lang: Lang) -> Result<Step, VersionError> {
-    let upload = format!("{:x}", Sha256::digest(&form.bytes));
+    let upload = form.digest;
     let file = folder(store).join(format!("{upload}.xlsx"));
-    let unreadable = |error: std::io::Error| {
-        let kind = Kind::Unreadable { reason: error.to_string() };
-        VersionError::Faults(vec![Fault::at(&form.name, 0, "", kind)])
-    };
-    std::fs::create_dir_all(folder(store)).and_then(|()| std::fs::write(&file, &form.bytes)).map_err(unreadable)?;
-    forget_old(&folder(store), now);
     let compared = source::read(&file).and_then(|draft| compare(&draft, now));
     let new = match compared {
         Ok(new) => new,
         Err(faults) => {
-            std::fs::remove_file(&file).map_err(unreadable)?;
+            // One that cannot be removed is removed with tomorrow's upload.
+            let _kept = std::fs::remove_file(&file);
             return Ok(faulty(form.name, &faults, lang));
         }
     };
@@ -232,14 +276,21 @@ fn kept(store: &Store, upload: &str) -> Option<PathBuf> {
     (is_name && file.is_file()).then_some(file)
 }
 
+/// Removes what is older than a day, and the oldest beyond what is kept at once.
 fn forget_old(folder: &Path, now: UnixMs) {
     let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.filter_map(Result::ok) {
-        let written = entry.metadata().and_then(|metadata| metadata.modified()).ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        if written.is_some_and(|written| i64::try_from(written.as_millis()).is_ok_and(|at| now.0 - at > FORGOTTEN_MS))
-            && let Err(error) = std::fs::remove_file(entry.path())
+    let written = |entry: std::fs::DirEntry| {
+        let at = entry.metadata().ok()?.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some((i64::try_from(at.as_millis()).ok()?, entry.path()))
+    };
+    let mut kept: Vec<_> = entries.filter_map(Result::ok).filter_map(written).collect();
+    kept.sort_unstable();
+    let surplus = kept.len().saturating_sub(KEPT - 1);
+    for (at, (written, path)) in kept.into_iter().enumerate() {
+        if (at < surplus || now.0 - written > FORGOTTEN_MS)
+            && let Err(error) = std::fs::remove_file(&path)
         {
-            tracing::warn!(%error, file = %entry.path().display(), "old upload not removed");
+            tracing::warn!(%error, file = %path.display(), "old upload not removed");
         }
     }
 }
@@ -265,9 +316,24 @@ mod tests {
     fn a_workbook_that_is_none_is_faulty_and_not_kept() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let form = Upload { csrf: String::new(), name: "list.xlsx".to_owned(), bytes: b"no workbook".to_vec() };
+        std::fs::create_dir_all(folder(&store)).unwrap();
+        std::fs::write(folder(&store).join("a.xlsx"), b"no workbook").unwrap();
+        let form = Upload { name: "list.xlsx".to_owned(), digest: "a".to_owned() };
         let step = checked(&store, form, UnixMs(1_795_206_600_000), Lang::Fa).unwrap();
         assert!(matches!(step, Step::Faulty { faults, .. } if !faults.is_empty()));
         assert_eq!(std::fs::read_dir(folder(&store)).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn uploads_do_not_fill_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = crate::clock::now();
+        for n in 0..3 * KEPT {
+            std::fs::write(dir.path().join(n.to_string()), b"x").unwrap();
+        }
+        forget_old(dir.path(), now);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), KEPT - 1, "with the one that comes there are {KEPT}");
+        forget_old(dir.path(), UnixMs(now.0 + FORGOTTEN_MS + 60_000));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

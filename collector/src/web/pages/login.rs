@@ -102,6 +102,11 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
     }
 }
 
+/// Hands the session's secret over and leads on.
+pub(super) fn welcome(web: &WebState, secret: &str, next: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, local_address(next)), (SET_COOKIE, kept_cookie(web, SESSION, secret, None))]).into_response()
+}
+
 /// Ends the session.
 pub async fn sign_out(State(web): State<WebState>, asked: Asked, parts: RequestParts, Form(form): Form<Confirmed>) -> Response {
     if let Err(refusal) = asked.may_change(people::Role::Viewer, &form.csrf) {

@@ -103,7 +103,10 @@ pub async fn change(State(web): State<WebState>, asked: Asked, Form(form): Form<
         }
     });
     match done.await {
-        Ok(Ok(())) => (StatusCode::SEE_OTHER, [(LOCATION, "/admin#work")]).into_response(),
+        Ok(Ok(())) => {
+            web.take_up().await;
+            (StatusCode::SEE_OTHER, [(LOCATION, "/admin#work")]).into_response()
+        }
         Ok(Err(StoreError::Refused(reason))) => errors::refused_page(&asked, &reason),
         Ok(Err(error)) => asked.failed(&error),
         Err(error) => asked.failed(&error),

@@ -12,6 +12,7 @@ pub mod import;
 pub mod incidents;
 pub mod kpi;
 pub mod kpis;
+pub mod link;
 pub mod login;
 pub mod maintenance;
 pub mod map;

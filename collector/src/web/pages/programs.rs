@@ -81,7 +81,10 @@ pub async fn confirm(State(web): State<WebState>, asked: Asked, Form(form): Form
         return refusal;
     }
     match programs::confirm(&web.store, &form.digest, &asked.visitor.actor(), asked.at) {
-        Ok(_) => (StatusCode::SEE_OTHER, [(LOCATION, "/admin/programs")]).into_response(),
+        Ok(_) => {
+            web.take_up().await;
+            (StatusCode::SEE_OTHER, [(LOCATION, "/admin/programs")]).into_response()
+        }
         Err(StoreError::Refused(reason)) => errors::refused_page(&asked, &reason),
         Err(error) => asked.failed(&error),
     }

@@ -39,6 +39,8 @@ const FORMS: &[Form] = &[
     ),
     ("from: a moment such as {} or {}", "آغاز: زمانی مانند {} یا {} بنویسید"),
     ("until: a moment such as {} or {}", "پایان: زمانی مانند {} یا {} بنویسید"),
+    ("the file passes the limit of {}", "پرونده از {} بایت بزرگ‌تر است"),
+    ("there is no file in the form", "پرونده‌ای در فرم نیست"),
     ("`{}` is not a day such as {}", "«{}» روزی مانند {} نیست"),
     ("`{}` is not a day of the Jalali calendar", "«{}» در تقویم خورشیدی نیست"),
 ];

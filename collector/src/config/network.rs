@@ -1,4 +1,4 @@
-//! Networks a token may be used from: an address and how many of its bits count (RFC 4632, RFC 4291 section 2.3).
+//! Networks, such as a token may be used from or a proxy speaks from: an address and how many of its bits count (RFC 4632, RFC 4291 section 2.3).
 
 use std::fmt;
 use std::net::IpAddr;
