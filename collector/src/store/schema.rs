@@ -1,7 +1,7 @@
 //! The schema of the state database as a list of migrations, oldest first.
 //!
 //! Each area adds a file `schema/NNN_area.sql` and a line here: base 001-009, engine and history 010-019, inventory and
-//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069, intake 090-099, accounts 110-129. A number, once released, never changes meaning:
+//! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069, intake 090-099, accounts 110-129, journal 130-139. A number, once released, never changes meaning:
 //! a later change is a later number. The table `migrations` keeps which were applied, so numbers may be added out of
 //! order; `PRAGMA user_version` keeps the highest, so that an older program refuses a newer file.
 
@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 110, sql: include_str!("schema/110_accounts.sql") },
     Migration { number: AUDIT_CHAIN, sql: include_str!("schema/111_audit_chain.sql") },
     Migration { number: 112, sql: include_str!("schema/112_acknowledgements.sql") },
+    Migration { number: 130, sql: include_str!("schema/130_journal.sql") },
 ];
 
 /// Applies what is missing, all of it or none, and returns which that was.

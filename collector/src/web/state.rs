@@ -10,6 +10,7 @@ use super::figures::Answers;
 use super::geo::Outline;
 use super::pages::Past;
 use crate::engine::Snapshot;
+use crate::journal::Journal;
 use crate::log::Log;
 use crate::people::People;
 use crate::rules::Rules;
@@ -31,6 +32,8 @@ pub struct WebState {
     pub(super) answers: Arc<Answers>,
     /// Days of regions.
     pub(super) past: Arc<Past>,
+    /// What people do.
+    pub journal: Journal,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look.
@@ -51,6 +54,7 @@ impl WebState {
     /// without a login.
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
         let people = People::new(store.clone());
+        let journal = Journal::new(store.clone());
         let book = Arc::new(crate::kpi::Book::new(store.clone()));
         let now_max_age = crate::kpi::connected_share_now::MAX_AGE;
         WebState {
@@ -61,6 +65,7 @@ impl WebState {
             book,
             answers: Arc::default(),
             past: Arc::default(),
+            journal,
             people,
             anonymous_viewer: false,
             public_status: false,
@@ -75,6 +80,12 @@ impl WebState {
     #[must_use]
     pub fn with_log(self, log: Log) -> Self {
         WebState { log: Some(log), ..self }
+    }
+
+    /// Hands what people do to whoever applies it.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        WebState { journal, ..self }
     }
 
     /// Names rules by their titles.
