@@ -187,11 +187,13 @@ impl Advance {
             let events = self.engine.advance_to(now - LAG);
             self.take(&events);
         }
-        let since_kept = now.0 - self.kept_at.0;
+        // A clock that was set back makes everything due: waiting for it to pass the old time would be hours of nothing.
+        let passed = |since: UnixMs| if now < since { i64::MAX } else { now.0 - since.0 };
+        let since_kept = passed(self.kept_at);
         if since_kept >= KEEP_MS || !self.unkept.told.is_empty() && since_kept >= SOON_MS {
             self.publish(now);
             self.keep(now)?;
-        } else if now.0 - self.published_at.0 >= PUBLISH_MS {
+        } else if passed(self.published_at) >= PUBLISH_MS {
             self.publish(now);
         }
         Ok(read)

@@ -8,13 +8,18 @@
 //! What reads starts before what it reads from writes, so that nothing is missed; on SIGTERM or SIGINT the same list is
 //! read backwards: agents are no longer heard, what was heard is stored and applied, then the pages go.
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use anyhow::Context;
 use axum::Extension;
 use axum::extract::Request;
 use hyper_util::service::TowerToHyperService;
+use rusta_wire::UnixMs;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -30,6 +35,7 @@ use crate::history;
 use crate::identity::Identity;
 use crate::ingest::{self, Admission, Ingest};
 use crate::inventory::Published;
+use crate::journal::Journal;
 use crate::log::{self, Keeping, Log};
 use crate::notify;
 use crate::port::{self, Limits, Port, StrangerLimits};
@@ -69,10 +75,14 @@ const VISITOR_IDLE: Duration = Duration::from_secs(120);
 /// Connections to the agents' port without a certificate: devices that enrol, which takes a second, and those who never will.
 const STRANGERS: StrangerLimits = StrangerLimits { connections: 1_024, of_an_address: 128, lifetime: Duration::from_secs(30) };
 
+/// What a stage last did must be this young to be the present: each does something every second.
+const PRESENT: Duration = Duration::from_secs(60);
+
 /// Runs the collector until it is told to stop.
 ///
 /// # Errors
-/// What keeps it from starting: a port in use, a data directory that cannot be written, a file that is damaged.
+/// What keeps it from starting: a port in use, a data directory that cannot be written, a file that is damaged. A stage that
+/// died while it ran.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let mut told_to_stop = StopSignals::listen()?;
     process::raise_descriptor_limit();
@@ -127,7 +137,16 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
 
     // Who is called, when nobody looks.
     let (stop_notify, notify_stop) = watch::channel(false);
-    let (notifying, rules) = notify::start(&config, &store, &registry.at(clock::now()), snapshots.clone(), notify_stop)?;
+    let journal = Journal::new(store.clone());
+    let notifier = notify::start(&config, &store, journal.clone(), &registry.at(clock::now()), snapshots.clone(), notify_stop)?;
+    telemetry.add_check("engine", {
+        let snapshots = snapshots.clone();
+        move || out_of_time(snapshots.borrow().at, clock::now())
+    });
+    telemetry.add_check("notifier", {
+        let looked_at = notifier.looked_at;
+        move || out_of_time(UnixMs(looked_at.load(Ordering::Relaxed)), clock::now())
+    });
 
     // The last readers: people and machines.
     let (stop_people, people_stop) = watch::channel(false);
@@ -135,7 +154,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let people_at = people.listener.local_addr()?;
     let pages = WebState::new(snapshots, store.clone())
         .with_log(log.clone())
-        .with_rules(rules)
+        .with_rules(notifier.rules)
+        .with_journal(journal)
         .with_registry(registry.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_public_status(config.http.public_status)
@@ -183,34 +203,75 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let follower = tokio::spawn(Follower { store, identity, config: config.clone(), registry, server_configs }.run());
     tracing::info!(agents = %agents_at, people = %people_at, data = %config.data_dir.display(), "serving");
 
-    told_to_stop.recv().await;
+    // In the order in which they stop: agents are no longer heard, what was heard is applied, then the pages go.
+    let mut stages = vec![
+        Stage { name: "follower", stop: None, running: follower },
+        Stage { name: "agents' port", stop: Some(stop_agents), running: agents },
+        Stage { name: "quota counters", stop: None, running: keeping_hits },
+        Stage { name: "engine", stop: Some(stop_advance), running: advance },
+        Stage { name: "history", stop: Some(stop_history), running: history },
+        Stage { name: "reports", stop: Some(stop_reports), running: reports },
+    ];
+    stages.extend(sinks.into_iter().map(|running| Stage { name: "sink", stop: Some(stop_sinks.clone()), running }));
+    stages.push(Stage { name: "notifier", stop: Some(stop_notify), running: notifier.notifying });
+    stages.push(Stage { name: "people's port", stop: Some(stop_people.clone()), running: people });
+    stages.push(Stage { name: "shell", stop: Some(stop_people), running: shell });
+    let died = tokio::select! {
+        () = told_to_stop.recv() => None,
+        name = first_death(&mut stages) => Some(name),
+    };
     tracing::info!("draining");
-    follower.abort();
-    drain("agents' port", &stop_agents, agents).await;
-    keeping_hits.abort();
+    for stage in stages {
+        stage.drain().await;
+    }
     if let Err(error) = hits.keep(&state) {
         tracing::warn!(%error, "what agents had too much of since the last time is not kept");
     }
-    drain("engine", &stop_advance, advance).await;
-    drain("history", &stop_history, history).await;
-    drain("reports", &stop_reports, reports).await;
-    for sink in sinks {
-        drain("sink", &stop_sinks, sink).await;
-    }
-    drain("notifier", &stop_notify, notifying).await;
-    drain("people's port", &stop_people, people).await;
-    drain("shell", &stop_people, shell).await;
     audit::stopped(&state, clock::now())?;
     // The last handle on the log stores what is queued and folds the day into its file.
     tokio::task::spawn_blocking(move || drop(log)).await?;
     tracing::info!("stopped");
-    Ok(())
+    // A collector without one of its stages would look well and be none: whoever supervises it starts it again.
+    died.map_or(Ok(()), |name| Err(anyhow::anyhow!("the {name} ended unasked: the collector stops, so that it is started whole")))
 }
 
-async fn drain(what: &str, stop: &watch::Sender<bool>, stage: JoinHandle<()>) {
-    stop.send_replace(true);
-    if stage.await.is_err() {
-        tracing::error!(what, "panicked before it was drained");
+/// A part of the collector that runs until it is told to stop.
+struct Stage {
+    name: &'static str,
+    /// Tells it to stop; without one it is cut off.
+    stop: Option<watch::Sender<bool>>,
+    running: JoinHandle<()>,
+}
+
+impl Stage {
+    async fn drain(self) {
+        match self.stop {
+            Some(stop) => drop(stop.send_replace(true)),
+            None => self.running.abort(),
+        }
+        if !self.running.is_finished() && self.running.await.is_err_and(|error| error.is_panic()) {
+            tracing::error!(stage = self.name, "panicked before it was drained");
+        }
+    }
+}
+
+/// Waits for the first stage that ends although nobody told it to.
+async fn first_death(stages: &mut [Stage]) -> &'static str {
+    poll_fn(|context| {
+        let ended = stages.iter_mut().find_map(|stage| Pin::new(&mut stage.running).poll(context).is_ready().then_some(stage.name));
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Says how far a stage's time is from the clock's, if that is too far to call it the present.
+fn out_of_time(stage: UnixMs, now: UnixMs) -> Option<String> {
+    if now.since(stage) > PRESENT {
+        Some(format!("{} s behind", now.since(stage).as_secs()))
+    } else if stage.since(now) > PRESENT {
+        Some(format!("{} s ahead: the clock was set back", stage.since(now).as_secs()))
+    } else {
+        None
     }
 }
 
@@ -263,4 +324,29 @@ async fn agents_port(config: &Config, telemetry: &Telemetry, tls: watch::Receive
         dates: false,
         counters,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stage_that_dies_is_noticed_and_the_others_stop_when_told() {
+        let (stop, mut stopped) = watch::channel(false);
+        let lives = tokio::spawn(async move { drop(stopped.wait_for(|stop| *stop).await) });
+        let dies = tokio::spawn(async { assert_eq!(1, 2, "a stage that panics") });
+        let mut stages = vec![Stage { name: "lives", stop: Some(stop), running: lives }, Stage { name: "dies", stop: None, running: dies }];
+        assert_eq!(first_death(&mut stages).await, "dies");
+        for stage in stages {
+            stage.drain().await;
+        }
+    }
+
+    #[test]
+    fn a_stage_behind_or_ahead_of_the_clock_is_not_ready() {
+        let now = UnixMs(1_763_700_000_000);
+        assert_eq!(out_of_time(now - Duration::from_secs(59), now), None);
+        assert_eq!(out_of_time(now - Duration::from_secs(90), now).unwrap(), "90 s behind");
+        assert_eq!(out_of_time(now + Duration::from_secs(10_800), now).unwrap(), "10800 s ahead: the clock was set back");
+    }
 }

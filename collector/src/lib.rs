@@ -23,6 +23,7 @@ pub mod history;
 pub mod identity;
 pub mod ingest;
 pub mod inventory;
+pub mod journal;
 pub mod kpi;
 pub mod log;
 mod names;

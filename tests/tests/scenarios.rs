@@ -7,6 +7,8 @@
 // A fault in a test is a failed test.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "scenarios/acts.rs"]
+mod acts;
 #[path = "scenarios/caps.rs"]
 mod caps;
 #[path = "scenarios/samples.rs"]
@@ -56,6 +58,9 @@ scenarios! {
     maintenance_of_a_parent
     mast_nobody_monitors
     escalation_until_acknowledged
+    acknowledged_ticket_becomes_a_page
+    acknowledged_small_merges_into_large
+    acknowledged_in_one_county
     flapping_cause
     class_a_in_time
     night_ticket_waits

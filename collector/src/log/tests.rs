@@ -111,6 +111,27 @@ async fn an_overlap_is_refused_whole_and_a_covered_batch_is_a_duplicate() {
 }
 
 #[tokio::test]
+async fn a_clock_months_ahead_costs_no_day_that_was_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let append_on = |day: i64, sequence: u64| {
+        let (log, at) = (log.clone(), UnixMs(START.0 + day * DAY_MS));
+        async move { append(&log, at, &[batch(1, 1, sequence, 1)]).await.unwrap() }
+    };
+    for day in 0..3 {
+        append_on(day, day as u64).await;
+    }
+    append_on(62, 3).await;
+    assert_eq!(ids(&log), [0, 1, 2, 3], "the clock went ahead by two months: nothing is old yet");
+    append_on(3, 4).await;
+    assert_eq!(ids(&log).len(), 5, "and back");
+    for day in 4..8 {
+        append_on(day, day as u64 + 1).await;
+    }
+    assert!(!ids(&log).contains(&0), "days go again once enough newer ones are there");
+}
+
+#[tokio::test]
 async fn readers_follow_over_days_and_old_days_go() {
     let dir = tempfile::tempdir().unwrap();
     let log = open(dir.path());

@@ -189,9 +189,13 @@ impl Writer {
         Ok(file)
     }
 
+    /// Removes the days past the retention, as far as that many newer ones are there: a clock set ahead by months must not
+    /// cost what was kept before it.
     fn unlink_old_days(&mut self, today: Day, shared: &Shared) {
-        let oldest = Day(today.0.saturating_sub(i32::try_from(self.retention_days).unwrap_or(i32::MAX)));
-        let newer = self.days.split_off(&oldest);
+        let retention = usize::try_from(self.retention_days).unwrap_or(usize::MAX);
+        let by_date = Day(today.0.saturating_sub(i32::try_from(self.retention_days).unwrap_or(i32::MAX)));
+        let Some(by_count) = self.days.keys().rev().nth(retention).copied() else { return };
+        let newer = self.days.split_off(&by_date.min(by_count));
         for day in std::mem::replace(&mut self.days, newer).into_keys() {
             shared.remove_day(day);
             if let Err(error) = day_file::unlink(&self.dir, day) {

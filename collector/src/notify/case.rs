@@ -63,11 +63,6 @@ pub struct Case {
     pub rules: BTreeSet<String>,
     /// When it opened, or last became more severe: escalation counts from here.
     pub opened_at: i64,
-    /// Who acknowledged it, and when.
-    pub acknowledged: Option<(i64, String)>,
-    /// Who acknowledged it for a region, by the region's code.
-    #[serde(default)]
-    pub acknowledged_in: BTreeMap<String, String>,
     /// The next escalation step.
     pub step: usize,
     /// By recipient.

@@ -323,10 +323,21 @@ impl Post {
         let person = Person { lang: Lang::Fa, addresses, cap: 6, quiet: None };
         let setup = Arc::new(Setup { people: BTreeMap::from([("ali".to_owned(), person)]), ..Setup::default() });
         let built = channels.iter().map(|(name, preset, gateway)| {
-            ((*name).to_owned(), Channel::build(&used(name, preset, &gateway.url), &presets(None).unwrap()).unwrap())
+            let mut used = used(name, preset, &gateway.url);
+            if name.starts_with("patient") {
+                used.options.insert("timeout_s".into(), "600".into());
+            }
+            ((*name).to_owned(), Channel::build(&used, &presets(None).unwrap()).unwrap())
         });
         let delivery = Arc::new(Delivery::new(setup, built.collect::<HashMap<_, _>>()));
         Post { store, delivery, _dir: dir }
+    }
+
+    /// Writes a call about a matter of its own to one channel.
+    fn write_to(&self, channel: &str, id: &str) {
+        let letter = Letter { key: format!("incident/{id}"), ..letter(Kind::Fire) };
+        let call = Call { id: id.into(), to: "ali".into(), channels: vec![channel.into()], letter };
+        self.store.write(|tx| Outbox::write(tx, &call, UnixMs(0))).unwrap();
     }
 
     fn write(&self, id: &str, kind: Kind, now: UnixMs) {
@@ -441,12 +452,44 @@ async fn a_call_cut_short_by_a_restart_is_one_of_which_nobody_knows() {
     let second = Gateway::start(vec![Says::Answer(200, r#"{"ok":true}"#)]).await;
     let post = Post::new(&[("a-bot", "bale", &gateway), ("b-bot", "telegram", &second)]).await;
     post.write("a", Kind::Fire, UnixMs(0));
-    let call = post.store.read(|tx| Outbox::due(tx, UnixMs(1), 9)).unwrap().remove(0);
+    let call = post.store.read(|tx| Outbox::due(tx, UnixMs(1), 9, &mut |_| true)).unwrap().remove(0);
     post.store.write(|tx| Outbox::begin(tx, call.number)).unwrap();
     NOW.store(5, Ordering::Relaxed);
     assert_eq!(post.delivery.recover(&post.store, UnixMs(NOW.load(Ordering::Relaxed))).unwrap(), 1);
     post.deliver(UnixMs(10)).await;
     assert_eq!((gateway.heard().len(), second.heard().len()), (0, 1), "the channel that may have sent it is not used again");
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_delays_no_other() {
+    let hung = Gateway::start(vec![Says::Nothing]).await;
+    let good = Gateway::start(vec![Says::Answer(200, r#"{"ok":true}"#)]).await;
+    let post = Post::new(&[("patient-bot", "bale", &hung), ("b-bot", "telegram", &good)]).await;
+    (0..500).for_each(|n| post.write_to("patient-bot", &format!("h{n}")));
+    let mut attempts = Attempts::new(post.delivery.clone(), post.store.clone());
+    for n in 0..100 {
+        post.write_to("b-bot", &format!("g{n}"));
+        attempts.begin_due(UnixMs(1)).unwrap();
+        attempts.settle_next(|| UnixMs(2)).await.unwrap();
+    }
+    let count = |state| post.store.read(|tx| Outbox::count(tx, state)).unwrap();
+    assert_eq!((count("delivered"), good.heard().len()), (100, 100), "each was delivered while the other gateway hung");
+    assert!(count("sending") < 100 && count("waiting") > 400, "{} at once at a gateway that hangs", count("sending"));
+}
+
+#[tokio::test]
+async fn an_attempt_that_breaks_off_is_settled_at_once() {
+    let hung = Gateway::start(vec![Says::Nothing]).await;
+    let good = Gateway::start(vec![Says::Answer(200, r#"{"ok":true}"#)]).await;
+    let post = Post::new(&[("patient-bot", "bale", &hung), ("second", "telegram", &good)]).await;
+    post.write("a", Kind::Fire, UnixMs(0));
+    let mut attempts = Attempts::new(post.delivery.clone(), post.store.clone());
+    assert_eq!(attempts.begin_due(UnixMs(1)).unwrap(), 1);
+    attempts.running.abort_all();
+    attempts.settle_next(|| UnixMs(2)).await.unwrap();
+    assert_eq!(post.states()[0].1, "waiting", "not left as being sent until the next start");
+    post.deliver(UnixMs(3)).await;
+    assert_eq!((post.states()[0].1.as_str(), good.heard().len()), ("delivered", 1), "by the channel that certainly did not send it");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rusta_wire::UnixMs;
+use tokio::task::{self, JoinSet};
 
 use super::channel::{Channel, Parcel, Sent};
 use super::outbox::{Outbox, Queued};
@@ -11,8 +12,11 @@ use super::setup::Setup;
 use super::text::render;
 use crate::store::{Store, StoreError};
 
-/// Calls under way at once: a slow gateway must not hold up the others.
-const AT_ONCE: usize = 32;
+/// Calls under way at once: each holds a connection.
+const AT_ONCE: usize = 128;
+
+/// Of those, calls of one channel: a gateway that hangs leaves room for the others.
+const OF_A_CHANNEL: usize = 32;
 
 /// The channels of a setup, ready to send.
 pub struct Delivery {
@@ -74,30 +78,81 @@ impl Delivery {
     }
 }
 
+/// Attempts under way. One channel never holds up another: each has its own share of them.
+pub struct Attempts {
+    delivery: Arc<Delivery>,
+    store: Store,
+    pub(super) running: JoinSet<Sent>,
+    calls: HashMap<task::Id, Queued>,
+}
+
+impl Attempts {
+    /// Starts with none.
+    pub fn new(delivery: Arc<Delivery>, store: Store) -> Self {
+        Attempts { delivery, store, running: JoinSet::new(), calls: HashMap::new() }
+    }
+
+    /// Tells whether none is under way.
+    pub fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// Begins an attempt for each call that is due and whose channel has room; returns how many.
+    ///
+    /// # Errors
+    /// What the state database says.
+    pub fn begin_due(&mut self, now: UnixMs) -> Result<usize, StoreError> {
+        let mut busy: HashMap<String, usize> = HashMap::new();
+        for channel in self.calls.values().filter_map(Queued::channel) {
+            *busy.entry(channel.to_owned()).or_default() += 1;
+        }
+        let mut room = |channel: &str| {
+            let under_way = busy.entry(channel.to_owned()).or_default();
+            let free = *under_way < OF_A_CHANNEL;
+            *under_way += usize::from(free);
+            free
+        };
+        let due = self.store.read(|tx| Outbox::due(tx, now, AT_ONCE.saturating_sub(self.calls.len()), &mut room))?;
+        let mut begun = 0;
+        for call in due {
+            if !self.store.write(|tx| Outbox::begin(tx, call.number))? {
+                continue;
+            }
+            begun += 1;
+            let (delivery, attempted) = (self.delivery.clone(), call.clone());
+            let task = self.running.spawn(async move { delivery.attempt(&attempted).await });
+            self.calls.insert(task.id(), call);
+        }
+        Ok(begun)
+    }
+
+    /// Waits for one attempt to end and settles its call. An attempt that broke off is one of which nobody knows.
+    ///
+    /// # Errors
+    /// What the state database says; the next start settles the call.
+    pub async fn settle_next(&mut self, now: impl Fn() -> UnixMs) -> Result<(), StoreError> {
+        let (task, sent) = match self.running.join_next_with_id().await {
+            None => return Ok(()),
+            Some(Ok((task, sent))) => (task, sent),
+            Some(Err(error)) => (error.id(), Sent::Uncertain("the attempt broke off".to_owned())),
+        };
+        match self.calls.remove(&task) {
+            Some(call) => self.delivery.settle(&self.store, &call, &sent, now()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Makes one attempt for every call that is due; returns how many were made.
 ///
 /// # Errors
 /// What the state database says. Calls already under way are settled all the same.
 pub async fn deliver_due(delivery: &Arc<Delivery>, store: &Store, now: impl Fn() -> UnixMs) -> Result<usize, StoreError> {
-    let due = store.read(|tx| Outbox::due(tx, now(), AT_ONCE))?;
-    let mut under_way = tokio::task::JoinSet::new();
-    let mut made = 0;
-    for call in due {
-        if !store.write(|tx| Outbox::begin(tx, call.number))? {
-            continue;
-        }
-        made += 1;
-        let delivery = delivery.clone();
-        under_way.spawn(async move {
-            let sent = delivery.attempt(&call).await;
-            (call, sent)
-        });
-    }
+    let mut attempts = Attempts::new(delivery.clone(), store.clone());
+    let made = attempts.begin_due(now())?;
     let mut trouble = None;
-    while let Some(done) = under_way.join_next().await {
-        // A panicking channel leaves its row in `sending`: the next start settles it.
-        let Ok((call, sent)) = done else { continue };
-        trouble = delivery.settle(store, &call, &sent, now()).err().or(trouble);
+    while !attempts.is_empty() {
+        trouble = attempts.settle_next(&now).await.err().or(trouble);
     }
     trouble.map_or(Ok(made), Err)
 }

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use rusta_wire::UnixMs;
 use serde::{Deserialize, Serialize};
 
+use super::acknowledgement::{Acknowledgement, root_code};
 use super::case::{Case, CaseKey};
 use super::inbox::Inbox;
 use super::message::{Letter, Message};
 use super::setup::Setup;
 use super::stages::{Ask, Ruling, STAGES};
-use crate::engine::incident::{IncidentId, ScopeCode};
+use crate::engine::incident::{IncidentId, Incidents, ScopeCode};
 use crate::inventory::word_enum;
+use crate::journal::Actor;
 use crate::rules::{Alert, Change, Facts, Rule, Rules, Severity};
 
 /// Why a call is made.
@@ -115,6 +117,9 @@ pub struct Memory {
     /// By route: what only a digest tells and was over before it came.
     #[serde(default)]
     pub(super) over: BTreeMap<String, Vec<Message>>,
+    /// By open incident: who takes care of it.
+    #[serde(default)]
+    pub(super) acknowledgements: BTreeMap<u64, Vec<Acknowledgement>>,
 }
 
 /// A digest longer than this is not read; the pages have everything.
@@ -139,26 +144,30 @@ impl Desk {
         &self.memory
     }
 
-    /// Notes that somebody takes care of a case; escalation ends. Returns whether there is such a case.
-    pub fn acknowledge(&mut self, key: &CaseKey, by: &str, at: UnixMs) -> bool {
-        let Some(case) = self.cases.get_mut(key) else { return false };
-        if case.acknowledged.is_none() {
-            case.acknowledged = Some((at.0, by.to_owned()));
-        }
-        true
+    /// Notes that somebody takes care of an incident; escalation ends for what lies in their region.
+    pub fn acknowledge(&mut self, incident: IncidentId, actor: &Actor, at: UnixMs, incidents: &Incidents) {
+        let Some(now) = incidents.get(incident) else { return };
+        let severity = self.cases.get(&CaseKey::from(incident)).map(|case| case.severity);
+        let given = self.memory.acknowledgements.entry(incident.0).or_default();
+        // Once more at a higher severity replaces the earlier one.
+        given.retain(|ack| ack.by != actor.user || ack.region != actor.region);
+        let (root, links) = (Some(root_code(now, incidents)), now.open_members().count());
+        given.push(Acknowledgement { at: at.0, by: actor.user.clone(), region: actor.region.clone(), severity, root, links });
     }
 
-    /// Notes that somebody takes care of what of a case lies in a region; the rest goes on escalating.
-    pub fn acknowledge_in(&mut self, key: &CaseKey, region: &str, by: &str) {
-        if let Some(case) = self.cases.get_mut(key) {
-            case.acknowledged_in.entry(region.to_owned()).or_insert_with(|| by.to_owned());
-        }
+    /// Lists the incidents somebody acknowledged, each with how severe it is and who did.
+    pub(super) fn acknowledged(&self) -> impl Iterator<Item = (IncidentId, Option<Severity>, &[Acknowledgement])> {
+        self.memory.acknowledgements.iter().map(|(id, given)| {
+            let severity = self.cases.get(&CaseKey::Incident(*id)).map(|case| case.severity);
+            (IncidentId(*id), severity, given.as_slice())
+        })
     }
 
     /// Takes in what the rules found and works through every case.
     pub fn advance(&mut self, rules: &Rules, facts: &Facts<'_>, changes: Vec<Change>) -> Work {
         let mut work = Work::default();
         self.forget_old_openings(facts.now());
+        self.memory.acknowledgements.retain(|id, _| facts.incidents.get(IncidentId(*id)).is_some());
         for change in changes {
             match change {
                 Change::Fired(alert) => self.fired(rules, facts, alert, &mut work),
@@ -186,12 +195,14 @@ impl Desk {
             case.rules.insert(alert.rule);
             if rule.severity > case.severity {
                 (case.severity, case.route, case.opened_at, case.step) = (rule.severity, rule.route.clone(), now, 0);
-                // Who took care of a ticket has not seen that it became a page.
-                case.acknowledged = None;
             }
             return;
         }
         self.memory.openings.entry(cause.clone()).or_default().push(now);
+        if let CaseKey::Incident(id) = key {
+            let given = self.memory.acknowledgements.get_mut(&id).into_iter().flatten();
+            given.for_each(|ack| ack.severity = ack.severity.or(Some(rule.severity)));
+        }
         let message = message_of(&key, &alert, facts);
         let case = Case {
             key: key.clone(),
@@ -199,8 +210,6 @@ impl Desk {
             route: rule.route.clone(),
             rules: BTreeSet::from([alert.rule]),
             opened_at: now,
-            acknowledged: None,
-            acknowledged_in: BTreeMap::new(),
             step: 0,
             told: BTreeMap::new(),
             closed_at: None,
@@ -247,10 +256,6 @@ impl Desk {
                         work.calls.push(self.setup.end_of(&old, recipient, told, facts.now()));
                     }
                 }
-                case.acknowledged = case.acknowledged.take().or(old.acknowledged);
-                for (region, by) in old.acknowledged_in {
-                    case.acknowledged_in.entry(region).or_insert(by);
-                }
             }
             for (recipient, inbox) in &mut self.memory.inboxes {
                 // Who heard of the larger one already would read of it twice.
@@ -285,6 +290,7 @@ impl Desk {
             case: &mut case,
             openings: &self.memory.openings,
             inboxes: &mut self.memory.inboxes,
+            acknowledgements: &self.memory.acknowledgements,
             recipients: Vec::new(),
             calls: Vec::new(),
         };

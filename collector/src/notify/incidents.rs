@@ -138,12 +138,14 @@ pub fn incident(db: &Connection, id: IncidentId) -> Result<Option<(IncidentView,
     Ok(Some((view, affected, timeline, calls)))
 }
 
-/// Reads an incident's story: what happened to it, what people did, why calls were or were not made, and which rules still
-/// wait for their time.
+/// Reads an incident's story: what happened to it, what people did (also what is not in force yet), why calls were or were
+/// not made, and which rules still wait for their time.
 fn timeline(db: &Connection, id: IncidentId) -> Result<Vec<Timeline>, StoreError> {
     let sql = "SELECT at, actor, kind, text FROM incident_timeline WHERE incident = ?1
                UNION ALL SELECT at, 'notify', stage || ' ' || verdict, reason FROM decisions WHERE case_key = ?2
-               UNION ALL SELECT since, 'rules', 'pending', rule FROM alerts WHERE subject = ?3 AND state = 'pending' ORDER BY at";
+               UNION ALL SELECT since, 'rules', 'pending', rule FROM alerts WHERE subject = ?3 AND state = 'pending'
+               UNION ALL SELECT at, actor, kind, body FROM journal WHERE subject = ?2 AND position >
+                   COALESCE((SELECT CAST(value AS INTEGER) FROM notify_memory WHERE name = 'journal'), 0) ORDER BY at";
     let mut lines = lines(db, sql, params![number(id), format!("incident/{id}"), json(&Subject::Incident(id.0))])?;
     let is_unasked = "SELECT opened_at FROM incidents WHERE id = ?1 AND merged_into IS NULL
                       AND NOT EXISTS (SELECT 1 FROM decisions WHERE case_key = ?2) AND NOT EXISTS (SELECT 1 FROM alerts WHERE subject = ?3)";

@@ -6,12 +6,17 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use rusta_wire::UnixMs;
 
+use super::acknowledgement::{self, Acknowledgement, Care};
+use super::acts;
 use super::case::{Case, CaseKey};
 use super::desk::{Desk, Memory, Work};
 use super::message::root_names;
 use super::outbox::{Outbox, json};
-use crate::engine::incident::{Incident, IncidentEvent, IncidentId, Incidents, Leaving, Member, ScopeCode, Settings, Topology, Trouble};
+use crate::engine::incident::{
+    Incident, IncidentEvent, IncidentId, Incidents, Leaving, Member, Scope, ScopeCode, Settings, Topology, Trouble,
+};
 use crate::inventory::{Inventory, LinkId};
+use crate::journal::Entry;
 use crate::rules::{Alert, Facts, Subject, Watch};
 use crate::store::StoreError;
 
@@ -28,20 +33,38 @@ pub struct Kept {
     pub memory: Memory,
 }
 
+/// What one look found and changed.
+pub struct Look<'a> {
+    /// What it was told.
+    pub facts: &'a Facts<'a>,
+    /// What people did since the last one, in order.
+    pub acts: &'a [Entry],
+    /// What became of the incidents.
+    pub events: &'a [IncidentEvent],
+    /// The alerts after it.
+    pub watch: &'a Watch,
+    /// The desk after it.
+    pub desk: &'a Desk,
+    /// The calls it asks for.
+    pub work: &'a Work,
+}
+
 /// Keeps what one look changed, with the calls it asks for: all of it or none.
 ///
 /// # Errors
 /// What SQLite says.
-pub fn keep(
-    tx: &Transaction<'_>,
-    facts: &Facts<'_>,
-    events: &[IncidentEvent],
-    watch: &Watch,
-    desk: &Desk,
-    work: &Work,
-) -> Result<(), StoreError> {
+pub fn keep(tx: &Transaction<'_>, look: &Look<'_>) -> Result<(), StoreError> {
+    let Look { facts, acts, events, watch, desk, work } = look;
     let incidents = facts.incidents;
+    for entry in *acts {
+        acts::keep(tx, entry)?;
+    }
     keep_incidents(tx, facts, events)?;
+    for (id, severity, given) in desk.acknowledged() {
+        if let Some(care) = Care::of(id, severity, facts) {
+            acknowledgement::keep(tx, id, given, &care)?;
+        }
+    }
     keep_alerts(tx, watch)?;
     for key in &work.changed {
         if let Some(case) = desk.cases.get(key) {
@@ -62,7 +85,18 @@ pub fn keep(
     }
     remember(tx, "desk", &json(desk.memory()))?;
     remember(tx, "next_incident", &incidents.next_id().to_string())?;
+    if let Some(last) = acts.last() {
+        remember(tx, "journal", &last.position.to_string())?;
+    }
     remember(tx, "looked_at", &facts.now().0.to_string())
+}
+
+/// Returns the position of the last act that was applied.
+///
+/// # Errors
+/// What SQLite says.
+pub fn applied(db: &Connection) -> Result<i64, StoreError> {
+    Ok(recall(db, "journal")?.and_then(|text| text.parse().ok()).unwrap_or(0))
 }
 
 /// Keeps only the time of the last look, so that a later start knows how long it slept.
@@ -148,6 +182,11 @@ fn keep_incident(tx: &Transaction<'_>, incident: &Incident, facts: &Facts<'_>) -
         impact.villages_share,
         classes,
     ])?;
+    if let Some(at) = incident.resolved_at {
+        // What is still open then has left the registry: no look names it any more.
+        let sql = "UPDATE incident_members SET left_at = ?2, left_why = ?3 WHERE incident = ?1 AND left_at IS NULL";
+        tx.prepare_cached(sql)?.execute(params![number(incident.id), at.0, Leaving::Removed.as_str()])?;
+    }
     Ok(())
 }
 
@@ -208,8 +247,9 @@ pub fn load(db: &Connection, settings: Settings, inventory: &Arc<Inventory>) -> 
         let id = IncidentId(row.get::<_, i64>(0)?.unsigned_abs());
         let (kind, code): (String, String) = (row.get(1)?, row.get(2)?);
         let members = members(db, id, inventory)?;
-        let first_site = members.keys().next().map(|link| crate::engine::incident::Scope::Site(inventory.link(*link).site));
-        let Some(root) = ScopeCode::find(&kind, &code, inventory, &topology).or(first_site) else { continue };
+        let first_site = members.keys().next().map(|link| Scope::Site(inventory.link(*link).site));
+        // What left the registry altogether has no members either: the first look ends it.
+        let root = ScopeCode::find(&kind, &code, inventory, &topology).or(first_site).unwrap_or(Scope::Collector);
         open.push(Incident {
             id,
             root,
@@ -227,13 +267,34 @@ pub fn load(db: &Connection, settings: Settings, inventory: &Arc<Inventory>) -> 
     let newest: i64 = db.query_row("SELECT COALESCE(MAX(id), 0) FROM incidents", [], |row| row.get(0))?;
     let next = recall(db, "next_incident")?.and_then(|text| text.parse().ok()).unwrap_or(1).max(newest.unsigned_abs() + 1);
     let looked_at = recall(db, "looked_at")?.and_then(|text| text.parse().ok()).map(UnixMs);
-    let memory = recall(db, "desk")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let mut memory: Memory = recall(db, "desk")?.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let cases = cases(db)?;
+    if recall(db, "journal")?.is_none() {
+        memory.acknowledgements = acknowledgements_before_the_journal(db, &cases)?;
+    }
     Ok(Kept {
         incidents: Incidents::restore(settings, inventory.clone(), open, IncidentId(next), looked_at),
         watch: Watch::restore(alerts(db)?),
-        cases: cases(db)?,
+        cases,
         memory,
     })
+}
+
+/// Reads who took care of what from the rows in which programs before the journal kept it.
+fn acknowledgements_before_the_journal(db: &Connection, cases: &[Case]) -> Result<BTreeMap<u64, Vec<Acknowledgement>>, StoreError> {
+    let sql = "SELECT a.incident, a.region, a.by_user, a.at FROM incident_acknowledgements a JOIN incidents i ON i.id = a.incident
+               WHERE i.resolved_at IS NULL ORDER BY a.at";
+    let mut query = db.prepare(sql)?;
+    let mut rows = query.query([])?;
+    let mut found: BTreeMap<u64, Vec<Acknowledgement>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let (id, region): (i64, String) = (row.get(0)?, row.get(1)?);
+        let id = id.unsigned_abs();
+        let severity = cases.iter().find(|case| case.key == CaseKey::Incident(id)).map(|case| case.severity);
+        let region = Some(region).filter(|region| !region.is_empty());
+        found.entry(id).or_default().push(Acknowledgement { at: row.get(3)?, by: row.get(2)?, region, severity, root: None, links: 0 });
+    }
+    Ok(found)
 }
 
 fn members(db: &Connection, id: IncidentId, inventory: &Inventory) -> Result<BTreeMap<LinkId, Member>, StoreError> {

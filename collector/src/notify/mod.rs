@@ -13,6 +13,8 @@
 //! sent, so a restart loses nothing and repeats nothing. A resolve goes to everybody who was called, whatever any stage or
 //! cap says.
 
+mod acknowledgement;
+mod acts;
 mod case;
 pub mod channel;
 pub mod command;
@@ -31,16 +33,16 @@ mod sms;
 mod stages;
 mod task;
 mod text;
-mod work;
 
 #[cfg(test)]
 mod channel_tests;
 
+pub use acknowledgement::{Standing, standing};
 pub use case::{Case, CaseKey};
-pub use delivery::{Delivery, deliver_due};
+pub use delivery::{Attempts, Delivery, deliver_due};
 pub use desk::{Call, Decision, Desk, Kind, Verdict, Work};
 pub use incidents::{Affected, IncidentView, Timeline, decided_of_site, explain, incident, incidents, stored};
-pub use keep::{Kept, keep, load};
+pub use keep::{Kept, Look, keep, load};
 pub use message::{Letter, Message, SiteLine};
 pub use outbox::{Outbox, Queued};
 pub use reason::in_words as reason_in_words;
@@ -48,6 +50,5 @@ pub use rotation::Rotation;
 pub use setup::{ChannelUse, Person, Recipient, Route, Setup, Step, parse as parse_setup};
 pub use sms::{fit, parts};
 pub use stages::STAGES;
-pub use task::{Notifier, NotifyError, Running, connected_share, read_files, run, start};
+pub use task::{Notifier, NotifyError, Running, Started, connected_share, read_files, run, start};
 pub use text::{Rendered, render};
-pub use work::{Acknowledgement, Operation, WorkError, acknowledge_within, acknowledgements, apply as work_on};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use rusta_wire::UnixMs;
 
+use super::acknowledgement::{Acknowledgement, Care};
 use super::case::{Case, CaseKey};
 use super::desk::{Call, FLAP_WINDOW_MS, Kind, Verdict, rules_of};
 use super::inbox::Inbox;
@@ -39,6 +40,8 @@ pub struct Ask<'a, 'f> {
     pub(super) case: &'a mut Case,
     pub(super) openings: &'a BTreeMap<String, Vec<i64>>,
     pub(super) inboxes: &'a mut BTreeMap<String, Inbox>,
+    /// By incident: who takes care of it.
+    pub(super) acknowledgements: &'a BTreeMap<u64, Vec<Acknowledgement>>,
     /// Whom the escalation step names, each with the channels to try.
     pub(super) recipients: Vec<(String, Vec<String>)>,
     pub(super) calls: Vec<Call>,
@@ -93,14 +96,13 @@ fn root_cause(ask: &mut Ask<'_, '_>) -> Ruling {
         return hold("the monitoring itself is blind");
     }
     let CaseKey::Alert(_, subject) = &ask.case.key else { return pass("it is the cause itself") };
-    let inventory = &ask.facts.snapshot.inventory;
-    let about_site = ask.facts.incidents.open().find(|incident| incident.open_members().any(|(link, _)| inventory.link(link).site == site));
+    let about_site = ask.facts.incident_of.get(&site).and_then(|id| ask.facts.incidents.get(*id));
     let tells_the_same = matches!(subject, Subject::Site(_) | Subject::Agent(..));
     match about_site {
         Some(incident) if tells_the_same || !is_own(incident.root, site, ask.facts) => {
             dropped(format!("explained by incident {}", incident.id))
         }
-        _ if tells_the_same && is_held(ask.facts, site) => hold("its cause is not judged yet"),
+        _ if tells_the_same && ask.facts.undecided.contains(&site) => hold("its cause is not judged yet"),
         _ => pass("no incident explains it"),
     }
 }
@@ -111,10 +113,6 @@ fn is_own(root: Scope, site: SiteId, facts: &Facts<'_>) -> bool {
         Scope::Link(link) => facts.snapshot.inventory.link(link).site == site,
         _ => false,
     }
-}
-
-fn is_held(facts: &Facts<'_>, site: SiteId) -> bool {
-    facts.incidents.held().any(|(link, _)| facts.snapshot.inventory.link(link).site == site)
 }
 
 /// Returns above which an often returning cause is told no more: the fourth time within half an hour.
@@ -146,10 +144,10 @@ fn group(ask: &mut Ask<'_, '_>) -> Ruling {
 /// Nobody hears the same thing twice.
 fn dedup(ask: &mut Ask<'_, '_>) -> Ruling {
     let steps = ask.setup.steps(&ask.case.route, ask.case.severity);
-    if let Some((_, by)) = &ask.case.acknowledged {
-        return hold(format!("acknowledged by {by}"));
-    }
-    if let Some(by) = acknowledged_by_regions(ask) {
+    if let CaseKey::Incident(id) = ask.case.key
+        && let Some(given) = ask.acknowledgements.get(&id)
+        && let Some((_, by)) = Care::of(IncidentId(id), Some(ask.case.severity), ask.facts).and_then(|care| care.covering(given))
+    {
         return hold(format!("acknowledged by {by}"));
     }
     let Some(step) = steps.get(ask.case.step) else {
@@ -164,20 +162,6 @@ fn dedup(ask: &mut Ask<'_, '_>) -> Ruling {
         return hold(format!("the next step is due at {}", Moment::at(due).clock(Lang::En)));
     }
     pass(format!("step {} is due", ask.case.step + 1))
-}
-
-/// Names who acknowledged, each for a region, if together they cover every link in trouble: one that joins later from elsewhere
-/// is nobody's yet, and escalation goes on.
-fn acknowledged_by_regions(ask: &Ask<'_, '_>) -> Option<String> {
-    let CaseKey::Incident(id) = &ask.case.key else { return None };
-    let incident = ask.facts.incidents.get(IncidentId(*id))?;
-    let inventory = &ask.facts.snapshot.inventory;
-    let given: Vec<_> = ask.case.acknowledged_in.keys().filter_map(|code| inventory.region_by_code(code)).collect();
-    let mut members = incident.open_members().map(|(link, _)| inventory.site(inventory.link(link).site).region).peekable();
-    members.peek()?;
-    let covered = members.all(|lies_in| given.iter().any(|region| inventory.is_within(lies_in, *region)));
-    let names = ask.case.acknowledged_in.iter().map(|(region, by)| format!("{by} ({region})"));
-    covered.then(|| names.collect::<Vec<_>>().join(", "))
 }
 
 /// Finds who is to be called in this step.

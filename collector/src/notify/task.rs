@@ -1,7 +1,7 @@
 //! The notifier: looks at every snapshot, keeps what it found, and lets the outbox be emptied.
 //!
 //! ```text
-//! look:     snapshot -> incidents -> rules -> desk -> one transaction
+//! look:     acts, snapshot -> incidents -> rules -> desk -> one transaction
 //! deliver:  outbox -> channels            (on its own, so that a slow gateway delays no judgement)
 //! repeat:   what still holds -> each Alertmanager, every minute
 //! switch:   "all is well here" -> the second host, every minute, only while looks succeed
@@ -17,19 +17,20 @@ use rusta_wire::UnixMs;
 use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::case::CaseKey;
+use super::acts;
 use super::channel::{Channel, ChannelError, Sent, presets};
-use super::delivery::{Delivery, deliver_due};
+use super::delivery::{Attempts, Delivery, deliver_due};
 use super::desk::Desk;
 use super::figures::{Medians, goal, past_kpis};
 use super::incidents::worst_of_week;
-use super::keep::{Kept, forget_old_decisions, keep, keep_time, load};
+use super::keep::{Kept, Look, applied, forget_old_decisions, keep, keep_time, load};
 use super::outbox::Outbox;
 use super::setup::Setup;
 use crate::config::{AlertFiles, Config, Mistakes};
 use crate::engine::Snapshot;
-use crate::engine::incident::{IncidentId, Incidents, Settings};
+use crate::engine::incident::{Incidents, Settings};
 use crate::inventory::Inventory;
+use crate::journal::{self, Journal};
 use crate::kpi::{Book, Weight, connected_share_now};
 use crate::rules::{DEFAULT_RULES, Facts, KpiFact, KpiSpan, Rules, Watch};
 use crate::store::{Store, StoreError};
@@ -108,6 +109,8 @@ pub struct Notifier {
     watch: Watch,
     desk: Desk,
     medians: Medians,
+    /// Position of the last act that is in force.
+    applied: i64,
     kept_at: UnixMs,
     looked_at_everything: UnixMs,
 }
@@ -118,7 +121,7 @@ impl Notifier {
     /// # Errors
     /// What the state database says.
     pub fn open(store: Store, settings: Settings, rules: Rules, setup: Arc<Setup>, inventory: &Arc<Inventory>) -> Result<Self, StoreError> {
-        let kept = store.read(|tx| load(tx, settings.clone(), inventory))?;
+        let (kept, applied) = store.read(|tx| Ok::<_, StoreError>((load(tx, settings.clone(), inventory)?, applied(tx)?)))?;
         let Kept { incidents, watch, cases, memory } = kept;
         let desk = Desk::new(setup.clone(), cases, memory);
         Ok(Notifier {
@@ -130,6 +133,7 @@ impl Notifier {
             watch,
             desk,
             medians: Medians::default(),
+            applied,
             kept_at: UnixMs(0),
             looked_at_everything: UnixMs(0),
         })
@@ -170,7 +174,10 @@ impl Notifier {
     }
 
     fn look_once(&mut self, snapshot: &Snapshot, kpis: impl Fn(&Snapshot) -> Vec<KpiFact>) -> Result<usize, StoreError> {
-        self.take_up_work(snapshot.at)?;
+        let acts = self.store.read(|tx| journal::read(tx, self.applied, journal::AT_ONCE))?;
+        for entry in &acts {
+            acts::apply(entry, &mut self.incidents, &mut self.desk);
+        }
         let events = self.incidents.advance(snapshot);
         let everything = self.looked_at_everything > snapshot.at || snapshot.at.since(self.looked_at_everything) >= EVERYTHING;
         if everything {
@@ -185,9 +192,11 @@ impl Notifier {
         let facts = Facts { everything, kpis, median: &median, ..Facts::new(snapshot, &self.incidents) };
         let changes = self.watch.look(&self.rules, &facts);
         let work = self.desk.advance(&self.rules, &facts, changes);
-        let something = !events.is_empty() || self.watch.changed().next().is_some() || !work.is_empty();
+        let something = !acts.is_empty() || !events.is_empty() || self.watch.changed().next().is_some() || !work.is_empty();
         if something {
-            self.store.write(|tx| keep(tx, &facts, &events, &self.watch, &self.desk, &work))?;
+            let look = Look { facts: &facts, acts: &acts, events: &events, watch: &self.watch, desk: &self.desk, work: &work };
+            self.store.write(|tx| keep(tx, &look))?;
+            self.applied = acts.last().map_or(self.applied, |last| last.position);
         } else if snapshot.at.since(self.kept_at) >= KEEP_TIME {
             self.store.write(|tx| keep_time(tx, snapshot.at))?;
         } else {
@@ -197,31 +206,9 @@ impl Notifier {
         Ok(work.calls.len())
     }
 
-    /// Takes up what people did since the last look.
-    fn take_up_work(&mut self, now: UnixMs) -> Result<(), StoreError> {
-        let (acknowledged, ended) = self.store.read(|tx| {
-            let sql = "SELECT a.incident, a.region, a.by_user, a.at FROM incident_acknowledgements a JOIN incidents i ON i.id = a.incident
-                       WHERE i.resolved_at IS NULL";
-            let mut query = tx.prepare_cached(sql)?;
-            let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?, row.get(2)?, UnixMs(row.get(3)?)));
-            let acknowledged = query.query_map([], read)?.collect::<Result<Vec<(u64, String, String, UnixMs)>, _>>()?;
-            let mut query = tx.prepare_cached("SELECT name FROM notify_memory WHERE name LIKE 'resolve/%'")?;
-            let ended = query.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
-            Ok::<_, StoreError>((acknowledged, ended))
-        })?;
-        for (id, region, by, at) in acknowledged {
-            match region.as_str() {
-                "" => drop(self.desk.acknowledge(&CaseKey::Incident(id), &by, at)),
-                region => self.desk.acknowledge_in(&CaseKey::Incident(id), region, &by),
-            }
-        }
-        for name in ended {
-            if let Some(id) = name.strip_prefix("resolve/").and_then(|id| id.parse().ok()) {
-                self.incidents.resolve_by_hand(IncidentId(id), now);
-            }
-            self.store.write(|tx| Ok::<_, StoreError>(tx.execute("DELETE FROM notify_memory WHERE name = ?1", [&name])?))?;
-        }
-        Ok(())
+    /// Returns the position of the last act that is in force.
+    pub fn applied(&self) -> i64 {
+        self.applied
     }
 }
 
@@ -238,6 +225,10 @@ pub fn connected_share(snapshot: &Snapshot) -> Vec<KpiFact> {
 
 /// What the notifier's tasks share.
 pub struct Running {
+    /// What people do.
+    pub journal: Journal,
+    /// When it last judged the present; Unix milliseconds; at first, when it started.
+    pub looked_at: Arc<AtomicI64>,
     /// The channels.
     pub delivery: Arc<Delivery>,
     /// The state database.
@@ -246,21 +237,34 @@ pub struct Running {
     pub clock: fn() -> UnixMs,
 }
 
-/// Reads the files the configuration names and starts the notifier; returns its rules too, for those who name them.
+/// A running notifier.
+pub struct Started {
+    /// Ends when it was told to stop, or when one of its tasks died.
+    pub notifying: JoinHandle<()>,
+    /// Its rules, for those who name them.
+    pub rules: Arc<Rules>,
+    /// When it last judged the present; Unix milliseconds; at first, when it started.
+    pub looked_at: Arc<AtomicI64>,
+}
+
+/// Reads the files the configuration names and starts the notifier.
 ///
 /// # Errors
 /// What [`read_files`] and [`Notifier::open`] say.
 pub fn start(
     config: &Config,
     store: &Store,
+    journal: Journal,
     inventory: &Arc<Inventory>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     stop: watch::Receiver<bool>,
-) -> Result<(JoinHandle<()>, Arc<Rules>), NotifyError> {
+) -> Result<Started, NotifyError> {
     let (rules, setup, channels) = read_files(&config.alerts)?;
     let setup = Arc::new(setup);
     let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
-    let running = Running { delivery: Arc::new(Delivery::new(setup, channels)), store: store.clone(), clock: crate::clock::now };
+    let looked_at = Arc::new(AtomicI64::new(crate::clock::now().0));
+    let delivery = Arc::new(Delivery::new(setup, channels));
+    let running = Running { journal, looked_at: looked_at.clone(), delivery, store: store.clone(), clock: crate::clock::now };
     let past = watch::Sender::new(Vec::new());
     let past_seen = past.subscribe();
     let kpis = move |snapshot: &Snapshot| {
@@ -274,7 +278,7 @@ pub fn start(
         run(notifier, running, snapshots, kpis, stop).await;
         reading.abort();
     });
-    Ok((notifying, rules))
+    Ok(Started { notifying, rules, looked_at })
 }
 
 /// Reads the KPIs over past days now and then, off the runtime's threads.
@@ -302,22 +306,30 @@ pub async fn run<K>(
 ) where
     K: Fn(&Snapshot) -> Vec<KpiFact> + Send + Sync + 'static,
 {
-    let Running { delivery, store, clock } = running;
+    let Running { journal, looked_at, delivery, store, clock } = running;
     if let Err(error) = delivery.recover(&store, clock()) {
         tracing::error!(%error, "calls interrupted by the last stop could not be settled");
     }
-    let looked_at = Arc::new(AtomicI64::new(0));
     let written = Arc::new(Notify::new());
     let mut tasks = JoinSet::new();
-    tasks.spawn(look_on(notifier, snapshots, kpis, written.clone(), looked_at.clone(), clock));
+    tasks.spawn(look_on(notifier, journal, snapshots, kpis, written.clone(), looked_at.clone(), clock));
     tasks.spawn(deliver_on(delivery.clone(), store.clone(), written, clock));
+    let mut asides = JoinSet::new();
     for (name, channel) in &delivery.channels {
-        tasks.spawn(repeat_on(name.clone(), channel.clone(), delivery.setup.page_url.clone(), store.clone()));
+        asides.spawn(repeat_on(name.clone(), channel.clone(), delivery.setup.page_url.clone(), store.clone()));
     }
-    tasks.spawn(switch_on(delivery.clone(), looked_at, clock));
-    // A closed channel means that whoever could stop us is gone.
-    let _ = stop.wait_for(|stop| *stop).await;
+    asides.spawn(switch_on(delivery.clone(), looked_at, clock));
+    let died = tokio::select! {
+        // A closed channel means that whoever could stop us is gone.
+        _ = stop.wait_for(|stop| *stop) => false,
+        // Judging and delivering never end by themselves.
+        _ = tasks.join_next() => true,
+    };
     tasks.shutdown().await;
+    asides.shutdown().await;
+    if died {
+        return; // Our end is noticed: the process ends, and is started again.
+    }
     if let Err(error) = deliver_due(&delivery, &store, clock).await {
         tracing::error!(%error, "the last calls could not be delivered");
     }
@@ -325,6 +337,7 @@ pub async fn run<K>(
 
 async fn look_on<K>(
     mut notifier: Notifier,
+    journal: Journal,
     mut snapshots: watch::Receiver<Arc<Snapshot>>,
     kpis: K,
     written: Arc<Notify>,
@@ -335,7 +348,16 @@ async fn look_on<K>(
 {
     let kpis = Arc::new(kpis);
     let started_at = clock();
-    while snapshots.changed().await.is_ok() {
+    journal.set_applied(notifier.applied());
+    loop {
+        // What a person did is in force at once; what the engine saw, with its next snapshot.
+        let more = tokio::select! {
+            changed = snapshots.changed() => changed.is_ok(),
+            () = journal.wait() => true,
+        };
+        if !more {
+            return;
+        }
         let snapshot = snapshots.borrow_and_update().clone();
         if clock().since(snapshot.at) > CAUGHT_UP && clock().since(started_at) < CATCH_UP {
             continue; // The engine still reads what it had read before the last stop: that is not the present.
@@ -351,6 +373,7 @@ async fn look_on<K>(
             return;
         };
         notifier = back;
+        journal.set_applied(notifier.applied());
         match looked {
             Ok(calls) => {
                 looked_at.store(clock().0, Ordering::Relaxed);
@@ -364,13 +387,20 @@ async fn look_on<K>(
 }
 
 async fn deliver_on(delivery: Arc<Delivery>, store: Store, written: Arc<Notify>, clock: fn() -> UnixMs) {
+    let mut attempts = Attempts::new(delivery, store);
     loop {
-        match deliver_due(&delivery, &store, clock).await {
-            Ok(made) if made > 0 => continue,
-            Ok(_) => {}
-            Err(error) => tracing::error!(%error, "the outbox cannot be read"),
+        if let Err(error) = attempts.begin_due(clock()) {
+            tracing::error!(%error, "the outbox cannot be read");
         }
-        let _ = tokio::time::timeout(LOOK_INTO_OUTBOX, written.notified()).await;
+        tokio::select! {
+            settled = attempts.settle_next(&clock), if !attempts.is_empty() => {
+                if let Err(error) = settled {
+                    tracing::error!(%error, "what became of a call could not be kept");
+                }
+            }
+            () = written.notified() => {}
+            () = tokio::time::sleep(LOOK_INTO_OUTBOX) => {}
+        }
     }
 }
 

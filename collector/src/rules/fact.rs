@@ -1,6 +1,6 @@
 //! What the rules are told: everything known at one time, by reference.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusta_wire::{Metric, UnixMs};
 
@@ -8,7 +8,7 @@ use super::KpiSpan;
 use super::impact::Impact;
 use crate::engine::Snapshot;
 use crate::engine::incident::{Incident, IncidentId, Incidents};
-use crate::inventory::{LinkId, NodeKind, RegionId};
+use crate::inventory::{LinkId, NodeKind, RegionId, SiteId};
 
 /// A KPI's value of now.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +33,10 @@ pub struct Facts<'a> {
     pub incidents: &'a Incidents,
     /// What each open incident affects.
     pub impacts: HashMap<IncidentId, Impact>,
+    /// The open incident each affected site is part of; the oldest, if there are several.
+    pub incident_of: HashMap<SiteId, IncidentId>,
+    /// Sites with a link in trouble that no incident explains yet.
+    pub undecided: HashSet<SiteId>,
     /// KPIs of now that rules ask for.
     pub kpis: Vec<KpiFact>,
     /// Whether to look at everything; else only at incidents, whose calls are in a hurry.
@@ -45,7 +49,15 @@ impl<'a> Facts<'a> {
     /// Gathers what does not need the history.
     pub fn new(snapshot: &'a Snapshot, incidents: &'a Incidents) -> Self {
         let impacts = incidents.open().map(|incident| (incident.id, Impact::of(incident, snapshot))).collect();
-        Facts { snapshot, incidents, impacts, kpis: Vec::new(), everything: true, median: &|_, _| None }
+        let site_of = |link| snapshot.inventory.link(link).site;
+        let mut incident_of = HashMap::new();
+        for incident in incidents.open() {
+            for (link, _) in incident.open_members() {
+                incident_of.entry(site_of(link)).or_insert(incident.id);
+            }
+        }
+        let undecided = incidents.held().map(|(link, _)| site_of(link)).collect();
+        Facts { snapshot, incidents, impacts, incident_of, undecided, kpis: Vec::new(), everything: true, median: &|_, _| None }
     }
 
     /// Returns the time of the facts.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::state::WebState;
 use crate::engine::Snapshot;
 use crate::engine::incident::IncidentId;
-use crate::notify::{self, Acknowledgement};
+use crate::notify::{self, Standing};
 use crate::store::StoreError;
 use crate::view::{AffectedRow, IncidentRow, Sight, StoryLine, affected_rows, story};
 
@@ -22,7 +22,7 @@ pub struct IncidentDetail {
     /// Calls: recipient, state, note.
     pub calls: Vec<(String, String, String)>,
     /// Who takes care of it, for which of the regions somebody sees.
-    pub acknowledged: Vec<Acknowledgement>,
+    pub acknowledged: Vec<Standing>,
 }
 
 /// Which incidents, in an order that holds still while some of them end.
@@ -92,8 +92,7 @@ const AT_ONCE: u32 = 100;
 /// A failing database.
 pub fn one(web: &WebState, snapshot: &Snapshot, sight: Sight, id: u64) -> Result<Option<IncidentDetail>, StoreError> {
     let id = IncidentId(id);
-    let (found, mut acknowledged) =
-        web.store.read(|db| Ok::<_, StoreError>((notify::incident(db, id)?, notify::acknowledgements(db, id)?)))?;
+    let (found, mut acknowledged) = web.store.read(|db| Ok::<_, StoreError>((notify::incident(db, id)?, notify::standing(db, id)?)))?;
     let Some((row, affected, lines, calls)) = found else { return Ok(None) };
     let inventory = &snapshot.inventory;
     let is_seen = |code: &str| code.is_empty() || inventory.region_by_code(code).is_some_and(|region| sight.sees_region(inventory, region));

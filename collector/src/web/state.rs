@@ -11,6 +11,7 @@ use super::pages::Past;
 use crate::config::Thresholds;
 use crate::engine::Snapshot;
 use crate::inventory::Published;
+use crate::journal::Journal;
 use crate::log::Log;
 use crate::people::People;
 use crate::rules::Rules;
@@ -39,6 +40,8 @@ pub struct WebState {
     pub(super) past: Arc<Past>,
     /// A turn to read a workbook.
     pub(super) reads_workbook: Arc<Semaphore>,
+    /// What people do.
+    pub journal: Journal,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look, from this machine.
@@ -59,6 +62,7 @@ impl WebState {
     /// without a login.
     pub fn new(snapshot: watch::Receiver<Arc<Snapshot>>, store: Store) -> Self {
         let people = People::new(store.clone());
+        let journal = Journal::new(store.clone());
         let book = Arc::new(crate::kpi::Book::new(store.clone()));
         WebState {
             snapshot,
@@ -70,6 +74,7 @@ impl WebState {
             answers: Arc::default(),
             past: Arc::default(),
             reads_workbook: Arc::new(Semaphore::new(1)),
+            journal,
             people,
             anonymous_viewer: false,
             public_status: false,
@@ -90,6 +95,12 @@ impl WebState {
     #[must_use]
     pub fn with_registry(self, registry: Published) -> Self {
         WebState { registry: Some(registry), ..self }
+    }
+
+    /// Hands what people do to whoever applies it.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        WebState { journal, ..self }
     }
 
     /// Names rules by their titles.

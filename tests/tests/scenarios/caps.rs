@@ -8,7 +8,8 @@ use std::time::Duration;
 use rusta_collector::engine::incident::{IncidentId, Settings};
 use rusta_collector::engine::{LinkState, Snapshot};
 use rusta_collector::inventory::{Criticality, Draft, Inventory, NodeKind, RegionKind, SiteId, SiteKind};
-use rusta_collector::notify::{Notifier, Operation, Setup, parse_setup, work_on};
+use rusta_collector::journal::{Act, Actor, Journal};
+use rusta_collector::notify::{Notifier, Setup, parse_setup};
 use rusta_collector::rules::{Rules, parse as parse_rules};
 use rusta_collector::store::{Store, StoreError};
 use rusta_tests::by_hand;
@@ -135,7 +136,8 @@ routes:
             return;
         }
         let (id, now) = (open[self.random.below(open.len())], self.snapshot.at);
-        self.store.write(|tx| work_on(tx, id, &Operation::Acknowledge, "ali", now)).unwrap();
+        let ali = Actor { user: "ali".to_owned(), region: None };
+        Journal::new(self.store.clone()).append(id, &Act::Acknowledge, &ali, now).unwrap();
     }
 
     fn letters(&self) -> Vec<Letter> {

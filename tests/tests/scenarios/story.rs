@@ -78,6 +78,8 @@ pub struct Step {
     pub acknowledge: Option<u64>,
     /// By somebody bound to that region; without it by somebody of the province.
     pub acknowledge_within: Option<String>,
+    /// Who does; `ali` if not said.
+    pub by: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -101,6 +103,8 @@ pub struct Expect {
     pub most_calls: Option<usize>,
     /// Every site of this pattern stands in exactly one call that tells of trouble.
     pub each_listed_once: Vec<String>,
+    /// By incident: who takes care of all of it; nobody is empty.
+    pub acknowledged: BTreeMap<String, String>,
     /// Parts of decisions that must have been recorded: `stage: part of the reason`.
     pub reasons: Vec<String>,
     /// What the last call tells of, in a digest or summary.

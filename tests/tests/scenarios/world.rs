@@ -7,7 +7,8 @@ use std::time::Duration;
 use rusta_collector::engine::incident::{IncidentId, Settings};
 use rusta_collector::engine::{AgentState, LinkState, Snapshot};
 use rusta_collector::inventory::{Criticality, Draft, Inventory, RegionKind, SiteId};
-use rusta_collector::notify::{Notifier, Operation, Setup, acknowledge_within, parse_setup, reason_in_words, work_on};
+use rusta_collector::journal::{Act, Actor, Journal};
+use rusta_collector::notify::{Notifier, Setup, parse_setup, reason_in_words};
 use rusta_collector::persian::Lang;
 use rusta_collector::rules::{DEFAULT_RULES, Facts, Rules};
 use rusta_collector::store::{Store, StoreError};
@@ -155,14 +156,9 @@ impl World {
         }
         if let Some(id) = step.acknowledge {
             let now = self.snapshot.at;
-            let id = IncidentId(id);
-            let inventory = &self.snapshot.inventory;
-            self.store
-                .write(|tx| match &step.acknowledge_within {
-                    Some(region) => acknowledge_within(tx, id, region, "ali", inventory, now),
-                    None => work_on(tx, id, &Operation::Acknowledge, "ali", now),
-                })
-                .unwrap();
+            let user = step.by.clone().unwrap_or_else(|| "ali".to_owned());
+            let actor = Actor { user, region: step.acknowledge_within.clone() };
+            Journal::new(self.store.clone()).append(IncidentId(id), &Act::Acknowledge, &actor, now).unwrap();
         }
         self.last_step = self.snapshot.at.0;
     }
@@ -206,6 +202,11 @@ impl World {
         }
         if let Some(wanted) = expect.lines {
             assert_eq!(calls.last().map(|call| call.lines), Some(wanted), "lines of the last call {}", story());
+        }
+        for (id, wanted) in &expect.acknowledged {
+            let sql = "SELECT COALESCE(acknowledged_by, '') FROM incidents WHERE id = ?1";
+            let by: String = self.store.read(|tx| Ok::<_, StoreError>(tx.query_row(sql, [id], |row| row.get(0))?)).unwrap();
+            assert_eq!(by, *wanted, "who takes care of {id} {}", story());
         }
         for (why, wanted) in &expect.held {
             assert_eq!(held.get(why).copied().unwrap_or(0), *wanted, "held {held:?} {}", story());

@@ -1,5 +1,7 @@
 //! The incidents: what is wrong, since when, why, who takes care of it; worked from a phone as from a desk.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::Form;
 use axum::extract::{Path, Query, State};
@@ -11,7 +13,8 @@ use serde::Deserialize;
 
 use super::errors;
 use crate::engine::incident::IncidentId;
-use crate::notify::{Operation, WorkError, acknowledge_within, reason_in_words, work_on};
+use crate::journal::{Act, ActError, Actor};
+use crate::notify::reason_in_words;
 use crate::people::Role;
 use crate::persian::{Lang, Named, digits, words};
 use crate::rules::Rules;
@@ -27,6 +30,9 @@ const ROWS: usize = 60;
 
 /// Affected links and story lines shown; the API gives all.
 const LINES: usize = 80;
+
+/// How long a page waits until what was done is in force: a look takes a second in the worst storm.
+const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
 
 #[derive(Template)]
 #[template(path = "incidents.html")]
@@ -242,23 +248,23 @@ pub async fn work(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>
         Err(error) => return asked.failed(&error),
     }
     let text = done.text.trim().to_owned();
-    let operation = match done.what.as_str() {
-        "acknowledge" => Operation::Acknowledge,
-        "assign" => Operation::Assign(text),
-        "note" => Operation::Note(text),
-        "cause" => Operation::Cause(text),
-        "visited" => Operation::Visited(text),
-        "resolve" => Operation::Resolve(text),
+    let act = match done.what.as_str() {
+        "acknowledge" => Act::Acknowledge,
+        "assign" => Act::Assign(text),
+        "note" => Act::Note(text),
+        "cause" => Act::Cause(text),
+        "visited" => Act::Visited(text),
+        "resolve" => Act::Resolve(text),
         _ => return errors::refused_page(&asked, &done.what),
     };
-    let user = asked.visitor.name.clone().unwrap_or_default();
-    let done = web.store.write(|tx| match (&operation, &asked.visitor.region) {
-        (Operation::Acknowledge, Some(region)) => acknowledge_within(tx, IncidentId(id), region, &user, &snapshot.inventory, asked.at),
-        _ => work_on(tx, IncidentId(id), &operation, &user, asked.at),
-    });
-    match done {
-        Ok(()) => (StatusCode::SEE_OTHER, [(LOCATION, format!("/incidents/{id}"))]).into_response(),
-        Err(error @ (WorkError::Unknown(_) | WorkError::Over(_) | WorkError::Wrong(_))) => errors::refused_page(&asked, &error.to_string()),
+    let actor = Actor { user: asked.visitor.name.clone().unwrap_or_default(), region: asked.visitor.region.clone() };
+    match web.journal.append(IncidentId(id), &act, &actor, asked.at) {
+        Ok(position) => {
+            // Kept for good already; a collector that still catches up applies it as soon as it has.
+            web.journal.applied(position, IN_FORCE_WITHIN).await;
+            (StatusCode::SEE_OTHER, [(LOCATION, format!("/incidents/{id}"))]).into_response()
+        }
+        Err(error @ (ActError::Unknown(_) | ActError::Over(_) | ActError::Wrong(_))) => errors::refused_page(&asked, &error.to_string()),
         Err(error) => asked.failed(&error),
     }
 }
