@@ -47,6 +47,7 @@ struct Http {
     listen: Option<SocketAddr>,
     anonymous: Option<Anonymous>,
     public_status: bool,
+    second_factor: Vec<RoleName>,
     map: Option<PathBuf>,
     tls: Option<TlsFiles>,
 }
@@ -56,6 +57,24 @@ struct Http {
 enum Anonymous {
     Viewer,
     None,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleName {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+impl RoleName {
+    fn as_str(self) -> &'static str {
+        match self {
+            RoleName::Viewer => "viewer",
+            RoleName::Operator => "operator",
+            RoleName::Admin => "admin",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -164,6 +183,7 @@ impl Http {
             listen,
             anonymous_viewer: loopback && self.anonymous != Some(Anonymous::None),
             public_status: self.public_status,
+            second_factor: self.second_factor.into_iter().map(RoleName::as_str).collect(),
             map: self.map,
             tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
         }

@@ -11,7 +11,7 @@ use super::geo::Outline;
 use super::pages::Past;
 use crate::engine::Snapshot;
 use crate::log::Log;
-use crate::people::People;
+use crate::people::{People, Role};
 use crate::rules::Rules;
 use crate::store::Store;
 
@@ -111,6 +111,12 @@ impl WebState {
     #[must_use]
     pub fn with_now_max_age(self, now_max_age: Duration) -> Self {
         WebState { now_max_age, ..self }
+    }
+
+    /// Asks for a second factor of those in some roles.
+    #[must_use]
+    pub fn with_second_factor_for(self, roles: &[Role]) -> Self {
+        WebState { people: self.people.with_second_factor_for(roles), ..self }
     }
 
     /// Replaces the clock, so that a test is a timeline.
