@@ -161,7 +161,8 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_public_status(config.http.public_status)
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
         .with_secure_cookies(config.http.tls.is_some())
-        .with_thresholds(config.thresholds.clone());
+        .with_thresholds(config.thresholds.clone())
+        .with_second_factor_for(&config.http.second_factor.iter().filter_map(|role| role.parse().ok()).collect::<Vec<_>>());
     telemetry.register(|registry| pages.people.register(registry));
     let router = web::router(pages, api::routes(&telemetry)).merge(telemetry.router());
     let socket = shell::listen(&config.data_dir).with_context(|| format!("no socket can be made in {}", config.data_dir.display()))?;

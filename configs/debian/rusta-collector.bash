@@ -22,6 +22,9 @@ _rusta__collector() {
             rusta__collector,alerts)
                 cmd="rusta__collector__subcmd__alerts"
                 ;;
+            rusta__collector,audit)
+                cmd="rusta__collector__subcmd__audit"
+                ;;
             rusta__collector,backup)
                 cmd="rusta__collector__subcmd__backup"
                 ;;
@@ -166,11 +169,32 @@ _rusta__collector() {
             rusta__collector__subcmd__alerts__subcmd__maintenance__subcmd__help,list)
                 cmd="rusta__collector__subcmd__alerts__subcmd__maintenance__subcmd__help__subcmd__list"
                 ;;
+            rusta__collector__subcmd__audit,export)
+                cmd="rusta__collector__subcmd__audit__subcmd__export"
+                ;;
+            rusta__collector__subcmd__audit,help)
+                cmd="rusta__collector__subcmd__audit__subcmd__help"
+                ;;
+            rusta__collector__subcmd__audit,verify)
+                cmd="rusta__collector__subcmd__audit__subcmd__verify"
+                ;;
+            rusta__collector__subcmd__audit__subcmd__help,export)
+                cmd="rusta__collector__subcmd__audit__subcmd__help__subcmd__export"
+                ;;
+            rusta__collector__subcmd__audit__subcmd__help,help)
+                cmd="rusta__collector__subcmd__audit__subcmd__help__subcmd__help"
+                ;;
+            rusta__collector__subcmd__audit__subcmd__help,verify)
+                cmd="rusta__collector__subcmd__audit__subcmd__help__subcmd__verify"
+                ;;
             rusta__collector__subcmd__help,agents)
                 cmd="rusta__collector__subcmd__help__subcmd__agents"
                 ;;
             rusta__collector__subcmd__help,alerts)
                 cmd="rusta__collector__subcmd__help__subcmd__alerts"
+                ;;
+            rusta__collector__subcmd__help,audit)
+                cmd="rusta__collector__subcmd__help__subcmd__audit"
                 ;;
             rusta__collector__subcmd__help,backup)
                 cmd="rusta__collector__subcmd__help__subcmd__backup"
@@ -250,6 +274,12 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__alerts__subcmd__maintenance,list)
                 cmd="rusta__collector__subcmd__help__subcmd__alerts__subcmd__maintenance__subcmd__list"
                 ;;
+            rusta__collector__subcmd__help__subcmd__audit,export)
+                cmd="rusta__collector__subcmd__help__subcmd__audit__subcmd__export"
+                ;;
+            rusta__collector__subcmd__help__subcmd__audit,verify)
+                cmd="rusta__collector__subcmd__help__subcmd__audit__subcmd__verify"
+                ;;
             rusta__collector__subcmd__help__subcmd__inventory,confirm)
                 cmd="rusta__collector__subcmd__help__subcmd__inventory__subcmd__confirm"
                 ;;
@@ -292,8 +322,20 @@ _rusta__collector() {
             rusta__collector__subcmd__help__subcmd__users,list)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__list"
                 ;;
+            rusta__collector__subcmd__help__subcmd__users,passwd)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__passwd"
+                ;;
             rusta__collector__subcmd__help__subcmd__users,remove)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__remove"
+                ;;
+            rusta__collector__subcmd__help__subcmd__users,reset)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__reset"
+                ;;
+            rusta__collector__subcmd__help__subcmd__users,sessions)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__sessions"
+                ;;
+            rusta__collector__subcmd__help__subcmd__users,sign-out)
+                cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__sign__subcmd__out"
                 ;;
             rusta__collector__subcmd__help__subcmd__users,token)
                 cmd="rusta__collector__subcmd__help__subcmd__users__subcmd__token"
@@ -403,8 +445,20 @@ _rusta__collector() {
             rusta__collector__subcmd__users,list)
                 cmd="rusta__collector__subcmd__users__subcmd__list"
                 ;;
+            rusta__collector__subcmd__users,passwd)
+                cmd="rusta__collector__subcmd__users__subcmd__passwd"
+                ;;
             rusta__collector__subcmd__users,remove)
                 cmd="rusta__collector__subcmd__users__subcmd__remove"
+                ;;
+            rusta__collector__subcmd__users,reset)
+                cmd="rusta__collector__subcmd__users__subcmd__reset"
+                ;;
+            rusta__collector__subcmd__users,sessions)
+                cmd="rusta__collector__subcmd__users__subcmd__sessions"
+                ;;
+            rusta__collector__subcmd__users,sign-out)
+                cmd="rusta__collector__subcmd__users__subcmd__sign__subcmd__out"
                 ;;
             rusta__collector__subcmd__users,token)
                 cmd="rusta__collector__subcmd__users__subcmd__token"
@@ -421,8 +475,20 @@ _rusta__collector() {
             rusta__collector__subcmd__users__subcmd__help,list)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__list"
                 ;;
+            rusta__collector__subcmd__users__subcmd__help,passwd)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__passwd"
+                ;;
             rusta__collector__subcmd__users__subcmd__help,remove)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__remove"
+                ;;
+            rusta__collector__subcmd__users__subcmd__help,reset)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__reset"
+                ;;
+            rusta__collector__subcmd__users__subcmd__help,sessions)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__sessions"
+                ;;
+            rusta__collector__subcmd__users__subcmd__help,sign-out)
+                cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__sign__subcmd__out"
                 ;;
             rusta__collector__subcmd__users__subcmd__help,token)
                 cmd="rusta__collector__subcmd__users__subcmd__help__subcmd__token"
@@ -467,7 +533,7 @@ _rusta__collector() {
 
     case "${cmd}" in
         rusta__collector)
-            opts="-h -V --config --data-dir --help --version serve check alerts agents backup restore export-grafana sink completions inventory kpi explain report users help"
+            opts="-h -V --config --data-dir --help --version serve check alerts agents audit backup restore export-grafana sink completions inventory kpi explain report users help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1154,6 +1220,152 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__audit)
+            opts="-h --config --data-dir --help verify export help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__export)
+            opts="-h --format --who --what --since --until --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "csv jsonl" -- "${cur}"))
+                    return 0
+                    ;;
+                --who)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --what)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__help)
+            opts="verify export help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__help__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__help__subcmd__verify)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__audit__subcmd__verify)
+            opts="-h --head --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --head)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__backup)
             opts="-h --out --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1293,7 +1505,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help)
-            opts="serve check alerts agents backup restore export-grafana sink completions inventory kpi explain report users help"
+            opts="serve check alerts agents audit backup restore export-grafana sink completions inventory kpi explain report users help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1503,6 +1715,48 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__alerts__subcmd__why)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__audit)
+            opts="verify export"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__audit__subcmd__export)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__audit__subcmd__verify)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1894,7 +2148,63 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__passwd)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__reset)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__sessions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__users__subcmd__sign__subcmd__out)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2794,7 +3104,63 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__passwd)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__remove)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__reset)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__sessions)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__help__subcmd__sign__subcmd__out)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -2908,6 +3274,28 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__passwd)
+            opts="-h --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__users__subcmd__remove)
             opts="-h --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -2915,6 +3303,76 @@ _rusta__collector() {
                 return 0
             fi
             case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__reset)
+            opts="-h --second-factor --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__sessions)
+            opts="-h --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__users__subcmd__sign__subcmd__out)
+            opts="-h --session --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --session)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --config)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -2953,7 +3411,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__token__subcmd__add)
-            opts="-h --role --region --until --config --data-dir --help"
+            opts="-h --role --region --until --from --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2968,6 +3426,10 @@ _rusta__collector() {
                     return 0
                     ;;
                 --until)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --from)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -81,6 +81,8 @@ pub struct Http {
     pub trusted_proxies: Vec<Network>,
     /// Whether anybody may see `/status`: shares of regions, no site, no contact.
     pub public_status: bool,
+    /// Roles whose people need a second factor beside their password.
+    pub second_factor: Vec<&'static str>,
     /// GeoJSON of the regions' borders for the map; without it the map has dots only.
     pub map: Option<PathBuf>,
     /// Certificate and key; needed on any address that is not loopback.

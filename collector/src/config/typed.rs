@@ -50,6 +50,7 @@ struct Http {
     hosts: Vec<String>,
     trusted_proxies: Vec<String>,
     public_status: bool,
+    second_factor: Vec<RoleName>,
     map: Option<PathBuf>,
     tls: Option<TlsFiles>,
 }
@@ -59,6 +60,24 @@ struct Http {
 enum Anonymous {
     Viewer,
     None,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum RoleName {
+    Viewer,
+    Operator,
+    Admin,
+}
+
+impl RoleName {
+    fn as_str(self) -> &'static str {
+        match self {
+            RoleName::Viewer => "viewer",
+            RoleName::Operator => "operator",
+            RoleName::Admin => "admin",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -179,6 +198,7 @@ impl Http {
             hosts: self.hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
             trusted_proxies,
             public_status: self.public_status,
+            second_factor: self.second_factor.into_iter().map(RoleName::as_str).collect(),
             map: self.map,
             tls: self.tls.map(|files| super::TlsFiles { certificate: files.certificate, key: files.key }),
         }

@@ -161,7 +161,9 @@ fn confirm(place: &Place, digest: &str, name: &str) -> Result<(), Failure> {
     std::io::stdin().lock().read_line(&mut password)?;
     let people = People::new(store.clone());
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    let attempt = Attempt { name: name.to_owned(), password, address: "cli".to_owned(), ..Attempt::default() };
+    let mut code = String::new();
+    std::io::stdin().lock().read_line(&mut code)?;
+    let attempt = Attempt { name: name.to_owned(), password, code, address: "cli".to_owned(), ..Attempt::default() };
     let Login::Welcome(entry) = people.sign_in(&attempt, now)? else {
         return Err(Failure::Usage("name or password is wrong".to_owned()));
     };

@@ -49,6 +49,9 @@ enum Action {
     Reset {
         /// Login name.
         name: String,
+        /// Also take their second factor off: their telephone and their recovery codes are lost.
+        #[arg(long)]
+        second_factor: bool,
     },
     /// List the open sessions.
     Sessions {
@@ -130,7 +133,12 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
             people.change_password(name, &read_password()?, &Means::Nobody, "cli", now).map_err(explain)?;
             say!("the password of {name} is changed");
         }
-        Action::Reset { name } => say!("{}", people.reset_password(name, "cli", now).map_err(explain)?),
+        Action::Reset { name, second_factor } => {
+            if *second_factor {
+                people.drop_second_factor(name, "cli", now).map_err(explain)?;
+            }
+            say!("{}", people.reset_password(name, "cli", now).map_err(explain)?);
+        }
         Action::Sessions { name } => {
             for one in people.sessions(name.as_deref(), now)? {
                 say!("{}\t{}\t{}\t{}\t{}", one.id, one.user, one.address, time(one.seen_at), one.browser);

@@ -16,6 +16,7 @@ mod links;
 mod password;
 mod rarely;
 mod role;
+mod second;
 mod secret;
 mod sessions;
 mod sign_in;
@@ -39,6 +40,7 @@ pub use account::{CONFIRMED, Confirmation};
 pub use audit::{AuditEntry, AuditFilter};
 pub use links::VALIDITY as LINK_VALIDITY;
 pub use role::Role;
+pub use second::Enrolment;
 pub use secret::draw;
 pub use sessions::SessionRow;
 pub use sign_in::{Attempt, Entry, Login};
@@ -75,6 +77,8 @@ pub enum Means {
         confirmed_at: UnixMs,
         /// Whether their password was given to them and has to be changed before anything else.
         must_change: bool,
+        /// Whether they have a second factor.
+        second_factor: bool,
     },
     /// By an API token, which no browser sends by itself.
     Token,
@@ -99,6 +103,11 @@ impl Visitor {
     /// Whether their password was given to them and has to be changed before anything else.
     pub fn must_change(&self) -> bool {
         matches!(self.means, Means::Session { must_change: true, .. })
+    }
+
+    /// Whether they came with a password alone.
+    pub fn lacks_second_factor(&self) -> bool {
+        matches!(self.means, Means::Session { second_factor: false, .. })
     }
 
     /// Returns the name the audit log knows them by.
@@ -140,6 +149,7 @@ pub struct People {
     turns: turns::Turns,
     sign_ins: sign_in::SignIns,
     told: rarely::Rarely,
+    second_factor_for: Arc<[Role]>,
 }
 
 impl People {
@@ -151,7 +161,19 @@ impl People {
             turns: turns::Turns::default(),
             sign_ins: sign_in::SignIns::default(),
             told: rarely::Rarely::default(),
+            second_factor_for: Arc::new([]),
         }
+    }
+
+    /// Asks for a second factor of those in some roles.
+    #[must_use]
+    pub fn with_second_factor_for(self, roles: &[Role]) -> Self {
+        People { second_factor_for: roles.into(), ..self }
+    }
+
+    /// Whether somebody has to set their account up before anything else: choose a password, or add a second factor.
+    pub fn owes(&self, visitor: &Visitor) -> bool {
+        visitor.must_change() || visitor.lacks_second_factor() && self.second_factor_for.contains(&visitor.role)
     }
 
     /// Makes the counters of signing in known.

@@ -110,7 +110,8 @@ pub(super) fn confirmed(store: &Store, id: i64, now: UnixMs) -> Result<(), Peopl
 pub(super) fn visitor(store: &Store, token: &str, now: UnixMs) -> Result<Option<Visitor>, PeopleError> {
     let hash = secret::digest(token);
     let found = store.read(|db| {
-        let sql = "SELECT u.name, u.role, u.region_code, s.csrf, s.seen_at, u.lang, s.rowid, s.confirmed_at, u.temporary_until FROM sessions s JOIN users u ON u.name = s.user_name
+        let sql = "SELECT u.name, u.role, u.region_code, s.csrf, s.seen_at, u.lang, s.rowid, s.confirmed_at, u.temporary_until,
+                   u.totp_secret IS NOT NULL FROM sessions s JOIN users u ON u.name = s.user_name
                    WHERE s.token_hash = ?1 AND s.seen_at >= ?2 AND s.created_at >= ?3";
         let mut query = db.prepare_cached(sql)?;
         let row = query.query_row((&hash, (now - IDLE).0, (now - LONGEST).0), |row| {
@@ -120,6 +121,7 @@ pub(super) fn visitor(store: &Store, token: &str, now: UnixMs) -> Result<Option<
                 id: row.get(6)?,
                 confirmed_at: UnixMs(row.get(7)?),
                 must_change: row.get::<_, Option<i64>>(8)?.is_some(),
+                second_factor: row.get(9)?,
             };
             let visitor = Visitor { name: Some(row.get(0)?), role: read_role(&role), region: row.get(2)?, csrf: row.get(3)?, lang, means };
             Ok((visitor, UnixMs(row.get(4)?)))

@@ -21,7 +21,7 @@ use rusta_wire::UnixMs;
 
 use super::throttle::Key;
 use super::users::{self, StoredUser};
-use super::{People, PeopleError, audit, device, password, sessions};
+use super::{People, PeopleError, audit, device, password, second, sessions};
 
 /// Somebody at the door.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +30,8 @@ pub struct Attempt {
     pub name: String,
     /// Password as typed.
     pub password: String,
+    /// Code of their second factor as typed; empty for none.
+    pub code: String,
     /// Address they come from, or where else, such as `cli`.
     pub address: String,
     /// What their browser calls itself.
@@ -164,6 +166,7 @@ impl People {
         self.sign_ins.checks.inc();
         let holds = user.as_ref().and_then(|user| user.temporary_until).is_none_or(|until| now < until);
         let right = password::matches(&attempt.password, hash) && holds;
+        let right = right && self.store.write(|db| second::passes(db, &attempt.name, &attempt.code, now))?;
         match user {
             Some(user) if right => {
                 self.throttle(|throttle| throttle.was_right(keys));

@@ -162,3 +162,33 @@ fn a_link_signs_in_once_and_for_minutes() {
     people.remove_user("demo", "cli", NOW).unwrap();
     assert_eq!(people.sign_in_by_link(&link, "127.0.0.1", "browser", NOW).unwrap(), None, "it goes with its user");
 }
+
+#[test]
+fn a_second_factor_is_asked_for_once_it_is_in_force_and_no_code_counts_twice() {
+    let (_dir, people) = people();
+    people.add_user(&user("zahra", Role::Admin, None), "cli", NOW).unwrap();
+    let people = people.with_second_factor_for(&[Role::Admin]);
+    let visitor = |secret: &str| people.by_session(secret, NOW).unwrap().unwrap();
+    let first = visitor(&welcome(people.sign_in(&attempt("zahra", PASSWORD, "10.0.0.1"), NOW).unwrap()));
+    assert!(people.owes(&first), "an administrator without one may only set it up");
+    let secret = people.begin_second_factor("zahra").unwrap().secret;
+    assert!(!people.has_second_factor("zahra").unwrap(), "a secret nobody has shown to hold is not in force");
+    let code = |at: UnixMs| second::code_at(&secret, at);
+    assert_eq!(people.finish_second_factor(&first, "000000", NOW).unwrap(), None);
+    let recovery = people.finish_second_factor(&first, &code(NOW), NOW).unwrap().unwrap();
+    assert_eq!(recovery.len(), 10);
+
+    let later = NOW + Duration::from_secs(60);
+    let with = |code: &str| people.sign_in(&Attempt { code: code.to_owned(), ..attempt("zahra", PASSWORD, "10.0.0.1") }, later).unwrap();
+    assert_eq!(with(""), Login::Wrong, "the password alone is not enough");
+    assert_eq!(with(&code(NOW)), Login::Wrong, "the code it was set up with is used");
+    let secret = welcome(with(&code(later)));
+    assert!(!people.owes(&visitor(&secret)));
+    assert_eq!(with(&code(later)), Login::Wrong, "a code somebody looked at is of no use");
+    welcome(with(&recovery[0].to_uppercase()));
+    assert_eq!(with(&recovery[0]), Login::Wrong, "a recovery code works once");
+    let kept = std::fs::read(people.store.path()).unwrap();
+    assert!(!kept.windows(16).any(|part| part == recovery[1].as_bytes()), "recovery codes are kept as digests");
+    people.drop_second_factor("zahra", "cli", later).unwrap();
+    welcome(with(""));
+}

@@ -259,6 +259,16 @@ glossary! {
     wrong_password: "گذرواژه درست نیست.", "The password is wrong.";
     confirm_password: "تأیید گذرواژه", "confirm your password";
     confirm_password_hint: "این کار حساس است و بیش از ۱۰ دقیقه از آخرین بار که گذرواژه را نوشتید گذشته است. هنوز چیزی تغییر نکرده؛ پس از تأیید دوباره انجام دهید.", "This is a sensitive act, and you typed your password more than 10 minutes ago. Nothing was changed; do it again after confirming.";
+    second_factor: "عامل دوم", "second factor";
+    second_factor_hint: "افزون بر گذرواژه، هنگام ورود رمزی شش‌رقمی از برنامه رمزساز تلفن پرسیده می‌شود.", "Besides the password, signing in asks for a six-digit code of an authenticator app.";
+    second_factor_needed: "نقش شما عامل دوم می‌خواهد. پیش از هر کاری آن را راه بیندازید.", "Your role needs a second factor. Set it up before anything else.";
+    second_factor_scan: "این تصویر را با برنامه رمزساز بخوانید یا متن زیر آن را بنویسید، سپس رمزی را که نشان می‌دهد وارد کنید. بار دیگر نشان داده نمی‌شود.", "Scan this with an authenticator app, or type the text under it; then enter the code it shows. It is not shown again.";
+    second_factor_on: "راه انداختن", "set up";
+    second_factor_off: "برداشتن", "take off";
+    second_factor_in_force: "عامل دوم برقرار است.", "The second factor is in force.";
+    second_code: "رمز برنامه رمزساز (اگر راه انداخته‌اید)", "code of the authenticator app (if you set it up)";
+    wrong_code: "رمز درست نیست. دوباره راه بیندازید.", "The code is wrong. Set it up again.";
+    recovery_once: "این رمزها هر یک یک بار به جای تلفن به کار می‌روند و تنها همین یک بار نشان داده می‌شوند:", "Each of these works once in place of the telephone, and they are shown this once:";
     sessions: "نشست‌های باز", "open sessions";
     this_session: "همین نشست", "this session";
     end_session: "پایان دادن", "end";

@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 110, sql: include_str!("schema/110_accounts.sql") },
     Migration { number: AUDIT_CHAIN, sql: include_str!("schema/111_audit_chain.sql") },
     Migration { number: 112, sql: include_str!("schema/112_acknowledgements.sql") },
+    Migration { number: 113, sql: include_str!("schema/113_second_factor.sql") },
     Migration { number: 130, sql: include_str!("schema/130_journal.sql") },
 ];
 

@@ -128,9 +128,9 @@ impl Asked {
         if self.visitor.is_confirmed(self.at) { Ok(()) } else { Err(account::ask_to_confirm(self)) }
     }
 
-    /// Whether nothing but choosing a password is open to them.
-    fn has_to_choose_a_password(&self) -> bool {
-        self.visitor.must_change() && !self.here.starts_with("/account") && self.here != "/logout"
+    /// Whether nothing but setting up their account is open to them.
+    fn owes(&self) -> bool {
+        self.people.owes(&self.visitor) && !self.here.starts_with("/account") && self.here != "/logout"
     }
 
     /// Refuses a change and tells the audit log why, once in a while of the same person, address and reason.
@@ -186,7 +186,7 @@ impl FromRequestParts<WebState> for Asked {
             let here = parts.uri.path_and_query().map_or("/", |all| all.as_str());
             return Err((StatusCode::SEE_OTHER, [(LOCATION, format!("/login?next={}", url_part(here)))]).into_response());
         };
-        if asked.has_to_choose_a_password() {
+        if asked.owes() {
             return Err((StatusCode::SEE_OTHER, [(LOCATION, "/account")]).into_response());
         }
         Ok(asked)
@@ -197,7 +197,7 @@ impl OptionalFromRequestParts<WebState> for Asked {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, web: &WebState) -> Result<Option<Self>, Infallible> {
-        Ok(asked(parts, web).ok().flatten().filter(|asked| !asked.has_to_choose_a_password()))
+        Ok(asked(parts, web).ok().flatten().filter(|asked| !asked.owes()))
     }
 }
 

@@ -66,6 +66,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/admin/programs", get(pages::programs::page).post(pages::programs::confirm))
         .route("/account", get(pages::account::page))
         .route("/account/password", post(pages::account::password))
+        .route("/account/second", post(pages::account::second))
         .route("/account/sessions", post(pages::account::end_session))
         .route("/account/confirm", post(pages::account::confirm))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))

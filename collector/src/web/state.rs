@@ -1,6 +1,7 @@
 //! What pages and the API read from.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusta_wire::UnixMs;
 use tokio::sync::{Semaphore, watch};
@@ -13,7 +14,7 @@ use crate::engine::Snapshot;
 use crate::inventory::Published;
 use crate::journal::Journal;
 use crate::log::Log;
-use crate::people::People;
+use crate::people::{People, Role};
 use crate::rules::Rules;
 use crate::store::Store;
 
@@ -137,6 +138,12 @@ impl WebState {
     #[must_use]
     pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
         WebState { thresholds: Arc::new(thresholds), ..self }
+    }
+
+    /// Asks for a second factor of those in some roles.
+    #[must_use]
+    pub fn with_second_factor_for(self, roles: &[Role]) -> Self {
+        WebState { people: self.people.with_second_factor_for(roles), ..self }
     }
 
     /// Replaces the clock, so that a test is a timeline.

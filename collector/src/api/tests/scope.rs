@@ -109,7 +109,9 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
             format!("csrf={csrf}&what=end&id=1"),
         ],
         // These change only the visitor's own session.
-        "/login" | "/login/link" | "/logout" | "/account/password" | "/account/sessions" | "/account/confirm" => Vec::new(),
+        "/login" | "/login/link" | "/logout" | "/account/password" | "/account/second" | "/account/sessions" | "/account/confirm" => {
+            Vec::new()
+        }
         path => panic!("{path} takes a change nobody looks at: say here what of another county it could change"),
     }
 }

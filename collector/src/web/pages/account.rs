@@ -13,8 +13,10 @@ use super::login::local_address;
 use crate::people::{Confirmation, Means, PeopleError, Role, SessionRow};
 use crate::persian::words;
 use crate::web::asked::Asked;
+use crate::web::html::{Html, url_part};
 use crate::web::page::{Page, Section};
 use crate::web::state::WebState;
+use crate::web::svg;
 use crate::web::tone::Tone;
 
 #[derive(Template)]
@@ -25,6 +27,13 @@ struct AccountPage {
     /// Number of the session that looks.
     own: i64,
     must_change: bool,
+    /// Whether a second factor is asked for before anything else.
+    owes: bool,
+    second_factor: bool,
+    /// The secret while it is set up, as a picture and as text.
+    enrolment: Option<(Html, String)>,
+    /// Recovery codes, shown this once.
+    recovery: Vec<String>,
     fault: Option<String>,
 }
 
@@ -38,10 +47,18 @@ struct ConfirmPage {
 
 /// Shows the account of whoever is signed in.
 pub async fn page(State(web): State<WebState>, asked: Asked) -> Response {
-    show(&web, &asked, StatusCode::OK, None)
+    show(&web, &asked, StatusCode::OK, Shown::default())
 }
 
-fn show(web: &WebState, asked: &Asked, status: StatusCode, fault: Option<String>) -> Response {
+/// What a page shows beside what always stands there.
+#[derive(Default)]
+struct Shown {
+    enrolment: Option<(Html, String)>,
+    recovery: Vec<String>,
+    fault: Option<String>,
+}
+
+fn show(web: &WebState, asked: &Asked, status: StatusCode, shown: Shown) -> Response {
     let (Some(name), Means::Session { id, must_change, .. }) = (&asked.visitor.name, &asked.visitor.means) else {
         return asked.forbidden();
     };
@@ -50,7 +67,54 @@ fn show(web: &WebState, asked: &Asked, status: StatusCode, fault: Option<String>
         Err(error) => return asked.failed(&error),
     };
     let p = asked.page(Section::Outside, words(asked.prefs.lang).account);
-    asked.show_as(status, &AccountPage { p, sessions, own: *id, must_change: *must_change, fault })
+    let second_factor = match web.people.has_second_factor(name) {
+        Ok(second_factor) => second_factor,
+        Err(error) => return asked.failed(&error),
+    };
+    let owes = web.people.owes(&asked.visitor) && !second_factor && !must_change;
+    let Shown { enrolment, recovery, fault } = shown;
+    asked
+        .show_as(status, &AccountPage { p, sessions, own: *id, must_change: *must_change, owes, second_factor, enrolment, recovery, fault })
+}
+
+/// A filled-in form for the second factor.
+#[derive(Deserialize)]
+pub struct SecondForm {
+    #[serde(default)]
+    csrf: String,
+    what: String,
+    #[serde(default)]
+    code: String,
+}
+
+/// Sets the second factor up, or takes it off.
+pub async fn second(State(web): State<WebState>, asked: Asked, Form(form): Form<SecondForm>) -> Response {
+    if let Err(refusal) = asked.may_endanger(Role::Viewer, &form.csrf) {
+        return refusal;
+    }
+    let Some(name) = asked.visitor.name.clone() else { return asked.forbidden() };
+    match form.what.as_str() {
+        "finish" => match web.people.finish_second_factor(&asked.visitor, &form.code, asked.at) {
+            Ok(Some(recovery)) => show(&web, &asked, StatusCode::OK, Shown { recovery, ..Shown::default() }),
+            Ok(None) => {
+                let fault = Some(words(asked.prefs.lang).wrong_code.to_owned());
+                show(&web, &asked, StatusCode::UNPROCESSABLE_ENTITY, Shown { fault, ..Shown::default() })
+            }
+            Err(error) => asked.failed(&error),
+        },
+        "off" => match web.people.drop_second_factor(&name, &asked.visitor.actor(), asked.at) {
+            Ok(()) => (StatusCode::SEE_OTHER, [(LOCATION, "/account")]).into_response(),
+            Err(error) => asked.failed(&error),
+        },
+        _ => match web.people.begin_second_factor(&name) {
+            Ok(enrolment) => {
+                let address = format!("otpauth://totp/Rusta:{}?secret={}&issuer=Rusta", url_part(&name), enrolment.secret);
+                let enrolment = svg::qr(&address).map(|picture| (picture, enrolment.secret));
+                show(&web, &asked, StatusCode::OK, Shown { enrolment, ..Shown::default() })
+            }
+            Err(error) => asked.failed(&error),
+        },
+    }
 }
 
 /// A filled-in form for a password.
@@ -69,7 +133,8 @@ pub async fn password(State(web): State<WebState>, asked: Asked, Form(form): For
         return refusal;
     }
     let w = words(asked.prefs.lang);
-    let again = |fault: &str| show(&web, &asked, StatusCode::UNPROCESSABLE_ENTITY, Some(fault.to_owned()));
+    let again =
+        |fault: &str| show(&web, &asked, StatusCode::UNPROCESSABLE_ENTITY, Shown { fault: Some(fault.to_owned()), ..Shown::default() });
     if form.chosen != form.again {
         return again(w.passwords_differ);
     }
@@ -119,6 +184,7 @@ pub fn ask_to_confirm(asked: &Asked) -> Response {
     // What was asked for with a form is asked for again from the page the form stands on.
     let next = match asked.here.split(['?', '#']).next().unwrap_or("/") {
         "/admin/users" | "/admin/tokens" => "/admin",
+        "/account/second" => "/account",
         "/admin/import/store" => "/admin/import",
         page => page,
     };

@@ -51,6 +51,8 @@ pub struct Credentials {
     name: String,
     password: String,
     #[serde(default)]
+    code: String,
+    #[serde(default)]
     next: String,
 }
 
@@ -78,6 +80,7 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
     let attempt = Attempt {
         name: given.name.clone(),
         password: given.password.clone(),
+        code: given.code.clone(),
         address: address_of(&parts),
         browser: parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
         device: cookie(&parts, DEVICE).map(str::to_owned),
