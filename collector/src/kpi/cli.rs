@@ -1,7 +1,5 @@
 //! `rusta-collector kpi`: the same numbers as the pages, in a terminal.
 
-use std::io::Write;
-
 use super::load::{self, View};
 use super::{
     Ask, Breakdown, CATALOGUE, Counted, Decree, DefineError, Definition, Definitions, Facts, Figure, Kpi, Term, Weight, answer, define,

@@ -364,7 +364,7 @@ async fn a_county_user_explains_figures_of_their_own_county_alone() {
     let scene = scene().await;
     let inventory = stage::province();
     let mine = inventory.region(scene.mine).code.clone();
-    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(mine.clone()), expires_at: None };
+    let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(mine.clone()), expires_at: None, networks: Vec::new() };
     let bearer = scene.web.people.add_token(&token, "cli", stage::NOW).unwrap();
     super::kpis::a_week_of_villages(&scene.web.store);
     let ids =
