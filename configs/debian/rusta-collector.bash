@@ -2093,7 +2093,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__users)
-            opts="add list remove link token"
+            opts="add list remove passwd reset sessions sign-out link token"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2983,7 +2983,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users)
-            opts="-h --config --data-dir --help add list remove link token help"
+            opts="-h --config --data-dir --help add list remove passwd reset sessions sign-out link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -3035,7 +3035,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__users__subcmd__help)
-            opts="add list remove link token help"
+            opts="add list remove passwd reset sessions sign-out link token help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -48,7 +48,6 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    acknowledged_by_one_county
     pop_and_strangers
     parent_recovers_child_does_not
     restart_in_the_middle

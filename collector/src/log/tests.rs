@@ -125,8 +125,8 @@ async fn a_clock_months_ahead_costs_no_day_that_was_kept() {
     assert_eq!(ids(&log), [0, 1, 2, 3], "the clock went ahead by two months: nothing is old yet");
     append_on(3, 4).await;
     assert_eq!(ids(&log).len(), 5, "and back");
-    for day in 4..8 {
-        append_on(day, day as u64 + 1).await;
+    for day in 63..66 {
+        append_on(day, day as u64).await;
     }
     assert!(!ids(&log).contains(&0), "days go again once enough newer ones are there");
 }

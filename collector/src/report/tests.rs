@@ -53,7 +53,7 @@ fn the_workbook_reads_back_right_to_left_with_real_numbers_equal_to_the_figures(
         answer(by_id("connected_share_period").unwrap(), &facts, crate::kpi::Ask { region: Some("p"), ..Default::default() }).remove(0);
     assert_eq!(figure.value, Some(0.75));
     assert_eq!(executive.get((1, 1)), Some(&Data::Float(0.75)));
-    assert_eq!(executive.get((1, 5)), Some(&Data::Float(figure.numerator)));
+    assert_eq!(executive.get((1, 7)), Some(&Data::Float(figure.numerator)));
     let definitions = book.worksheet_range(sheets.last().unwrap()).unwrap();
     let texts = |kpi: &crate::kpi::Kpi| 1 + usize::from(kpi.second.is_some());
     assert_eq!(definitions.height(), 1 + crate::kpi::CATALOGUE.iter().map(texts).sum::<usize>(), "both texts stand in it");

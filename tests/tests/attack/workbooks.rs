@@ -145,7 +145,9 @@ fn no_workbook_kills_the_collector_or_takes_its_memory() {
         slowest = slowest.max(started.elapsed());
         assert!(stand.collector.as_mut().unwrap().ended().is_none(), "{what}: the collector ended");
         assert!([200, 422].contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
-        assert!(!answer.text().contains("/admin/import/store"), "{what}: it was taken for a registry");
+        // One bit of a date or a name may leave a workbook whole.
+        let is_whole = answer.text().contains("/admin/import/store");
+        assert!(!is_whole || what == "damage", "{what}: it was taken for a registry");
         refused += 1;
     }
     stand.assert_memory_within(base, MEMORY_KIB);

@@ -261,7 +261,9 @@ impl Surfaces<'_> {
             range.rows().map(|row| row.iter().map(text).collect()).collect()
         };
         let row = rows.into_iter().find(|row| row.first() == Some(&name) && row.len() >= 7)?;
-        Some(FIELDS.into_iter().zip(&row[1..]).map(|(field, cell)| (field, cell.parse().ok())).collect())
+        // Between the bounds and the share of known data stands the estimate, with its error.
+        let cells = row[1..4].iter().chain(&row[6..]);
+        Some(FIELDS.into_iter().zip(cells).map(|(field, cell)| (field, cell.parse().ok())).collect())
     }
 }
 

@@ -67,6 +67,8 @@ impl Example {
     pub fn of(fixture: &str, figure: &Figure, rows: &[Row]) -> Example {
         let part = figure.part.as_ref().map(|(by, part)| format!("{by}={part}"));
         let of_part = part.as_deref().unwrap_or_default();
+        // Written with as many digits as any reader of JSON gives back.
+        let written = |number: f64| (number * 1e9).round() / 1e9;
         let rows = rows.iter().filter(|row| row.kind != "figure" && row.part == of_part).map(line).collect();
         Example {
             fixture: fixture.to_owned(),
@@ -75,12 +77,12 @@ impl Example {
             weight: figure.weight.to_string(),
             part,
             rows,
-            numerator: figure.numerator,
-            denominator: figure.denominator,
-            unknown: figure.unknown,
-            value: figure.value,
-            lo: figure.lo,
-            hi: figure.hi,
+            numerator: written(figure.numerator),
+            denominator: written(figure.denominator),
+            unknown: written(figure.unknown),
+            value: figure.value.map(written),
+            lo: figure.lo.map(written),
+            hi: figure.hi.map(written),
             standing: figure.standing.to_string(),
         }
     }
