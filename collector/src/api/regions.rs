@@ -43,13 +43,15 @@ pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(que
     let sight = caller.visitor.sight(&snapshot);
     let kind: Option<RegionKind> =
         query.kind.as_deref().map(str::parse).transpose().map_err(|fault: String| Problem::invalid("kind", fault))?;
+    let seen_region = |code: &str| inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
     let parent = query.parent.as_deref().map(|code| {
-        let found = inventory.region_by_code(code).filter(|id| sight.sees_region(inventory, *id));
+        let found = seen_region(code);
         found.ok_or_else(|| Problem::not_found(format!("there is no region `{code}`")))
     });
     let parent = parent.transpose()?;
     let limit = checked_limit(query.limit)?;
-    let after = query.cursor.as_deref().map(|code| inventory.region_by_code(code).ok_or_else(Problem::cursor)).transpose()?;
+    let after = query.cursor.as_deref().map(seen_region);
+    let after = after.map(|found| found.ok_or_else(Problem::cursor)).transpose()?;
     let tally = Tally::of(&snapshot);
     let mut matching = (0..)
         .map(RegionId)

@@ -20,9 +20,10 @@ use crate::web::{SitesQuery, WebState, site_past};
 pub(super) async fn list(State(web): State<WebState>, caller: Caller, Asking(query): Asking<SitesQuery>) -> Result<Response, Problem> {
     let snapshot = web.snapshot();
     let limit = checked_limit(query.limit)?;
-    let filter = query.filter(&snapshot).map_err(|(parameter, fault)| Problem::invalid(parameter, fault))?;
+    let filter =
+        query.filter(&snapshot, caller.visitor.sight(&snapshot)).map_err(|(parameter, fault)| Problem::invalid(parameter, fault))?;
     let cursor = Some(query.cursor.as_str()).filter(|cursor| !cursor.is_empty());
-    if cursor.is_some_and(|code| snapshot.inventory.site_by_code(code).is_none()) {
+    if cursor.is_some_and(|code| snapshot.inventory.site_by_code(code).is_none_or(|site| !caller.visitor.sees_site(&snapshot, site))) {
         return Err(Problem::cursor());
     }
     let slice = crate::view::sites(&snapshot, caller.visitor.sight(&snapshot), &filter, cursor, limit);

@@ -340,6 +340,7 @@ def site_days(job):
     rounds.sort(key=lambda r: (r[0], r[1], r[2]))
     times = [r[0] for r in rounds]
     out = {}
+    asks = any(r[3] == "nin" for r in rounds)
     for day in days:
         begin, end = (day * DAY - TEHRAN) * 1000, ((day + 1) * DAY - TEHRAN) * 1000
         lo, hi = begin - LEAD_IN, end + LOOK_AHEAD
@@ -359,7 +360,7 @@ def site_days(job):
         hi = hi if first is None else first + EDGE
         out[day] = site_day(rounds[bisect.bisect_left(times, lo):bisect.bisect_left(times, hi)],
                             looks[bisect.bisect_left(looks, (lo, 0)):bisect.bisect_left(looks, (hi + 1, 0))], links, begin, end, maintenance,
-                            closed(day, hours))
+                            closed(day, hours), asks)
     return site, out
 
 
@@ -381,7 +382,7 @@ def closed(day, hours):
     return [(lo, lo + hours["opens_s"], "not_in_service"), (lo + hours["closes_s"], hi, "not_in_service")]
 
 
-def site_day(rounds, looks, links, begin, end, maintenance, closed):
+def site_day(rounds, looks, links, begin, end, maintenance, closed, asks):
     start = min([begin] + [rounds[0][0]] if rounds else [begin])
     lines = {}
     for link in links:
@@ -435,9 +436,11 @@ def site_day(rounds, looks, links, begin, end, maintenance, closed):
     site = sweep(list(spans.values()), lo, hi, lambda states: site_state(roles, states))
     site = sweep([site, closed], lo, hi, over) if closed else site
     reach = nin.spans(begin, end) if nin else []
-    # A site that knows nothing of the national network all day does not tell.
     if all(state == "unknown" for _, _, state in reach):
-        return spans, site, None, late
+        # A site that is not to look at the national network does not tell; one that is and says nothing leaves it unknown.
+        if not asks:
+            return spans, site, None, late
+        reach = [(lo, hi, "unknown")]
     everywhere = sweep(list(ahead_of.values()), lo, hi, lambda states: "maintenance" if all(states) else None)
     for window in everywhere:
         reach = sweep([reach, [window]], lo, hi, work) if window[2] else reach

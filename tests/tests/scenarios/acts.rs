@@ -109,6 +109,7 @@ fn an_end_by_hand_survives_a_disk_that_keeps_nothing() {
     office.break_store(false);
     office.restart();
     office.look().unwrap();
+    println!("{:?}", office.column("SELECT id || ' ' || COALESCE(resolved_at, '-') || ' ' || (SELECT group_concat(kind || ':' || text) FROM incident_timeline WHERE incident = id) FROM incidents"));
     assert_eq!(office.column("SELECT left_why FROM incident_members WHERE incident = 1"), ["by_hand"]);
     assert_eq!(office.column("SELECT text FROM incident_timeline WHERE kind = 'resolved_by_hand'"), ["seen on site"]);
 }

@@ -74,7 +74,7 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(which): Query
     let sight = asked.sight(&snapshot);
     let region = match which.region.as_str() {
         "" => None,
-        code => match snapshot.inventory.region_by_code(code) {
+        code => match snapshot.inventory.region_by_code(code).filter(|id| sight.sees_region(&snapshot.inventory, *id)) {
             Some(id) => Some(id),
             None => return asked.not_found(),
         },

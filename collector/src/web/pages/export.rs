@@ -48,7 +48,9 @@ pub async fn xlsx(State(web): State<WebState>, asked: Asked, Query(query): Query
 
 fn rows(web: &WebState, asked: &Asked, query: &SitesQuery) -> Vec<SiteRow> {
     let snapshot = web.snapshot();
-    query.filter(&snapshot).map_or_else(|_| Vec::new(), |filter| sites(&snapshot, asked.sight(&snapshot), &filter, None, MOST_ROWS).items)
+    query
+        .filter(&snapshot, asked.sight(&snapshot))
+        .map_or_else(|_| Vec::new(), |filter| sites(&snapshot, asked.sight(&snapshot), &filter, None, MOST_ROWS).items)
 }
 
 const COLUMNS: usize = 12;

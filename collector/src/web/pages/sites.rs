@@ -75,11 +75,15 @@ impl SitesQuery {
     ///
     /// # Errors
     /// The name of the parameter that makes no sense, and why.
-    pub fn filter(&self, snapshot: &Snapshot) -> Result<SiteFilter, (&'static str, String)> {
+    pub fn filter(&self, snapshot: &Snapshot, sight: Sight) -> Result<SiteFilter, (&'static str, String)> {
         let states = self.state.split(',').filter(|word| !word.is_empty()).map(str::parse).collect::<Result<_, _>>();
         let region = match self.region.as_str() {
             "" => None,
-            code => Some(snapshot.inventory.region_by_code(code).ok_or_else(|| ("region", format!("there is no region `{code}`")))?),
+            // A region somebody does not see is none: an answer of its own would tell that it is there.
+            code => {
+                let seen = snapshot.inventory.region_by_code(code).filter(|id| sight.sees_region(&snapshot.inventory, *id));
+                Some(seen.ok_or_else(|| ("region", format!("there is no region `{code}`")))?)
+            }
         };
         Ok(SiteFilter {
             states: states.map_err(|fault| ("state", fault))?,
@@ -114,7 +118,7 @@ pub async fn list(State(web): State<WebState>, asked: Asked, Query(query): Query
     let snapshot = web.snapshot();
     let sight = asked.sight(&snapshot);
     // A filter that makes no sense (an old bookmark) finds nothing rather than everything.
-    let slice = query.filter(&snapshot).map_or_else(
+    let slice = query.filter(&snapshot, asked.sight(&snapshot)).map_or_else(
         |_| Slice { items: Vec::new(), next: None, total: 0 },
         |filter| sites(&snapshot, sight, &filter, Some(query.cursor.as_str()).filter(|cursor| !cursor.is_empty()), ROWS),
     );
