@@ -99,22 +99,6 @@ fn inventory() -> Inventory {
 }
 
 #[test]
-fn an_end_by_hand_survives_a_disk_that_keeps_nothing() {
-    let mut office = Office::new();
-    by_hand::set(&mut office.snapshot, SiteId(0), LinkState::Down);
-    office.pass(Duration::from_secs(180));
-    office.act(1, "ali", &Act::Resolve("seen on site".to_owned())).unwrap();
-    office.break_store(true);
-    assert!(office.look().is_err());
-    office.break_store(false);
-    office.restart();
-    office.look().unwrap();
-    println!("{:?}", office.column("SELECT id || ' ' || COALESCE(resolved_at, '-') || ' ' || (SELECT group_concat(kind || ':' || text) FROM incident_timeline WHERE incident = id) FROM incidents"));
-    assert_eq!(office.column("SELECT left_why FROM incident_members WHERE incident = 1"), ["by_hand"]);
-    assert_eq!(office.column("SELECT text FROM incident_timeline WHERE kind = 'resolved_by_hand'"), ["seen on site"]);
-}
-
-#[test]
 fn what_cannot_be_done_is_refused_and_leaves_nothing() {
     let mut office = Office::new();
     assert!(matches!(office.act(1, "ali", &Act::Acknowledge), Err(ActError::Unknown(_))));

@@ -233,7 +233,7 @@ async fn a_county_user_never_gets_another_countys_row() {
 /// What an answer says, without the very thing that was asked for.
 fn told(answer: &Answer, asked_for: &Foreign) -> (StatusCode, String, String) {
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let numbers = ["/", "%2F"].map(|slash| format!("incidents{slash}{}", asked_for.incident));
+    let numbers = ["incidents/N", "incidents%2FN", "incident `N`"].map(|form| form.replace('N', asked_for.incident));
     let codes = [&asked_for.site, &asked_for.region].map(|code| [code.clone(), digits(code, Lang::Fa)]);
     let text = codes.iter().flatten().chain(&numbers).fold(text, |text, name| text.replace(name.as_str(), "~"));
     (answer.status, answer.header("content-type").to_owned(), text)
@@ -247,7 +247,8 @@ async fn a_code_of_another_county_and_a_code_that_is_nowhere_answer_alike() {
     let token = NewToken { label: "county".to_owned(), role: Role::Admin, region: Some(region), expires_at: None, networks: Vec::new() };
     let bearer = scene.web.people.add_token(&token, "cli", stage::NOW).unwrap();
     // Of the same length and shape.
-    let other = |code: &str| code.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect::<String>();
+    let nines = |(at, c): (usize, char)| if at > 1 && c.is_ascii_digit() { '9' } else { c };
+    let other = |code: &str| code.chars().enumerate().map(nines).collect::<String>();
     let nowhere = Foreign { region: other(&scene.foreign.region), site: other(&scene.foreign.site), incident: "8" };
     let inventory = stage::province();
     assert!(inventory.region_by_code(&nowhere.region).is_none() && !inventory.sites.iter().any(|site| site.code == nowhere.site));
