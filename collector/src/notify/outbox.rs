@@ -4,8 +4,10 @@
 //! waiting --begin--> sending --delivered--> delivered
 //!    ^                  |-- later: same channel again, then the next
 //!    '------------------|-- refused: the next channel
-//!                       '-- nobody knows: again only where repeats are recognised, else the next channel, never this one
+//!                       '-- nobody knows: again where repeats are recognised, else the next channel; this one once more
+//!                           when no other is left
 //! ```
+//! A call is never lost for fear of a repetition: to hear twice of an outage is better than not to hear of it.
 //! A row found in `sending` after a restart is one of which nobody knows.
 
 use std::time::Duration;
@@ -22,6 +24,8 @@ use crate::store::StoreError;
 const ATTEMPTS: u32 = 3;
 /// First pause between two attempts; it doubles each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// Attempts of unknown outcome on a channel that does not recognise repeats.
+const UNKNOWN_OUTCOMES: usize = 2;
 /// Pause once every channel was tried: from then on nothing is in a hurry.
 const ROUND_PAUSE: Duration = Duration::from_secs(120);
 /// A call that found no way for this long is given up and shown as failed.
@@ -42,7 +46,7 @@ pub struct Queued {
     pub channels: Vec<String>,
     /// The channel whose turn it is.
     pub place: usize,
-    /// Channels that may have delivered it unheard.
+    /// Channels that may have delivered it unheard, one entry for each such attempt.
     pub barred: Vec<String>,
     /// What it says.
     pub letter: Letter,
@@ -211,16 +215,19 @@ impl Settled {
         }
     }
 
-    /// Hands over to the next channel that certainly did not deliver; after the last one a new round begins.
+    /// Hands over to the next channel that certainly did not deliver; after the last one a new round begins. When every
+    /// channel may have delivered, each is asked once more.
     fn next_channel(call: &Queued, channel: &str, why: &str, bar: bool, now: UnixMs) -> Settled {
         let mut barred = call.barred.clone();
         if bar {
             barred.push(channel.to_owned());
         }
         let note = format!("{channel}: {why}");
-        let free = |place: &usize| call.channels.get(*place).is_some_and(|channel| !barred.contains(channel));
-        let later = (call.place + 1..call.channels.len()).find(free);
-        let (place, wait) = match later.or_else(|| (0..call.channels.len()).find(free)) {
+        let unknown = |place: usize| barred.iter().filter(|barred| call.channels.get(place) == Some(*barred)).count();
+        let first = |mut places: std::ops::Range<usize>, outcomes| places.find(|place| unknown(*place) == outcomes);
+        let later = first(call.place + 1..call.channels.len(), 0);
+        let again = || (0..UNKNOWN_OUTCOMES).find_map(|outcomes| first(0..call.channels.len(), outcomes));
+        let (place, wait) = match later.or_else(again) {
             Some(place) => (place, if later.is_some() { Duration::ZERO } else { ROUND_PAUSE }),
             None => {
                 let state = if barred.is_empty() { "failed" } else { "uncertain" };

@@ -70,7 +70,12 @@ fn everybody_hears_once_although_gateways_fail_and_the_collector_is_killed_over_
     let mut villages = Villages::start(&oncall);
     villages.set(5, false);
     eventually(Duration::from_secs(120), "the gateways have the first calls in hand", || {
-        (count(&sms) == 1 && count(&mute) == 1 && count(&mail) == 1).then_some(())
+        (count(&sms) == 1 && count(&mute) == 1 && count(&mail) == 1 && count(&liar) >= 1).then_some(())
+    });
+    let ask = |villages: &Villages, arguments: &[&str]| run_ok(villages.stage.collector().arg("alerts").args(arguments));
+    // A call cut short by the kill would be sent again by this bot, which nobody may hear from twice below.
+    eventually(Duration::from_secs(60), "the mail's place was taken", || {
+        ask(&villages, &["why", "1"]).contains("mailed: good: delivered").then_some(())
     });
     villages.restart_collector();
 
@@ -85,7 +90,7 @@ fn everybody_hears_once_although_gateways_fail_and_the_collector_is_killed_over_
     });
     assert_eq!(texts(&sms).len(), 1, "one text, asked for twice with one id: {:?}", sms.heard());
     assert_eq!((count(&mail), count(&mute)), (1, 1), "who may have delivered it is not asked again");
-    assert_eq!(count(&liar), 2, "broken once, then a lie");
+    assert!((1..=2).contains(&count(&liar)), "broken once, then a lie, unless the kill fell on the second call");
 
     villages.set(5, true);
     eventually(Duration::from_secs(180), "everybody heard of the end", || {
@@ -95,7 +100,7 @@ fn everybody_hears_once_although_gateways_fail_and_the_collector_is_killed_over_
     assert!(ends.contains("Subject:"), "{ends}");
     assert!(good.heard()[3].json()["text"].as_str().unwrap().starts_with("برطرف شد"), "{:?}", good.heard()[3]);
 
-    let ask = |arguments: &[&str]| run_ok(villages.stage.collector().arg("alerts").args(arguments));
+    let ask = |arguments: &[&str]| ask(&villages, arguments);
     let why = ask(&["why", "1"]);
     for reason in ["one case of: class-b-down", "called lied, mailed, muted, texted", "over: 4 told", "texted: sms: delivered"] {
         assert!(why.contains(reason), "{reason}: {why}");
