@@ -272,12 +272,26 @@ pub fn load(db: &Connection, settings: Settings, inventory: &Arc<Inventory>) -> 
     if recall(db, "journal")?.is_none() {
         memory.acknowledgements = acknowledgements_before_the_journal(db, &cases)?;
     }
-    Ok(Kept {
-        incidents: Incidents::restore(settings, inventory.clone(), open, IncidentId(next), looked_at),
-        watch: Watch::restore(alerts(db)?),
-        cases,
-        memory,
-    })
+    let mut incidents = Incidents::restore(settings, inventory.clone(), open, IncidentId(next), looked_at);
+    for (link, at) in left_by_hand(db, inventory)? {
+        incidents.rest(link, at);
+    }
+    Ok(Kept { incidents, watch: Watch::restore(alerts(db)?), cases, memory })
+}
+
+/// Lists the links whose newest incident a person ended, with the time.
+fn left_by_hand(db: &Connection, inventory: &Inventory) -> Result<Vec<(LinkId, UnixMs)>, StoreError> {
+    let sql = "SELECT site_code, link_name, MAX(left_at) FROM incident_members WHERE left_why = ?1 GROUP BY site_code, link_name";
+    let mut query = db.prepare(sql)?;
+    let mut rows = query.query([Leaving::ByHand.as_str()])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (site, link): (String, String) = (row.get(0)?, row.get(1)?);
+        if let Some(link) = inventory.site_by_code(&site).and_then(|site| inventory.link_by_name(site, &link)) {
+            found.push((link, UnixMs(row.get(2)?)));
+        }
+    }
+    Ok(found)
 }
 
 /// Reads who took care of what from the rows in which programs before the journal kept it.

@@ -99,6 +99,30 @@ fn inventory() -> Inventory {
 }
 
 #[test]
+fn an_end_by_hand_ends_what_still_fails_and_survives_a_disk_that_keeps_nothing() {
+    let mut office = Office::new();
+    by_hand::set(&mut office.snapshot, SiteId(0), LinkState::Down);
+    office.pass(Duration::from_secs(180));
+    office.act(1, "ali", &Act::Resolve("seen on site".to_owned())).unwrap();
+    office.break_store(true);
+    assert!(office.look().is_err());
+    office.break_store(false);
+    office.restart();
+    office.look().unwrap();
+    let incidents = |office: &Office| office.column("SELECT id || IIF(resolved_at IS NULL, ' open', ' over') FROM incidents ORDER BY id");
+    assert_eq!(incidents(&office), ["1 over"]);
+    assert_eq!(office.column("SELECT left_why FROM incident_members WHERE incident = 1"), ["by_hand"]);
+    assert_eq!(office.column("SELECT text FROM incident_timeline WHERE kind = 'resolved_by_hand'"), ["seen on site"]);
+    // It has the time to recover that any repaired cause gives, also over a restart; then it is an incident of its own.
+    office.pass(Duration::from_secs(120));
+    office.restart();
+    office.pass(Duration::from_secs(120));
+    assert_eq!(incidents(&office), ["1 over"]);
+    office.pass(Duration::from_secs(300));
+    assert_eq!(incidents(&office), ["1 over", "2 open"]);
+}
+
+#[test]
 fn what_cannot_be_done_is_refused_and_leaves_nothing() {
     let mut office = Office::new();
     assert!(matches!(office.act(1, "ali", &Act::Acknowledge), Err(ActError::Unknown(_))));

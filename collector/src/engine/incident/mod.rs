@@ -175,7 +175,9 @@ impl Incidents {
 
     /// Looks at a snapshot and returns what that changed.
     pub fn advance(&mut self, snapshot: &Snapshot) -> Vec<IncidentEvent> {
-        self.ended.clear();
+        // What a person ended since the last look is read with the events of this one.
+        let by_hand = |id: &IncidentId| self.events.contains(&IncidentEvent::Resolved(*id));
+        self.ended.retain(|id, _| by_hand(id));
         if self.inventory.version != snapshot.inventory.version || self.watches.len() != snapshot.links.len() {
             self.adopt(&snapshot.inventory);
         }
@@ -195,8 +197,14 @@ impl Incidents {
     pub fn resolve_by_hand(&mut self, id: IncidentId, now: UnixMs) {
         let members = self.open.get(&id).map(|incident| incident.open_members().map(|(link, _)| (link, Leaving::ByHand)).collect());
         let members: Vec<_> = members.unwrap_or_default();
-        self.not_before.extend(members.iter().map(|(link, _)| (*link, now + self.settings.settle)));
+        members.iter().for_each(|(link, _)| self.rest(*link, now));
         self.detach(id, members, now);
+        self.close(id, now);
+    }
+
+    /// Gives a link the time to recover that it has after a person ended its incident at `since`.
+    pub fn rest(&mut self, link: LinkId, since: UnixMs) {
+        self.not_before.insert(link, since + self.settings.settle);
     }
 
     /// Returns the time of this look, and the time of the last one if too much passed in between.
@@ -357,14 +365,18 @@ impl Incidents {
         let blind = self.own.frozen.as_ref().map(|frozen| frozen.incident);
         let empty = self.open.values().filter(|incident| incident.open_members().next().is_none() && Some(incident.id) != blind);
         for id in empty.map(|incident| incident.id).collect::<Vec<_>>() {
-            let Some(mut incident) = self.open.remove(&id) else { continue };
-            incident.resolved_at = Some(now);
-            match incident.merged_into {
-                Some(into) => self.events.push(IncidentEvent::Merged { incident: id, into }),
-                None => self.events.push(IncidentEvent::Resolved(id)),
-            }
-            self.ended.insert(id, incident);
+            self.close(id, now);
         }
+    }
+
+    fn close(&mut self, id: IncidentId, now: UnixMs) {
+        let Some(mut incident) = self.open.remove(&id) else { return };
+        incident.resolved_at = Some(now);
+        match incident.merged_into {
+            Some(into) => self.events.push(IncidentEvent::Merged { incident: id, into }),
+            None => self.events.push(IncidentEvent::Resolved(id)),
+        }
+        self.ended.insert(id, incident);
     }
 
     fn take_number(&mut self) -> IncidentId {
