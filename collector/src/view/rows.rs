@@ -99,12 +99,13 @@ pub struct Slice<T> {
     pub total: usize,
 }
 
-/// Lists the sites of a filter in inventory order, starting after `cursor` (a site code), at most `limit` of them.
+/// Lists the sites of a filter in inventory order, starting after `cursor` (a site code), at most `limit` of them. A cursor that
+/// stands at a site out of sight stands nowhere, as if there were no such site.
 pub fn sites(snapshot: &Snapshot, sight: Sight, filter: &SiteFilter, cursor: Option<&str>, limit: usize) -> Slice<SiteRow> {
     let inventory = &snapshot.inventory;
     let query = fold(&filter.query);
     let matching: Vec<_> = ids(snapshot).filter(|id| sight.sees_site(inventory, *id) && filter.accepts(snapshot, *id, &query)).collect();
-    let start = match cursor.and_then(|code| inventory.site_by_code(code)) {
+    let start = match cursor.and_then(|code| inventory.site_by_code(code)).filter(|site| sight.sees_site(inventory, *site)) {
         Some(last) => matching.partition_point(|id| *id <= last),
         None => 0,
     };

@@ -241,7 +241,6 @@ fn told(answer: &Answer, asked_for: &Foreign) -> (StatusCode, String, String) {
 
 /// Existence is told by nothing: not by a status, not by a text, on no page and by no answer.
 #[tokio::test]
-#[ignore = "the cursor of /sites still tells where another county's site would stand: open in the issue about attacks"]
 async fn a_code_of_another_county_and_a_code_that_is_nowhere_answer_alike() {
     let scene = scene().await;
     let region = stage::province().region(scene.mine).code.clone();
