@@ -37,6 +37,7 @@ pub mod rules;
 pub mod shell;
 pub mod sink;
 pub mod sqlite;
+mod stall;
 pub mod store;
 pub mod telemetry;
 mod terminal;

@@ -82,6 +82,12 @@ impl WornDisk {
         std::fs::write(format!("/sys/fs/ext4/{name}/trigger_fs_error"), "1").unwrap();
     }
 
+    /// Lets nothing be written until the answer is dropped: a writer hangs, as over a cable that lost its disk.
+    pub fn freeze(&self) -> Frozen {
+        run_ok(Command::new("fsfreeze").arg("--freeze").arg(&self.at));
+        Frozen { at: self.at.clone() }
+    }
+
     /// Repairs it; nobody may have a file open there.
     pub fn mend(&self) {
         run_ok(Command::new("umount").arg(&self.at));
@@ -96,5 +102,17 @@ impl Drop for WornDisk {
     fn drop(&mut self) {
         run(Command::new("umount").arg("-l").arg(&self.at));
         run(Command::new("losetup").args(["--detach", &self.device]));
+    }
+}
+
+/// A disk that hangs. Whoever removes or leaves it must let go of this first.
+#[derive(Debug)]
+pub struct Frozen {
+    at: PathBuf,
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        run(Command::new("fsfreeze").arg("--unfreeze").arg(&self.at));
     }
 }

@@ -32,8 +32,12 @@ use rusta_wire::{AgentId, BatchId, BootId, MonoMs, TableId, UnixMs};
 use tokio::sync::{oneshot, watch};
 
 use crate::day::Day;
+use crate::stall::Stall;
 pub use names::Names;
 pub use record::{Position, Stored, is_inside};
+
+/// A commit that lasts longer is one on a disk that hangs. The slowest healthy ones seen took a second.
+const SLOWEST_COMMIT: Duration = Duration::from_secs(10);
 
 /// Uploads waiting for the writer. At the goal of 12,000 a second this is a third of a second.
 const QUEUE: usize = 4_096;
@@ -156,6 +160,7 @@ struct Shared {
     days: RwLock<BTreeMap<Day, Position>>,
     head: watch::Sender<Position>,
     trouble: watch::Sender<Option<Arc<str>>>,
+    stall: Stall,
     names: names::Cache,
     readers: Mutex<HashMap<Day, Vec<Connection>>>,
     retention_days: u32,
@@ -194,6 +199,7 @@ impl Log {
             days: RwLock::new(writer.first_positions()),
             head: watch::Sender::new(head),
             trouble: watch::Sender::new(None),
+            stall: Stall::default(),
             names: names::Cache::default(),
             readers: Mutex::default(),
             retention_days: keeping.retention_days,
@@ -211,7 +217,7 @@ impl Log {
     /// Stores an upload and returns after it is on disk.
     ///
     /// # Errors
-    /// Nothing of the upload was stored; see [`LogError`].
+    /// Nothing of the upload was stored, or the disk hangs and it may be stored later: whoever sends it again learns which.
     pub async fn append(&self, upload: Upload) -> Result<Appended, LogError> {
         if let Some(reason) = self.trouble() {
             return Err(LogError::Unavailable(reason));
@@ -221,7 +227,10 @@ impl Log {
             TrySendError::Full(_) => LogError::Busy,
             TrySendError::Disconnected(_) => LogError::Unavailable("the writer has stopped".into()),
         })?;
-        answer.await.unwrap_or_else(|_| Err(LogError::Unavailable("the writer has stopped".into())))
+        match tokio::time::timeout(SLOWEST_COMMIT, answer).await {
+            Ok(answer) => answer.unwrap_or_else(|_| Err(LogError::Unavailable("the writer has stopped".into()))),
+            Err(_) => Err(LogError::Unavailable(format!("not stored within {} s", SLOWEST_COMMIT.as_secs()).into())),
+        }
     }
 
     /// Returns how many days are kept.
@@ -234,9 +243,10 @@ impl Log {
         *self.shared.disowned.write().unwrap_or_else(PoisonError::into_inner) = disowned;
     }
 
-    /// Says why the log cannot be written, if so.
+    /// Says why the log cannot be written, if so: the disk is full, read-only, failing, or hangs.
     pub fn trouble(&self) -> Option<Arc<str>> {
-        self.shared.trouble.borrow().clone()
+        let hangs = self.shared.stall.longer_than(SLOWEST_COMMIT);
+        hangs.map(|lasts| format!("a commit has lasted {} s", lasts.as_secs()).into()).or_else(|| self.shared.trouble.borrow().clone())
     }
 
     /// Follows the newest durable position.

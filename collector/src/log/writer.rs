@@ -135,7 +135,7 @@ impl Writer {
 
     fn store(&mut self, group: Vec<Job>, shared: &Shared) {
         let (uploads, answers): (Vec<Upload>, Vec<Answer>) = group.into_iter().map(|job| (job.upload, job.done)).unzip();
-        match self.commit(&uploads, shared) {
+        match shared.stall.watch(|| self.commit(&uploads, shared)) {
             Ok(results) => {
                 shared.head.send_if_modified(|head| std::mem::replace(head, self.head) != self.head);
                 for (answer, result) in answers.into_iter().zip(results) {

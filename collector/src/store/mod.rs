@@ -17,6 +17,10 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::sqlite;
+use crate::stall::{self, Stall};
+
+/// A write that lasts longer is one on a disk that hangs. The largest import takes some seconds.
+const SLOWEST_WRITE: Duration = Duration::from_secs(30);
 
 /// How long a command waits for another process that writes. A backup holds no lock, an import writes for a second or two.
 const BUSY: Duration = Duration::from_secs(20);
@@ -71,6 +75,7 @@ struct Inner {
     readers: Mutex<Vec<Connection>>,
     /// Why the disk took nothing the last time something was written.
     trouble: Mutex<Option<Arc<str>>>,
+    stall: Stall,
     /// Where the newest row of the audit log is kept apart, and which that was.
     audit_head: audit::HeadFile,
     seen: Mutex<Option<audit::Head>>,
@@ -92,11 +97,12 @@ impl Store {
             audit_head.begin(&writer)?;
         }
         let seen = Mutex::new(chain::newest(&writer)?);
-        let (writer, readers, trouble) = (Mutex::new(writer), Mutex::default(), Mutex::default());
-        Ok(Store { inner: Arc::new(Inner { path, writer, readers, trouble, audit_head, seen }) })
+        let (writer, readers, trouble, stall) = (Mutex::new(writer), Mutex::default(), Mutex::default(), Stall::default());
+        Ok(Store { inner: Arc::new(Inner { path, writer, readers, trouble, stall, audit_head, seen }) })
     }
 
-    /// Runs `work` in one transaction on the writer: all of it is kept, or, when it returns an error, none.
+    /// Runs `work` in one transaction on the writer: all of it is kept, or, when it returns an error, none. Called on a
+    /// runtime's worker it holds up no other task.
     ///
     /// # Errors
     /// What `work` returns, or what SQLite says to the commit.
@@ -104,8 +110,15 @@ impl Store {
     where
         E: From<StoreError> + std::error::Error + 'static,
     {
+        stall::off_the_workers(|| self.write_here(work))
+    }
+
+    fn write_here<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError> + std::error::Error + 'static,
+    {
         let mut writer = lock(&self.inner.writer);
-        let done = write_on(&mut writer, work);
+        let done = self.inner.stall.watch(|| write_on(&mut writer, work));
         match &done {
             Ok(_) => {
                 *lock(&self.inner.trouble) = None;
@@ -141,13 +154,14 @@ impl Store {
     /// # Errors
     /// What the disk says.
     pub fn begin_audit_head(&self) -> Result<(), StoreError> {
-        self.inner.audit_head.begin(&lock(&self.inner.writer))
+        stall::off_the_workers(|| self.inner.audit_head.begin(&lock(&self.inner.writer)))
     }
 
-    /// Says why the database cannot be written, if so: the disk is full, read-only or failing. The next write that succeeds
-    /// ends it; the engine writes every few seconds.
+    /// Says why the database cannot be written, if so: the disk is full, read-only, failing, or hangs. The next write that
+    /// succeeds ends it; the engine writes every few seconds.
     pub fn trouble(&self) -> Option<Arc<str>> {
-        lock(&self.inner.trouble).clone()
+        let hangs = self.inner.stall.longer_than(SLOWEST_WRITE);
+        hangs.map(|lasts| format!("a write has lasted {} s", lasts.as_secs()).into()).or_else(|| lock(&self.inner.trouble).clone())
     }
 
     /// Runs `work` on a reader that sees one consistent state of the database throughout.
@@ -155,6 +169,10 @@ impl Store {
     /// # Errors
     /// What `work` returns, or what SQLite says to a new reader.
     pub fn read<T, E: From<StoreError>>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
+        stall::off_the_workers(|| self.read_here(work))
+    }
+
+    fn read_here<T, E: From<StoreError>>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E> {
         let idle = lock(&self.inner.readers).pop();
         let mut reader = match idle {
             Some(reader) => reader,
@@ -176,7 +194,7 @@ impl Store {
     /// # Errors
     /// What SQLite says.
     pub fn foreign_changes(&self) -> Result<i64, StoreError> {
-        Ok(lock(&self.inner.writer).pragma_query_value(None, "data_version", |row| row.get(0))?)
+        stall::off_the_workers(|| Ok(lock(&self.inner.writer).pragma_query_value(None, "data_version", |row| row.get(0))?))
     }
 
     /// Returns the file's path.

@@ -137,6 +137,23 @@ fn a_full_state_database_is_told_holds_the_backlog_and_mends_itself() {
     bench.lost_nothing();
 }
 
+/// Nothing reports an error then: a write that lasts is the only sign.
+#[test]
+fn a_disk_that_hangs_is_told_although_no_write_fails() {
+    let stage = Stage::new(rusta_tests::programs!());
+    let Some(disk) = WornDisk::mount(&stage.path("collector"), 64) else { return };
+    let mut bench = Bench::start(stage);
+    (0..20).for_each(|_| drop(bench.report().unwrap()));
+
+    let frozen = disk.freeze();
+    bench.is_told_to_hold();
+    bench.is_not_ready("log");
+    eventually(4 * SOON, "the state database's write is missed too", || bench.reasons().filter(|said| said.contains("state: ")));
+    drop(frozen);
+    bench.goes_on();
+    bench.lost_nothing();
+}
+
 /// No program can open such a disk again before somebody repaired it; until then the collector serves what it can read.
 #[test]
 fn a_disk_that_turns_read_only_is_told_and_has_what_was_acknowledged_after_its_repair() {
