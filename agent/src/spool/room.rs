@@ -138,10 +138,13 @@ impl Spool {
         }
         for table in 0..self.tables.len() {
             let alone = |places: &[Place]| !places.is_empty() && places.iter().all(|place| place.segment == segment);
-            if alone(&self.tables[table].places) && self.entries.iter().any(|e| usize::from(e.table) == table) {
+            let waits = self.entries.iter().any(|e| usize::from(e.table) == table);
+            // The batch that room is made for is not among the entries yet; it brings its names itself.
+            let is_present = self.present == Some(self.tables[table].id);
+            if alone(&self.tables[table].places) && (waits || is_present) {
                 let bytes = self.table_frame(table);
-                let written = bytes.as_deref().and_then(|bytes| Frame::read(bytes).ok()).and_then(|(frame, _)| self.write_frames(&[frame]));
-                match written {
+                let frame = bytes.as_deref().filter(|_| waits).and_then(|bytes| Frame::read(bytes).ok());
+                match frame.and_then(|(frame, _)| self.write_frames(&[frame])) {
                     Some(places) => self.tables[table].places.extend(places),
                     None => self.tables[table].memory = bytes,
                 }
