@@ -39,5 +39,6 @@ pub mod tls;
 pub mod uplink;
 pub mod usage;
 pub mod verify;
+pub mod yaml;
 
 pub use cli::main;

@@ -6,11 +6,8 @@
 //! assignment --yaml::read--> text::Assigned --over the local one--> Watch { links, targets }
 //! ```
 
-mod place;
-
 pub mod text;
 pub mod units;
-pub mod yaml;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,9 +23,9 @@ use crate::calendar::day_of;
 use crate::interfaces::Device;
 use crate::probe::{Place, Probe, ProbeConfig};
 use crate::socket::Way;
+pub use crate::yaml::Mistake;
+use crate::yaml::{self, Note, Reading, Step};
 pub use text::{Allowed, Sync};
-pub use yaml::Mistake;
-use yaml::{Note, Reading, Step};
 
 /// The name of the agent's own series on each link; no target may take it.
 pub const OWN_TARGET: &str = "agent";

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use super::super::Part;
 use super::manager::{Binding, Datum, Manager, ObjectId, Stride};
 use super::{Found, PARTS};
+use crate::yaml;
 
 /// The device files that come with the program.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -160,7 +161,7 @@ impl Device {
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let device: Device = serde_yaml::from_str(text).map_err(|e| format!("{name}: {e}"))?;
+        let device: Device = yaml::read_whole(text).map_err(|mistake| format!("{name}:{mistake}"))?;
         if device.detect.oid.is_some() == device.detect.rows.is_some() {
             return Err(format!("{name}: `detect` has one of `oid` and `rows`"));
         }

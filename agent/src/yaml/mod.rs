@@ -3,8 +3,12 @@
 //! `serde_yaml` stops at its first error. [`read`] therefore parses the text once into a tree and hands the tree to serde
 //! through [`At`], a deserializer that knows its path. A mistake is noted with its path; what holds it is then skipped
 //! and the tree is read again, until nothing more is found. Lines and columns are looked up afterwards, by walking the
-//! text along the path.
+//! text along the path. What does not depend on the type that is read stands in functions of its own, so that the program
+//! has it once and not once for each type.
 
+mod place;
+
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fmt;
@@ -12,7 +16,7 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Value;
 
-use super::place::locate;
+use place::locate;
 
 /// Largest configuration read: a county node with 8,192 targets fits; the parser is quadratic on hostile nesting.
 pub const TEXT_BYTES: usize = 1024 * 1024;
@@ -98,6 +102,20 @@ pub fn read<T: de::DeserializeOwned>(text: &str) -> Result<Reading<T>, Mistake> 
         Mistake { line, column, path: String::new(), text: said.to_string() }
     })?;
     Ok(read_tree(&tree))
+}
+
+/// Reads `text` as a `T` that is right in every part.
+///
+/// # Errors
+/// The first mistake.
+pub fn read_whole<T: de::DeserializeOwned>(text: &str) -> Result<T, Mistake> {
+    let Reading { value, notes, .. } = read(text)?;
+    let first = place(text, &notes).into_iter().next();
+    let nothing = || Mistake { line: 1, column: 1, path: String::new(), text: "cannot be read".to_owned() };
+    match (value, first) {
+        (Some(value), None) => Ok(value),
+        (_, first) => Err(first.unwrap_or_else(nothing)),
+    }
 }
 
 fn read_tree<T: de::DeserializeOwned>(tree: &Value) -> Reading<T> {
@@ -290,8 +308,8 @@ impl<'a> At<'a> {
         Refusal::Said(format!("found {found}, expected {expected}"))
     }
 
-    /// Visits the mapping, without the keys that are not in `known` (if given) and what is to be left out.
-    fn map<'de, V: Visitor<'de>>(self, known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Refusal> {
+    /// Lists what the mapping holds, without the keys that are not in `known` (if given) and what is to be left out.
+    fn entries(self, known: Option<&'static [&'static str]>) -> Result<Entries<'a>, Refusal> {
         let mapping = match self.value {
             Value::Mapping(mapping) => mapping,
             _ => return Err(self.wrong("a mapping")),
@@ -314,7 +332,25 @@ impl<'a> At<'a> {
                 _ => entries.push((key, child)),
             }
         }
-        visitor.visit_map(Entries { rest: entries.into_iter(), value: None })
+        Ok(Entries { rest: entries.into_iter(), value: None })
+    }
+
+    /// Lists what the sequence holds, without what is to be left out.
+    fn items(self) -> Result<Items<'a>, Refusal> {
+        let Value::Sequence(items) = self.value else { return Err(self.wrong("a list")) };
+        let items = items.iter().enumerate().map(|(index, item)| self.inside(Step::Item(index), item));
+        let kept: Vec<_> = items.filter(|item| !self.notes.skipped.contains(&item.path)).collect();
+        Ok(Items { rest: kept.into_iter() })
+    }
+
+    fn text(&self) -> Result<Cow<'a, str>, Refusal> {
+        match self.value {
+            Value::String(text) => Ok(Cow::Borrowed(text)),
+            // `keyword: 137` means the text.
+            Value::Number(number) => Ok(Cow::Owned(number.to_string())),
+            Value::Bool(flag) => Ok(Cow::Owned(flag.to_string())),
+            _ => Err(self.wrong("a text")),
+        }
     }
 }
 
@@ -340,20 +376,14 @@ impl<'de> Deserializer<'de> for At<'_> {
                 _ => visitor.visit_f64(number.as_f64().unwrap_or(f64::NAN)),
             },
             Value::String(text) => visitor.visit_str(text),
-            Value::Sequence(_) => self.deserialize_seq(visitor),
-            Value::Mapping(_) => self.map(None, visitor),
+            Value::Sequence(_) => visitor.visit_seq(self.items()?),
+            Value::Mapping(_) => visitor.visit_map(self.entries(None)?),
             Value::Tagged(_) => Err(self.wrong("a value without a tag")),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.value {
-            Value::String(text) => visitor.visit_str(text),
-            // `keyword: 137` means the text.
-            Value::Number(number) => visitor.visit_string(number.to_string()),
-            Value::Bool(flag) => visitor.visit_string(flag.to_string()),
-            _ => Err(self.wrong("a text")),
-        }
+        visitor.visit_str(&self.text()?)
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -368,18 +398,11 @@ impl<'de> Deserializer<'de> for At<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        match self.value {
-            Value::Sequence(items) => {
-                let items: Vec<_> = items.iter().enumerate().map(|(index, item)| self.inside(Step::Item(index), item)).collect();
-                let kept: Vec<_> = items.into_iter().filter(|item| !self.notes.skipped.contains(&item.path)).collect();
-                visitor.visit_seq(Items { rest: kept.into_iter() })
-            }
-            _ => Err(self.wrong("a list")),
-        }
+        visitor.visit_seq(self.items()?)
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        self.map(None, visitor)
+        visitor.visit_map(self.entries(None)?)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -388,7 +411,7 @@ impl<'de> Deserializer<'de> for At<'_> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        self.map(Some(fields), visitor)
+        visitor.visit_map(self.entries(Some(fields))?)
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refusal> {
@@ -403,7 +426,7 @@ impl<'de> Deserializer<'de> for At<'_> {
     ) -> Result<V::Value, Refusal> {
         match self.value {
             Value::String(word) => visitor.visit_enum(word.as_str().into_deserializer()),
-            Value::Mapping(mapping) if mapping.len() == 1 => self.map(None, OneVariant(visitor)),
+            Value::Mapping(mapping) if mapping.len() == 1 => visitor.visit_enum(de::value::MapAccessDeserializer::new(self.entries(None)?)),
             _ => Err(self.wrong("one word, or a mapping with one key")),
         }
     }
@@ -451,21 +474,5 @@ impl<'de> SeqAccess<'de> for Items<'_> {
     }
 }
 
-/// Presents a mapping with one key as an enum variant with its content.
-struct OneVariant<V>(V);
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for OneVariant<V> {
-    type Value = V::Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(de::value::MapAccessDeserializer::new(map))
-    }
-}
-
 #[cfg(test)]
-#[path = "yaml_tests.rs"]
 mod tests;

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::yaml::Step;
+use super::Step;
 
 /// Finds the line and column of a path by walking the text along it, stopping with an error at its end: the parser puts
 /// the place into every error.
