@@ -155,6 +155,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let pages = WebState::new(snapshots, store.clone())
         .with_log(log.clone())
         .with_rules(notifier.rules)
+        .with_duty(notifier.people)
         .with_journal(journal)
         .with_registry(registry.clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)

@@ -60,6 +60,8 @@ pub struct IncidentView {
     pub cause_override: Option<String>,
     /// When somebody was on site.
     pub visited_at: Option<i64>,
+    /// How many recipients a call about it has reached.
+    pub told: u32,
 }
 
 /// One affected link.
@@ -94,7 +96,8 @@ pub struct Timeline {
 
 const COLUMNS: &str = "id, rule_kind, root_code, root_fa, root_en, trouble, measured, started_at, opened_at, root_restored_at, resolved_at, \
                        merged_into, causes, sites, villages, villages_share, classes, acknowledged_by, acknowledged_at, assignee, \
-                       cause_override, visited_at";
+                       cause_override, visited_at, \
+                       (SELECT COUNT(DISTINCT recipient) FROM outbox WHERE case_key = 'incident/' || incidents.id AND state = 'delivered')";
 
 /// Lists incidents, newest first, at most `most`, older than `before` if given; only those that are open, or are over, if
 /// `open` says so.
@@ -284,6 +287,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<IncidentView> {
         assignee: row.get(19)?,
         cause_override: row.get(20)?,
         visited_at: row.get(21)?,
+        told: row.get(22)?,
     })
 }
 

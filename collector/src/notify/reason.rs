@@ -40,6 +40,13 @@ const FORMS: &[Form] = &[
     ("{}: parent_undecided", "{}: منتظر تشخیص علت بالادست"),
     ("{}: parent_maintenance", "{}: بالادست در دست تعمیر است"),
     ("{}: own_outage", "{}: شاید خود سامانه پایش نابیناست"),
+    // Which sites, and why they left an incident.
+    ("recovered: {}", "برقرار شد: {}"),
+    ("maintenance: {}", "در دست تعمیر: {}"),
+    ("removed: {}", "از فهرست بیرون رفت: {}"),
+    ("cause_restored: {}", "علت برطرف شد و جداگانه سنجیده می‌شود: {}"),
+    ("absorbed: {}", "رخداد دیگری آن را بهتر توضیح می‌دهد: {}"),
+    ("by_hand: {}", "یک نفر پایان داد: {}"),
     // What became of a call: its channel, after its recipient in a story.
     ("{}: delivered", "{}: رسید"),
     ("{}no channel: no channel reaches this recipient", "{}هیچ کانالی به این گیرنده نمی‌رسد"),

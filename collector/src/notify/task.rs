@@ -243,6 +243,8 @@ pub struct Started {
     pub notifying: JoinHandle<()>,
     /// Its rules, for those who name them.
     pub rules: Arc<Rules>,
+    /// The people of its duty list, in the order of their names.
+    pub people: Vec<String>,
     /// When it last judged the present; Unix milliseconds; at first, when it started.
     pub looked_at: Arc<AtomicI64>,
 }
@@ -263,6 +265,8 @@ pub fn start(
     let setup = Arc::new(setup);
     let notifier = Notifier::open(store.clone(), Settings::default(), rules, setup.clone(), inventory)?;
     let looked_at = Arc::new(AtomicI64::new(crate::clock::now().0));
+    let mut people: Vec<String> = setup.people.keys().cloned().collect();
+    people.sort();
     let delivery = Arc::new(Delivery::new(setup, channels));
     let running = Running { journal, looked_at: looked_at.clone(), delivery, store: store.clone(), clock: crate::clock::now };
     let past = watch::Sender::new(Vec::new());
@@ -278,7 +282,7 @@ pub fn start(
         run(notifier, running, snapshots, kpis, stop).await;
         reading.abort();
     });
-    Ok(Started { notifying, rules, looked_at })
+    Ok(Started { notifying, rules, people, looked_at })
 }
 
 /// Reads the KPIs over past days now and then, off the runtime's threads.

@@ -193,6 +193,13 @@ glossary! {
     incidents: "رخدادها", "incidents";
     open_incidents: "رخدادهای باز", "open incidents";
     no_incidents: "رخداد بازی نیست.", "No incident is open.";
+    worst_now: "بزرگ‌ترین رخداد", "the largest now";
+    nobody_told: "به کسی خبر داده نشده", "nobody told";
+    notified: "خبررسانی", "notified";
+    told: "خبر داده شد به", "told";
+    nobody: "هیچ‌کس", "nobody";
+    began_within: "شروع در", "began within";
+    persons: "نفر", "recipients";
     root_cause: "علت ریشه‌ای", "root cause";
     severity: "شدت", "severity";
     affected: "سایت‌های درگیر", "affected sites";

@@ -62,6 +62,48 @@ pub struct IncidentRow {
     pub assignee: Option<String>,
     /// When somebody was on site.
     pub visited_at: Option<Time>,
+    /// How many recipients a call about it has reached.
+    pub told: u32,
+}
+
+/// The place of an incident among the open ones, the largest first: villages, sites, then age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IncidentRank(std::cmp::Reverse<(u32, u32)>, u64);
+
+impl IncidentRow {
+    /// Returns its place among the open incidents.
+    pub fn rank(&self) -> IncidentRank {
+        IncidentRank(std::cmp::Reverse((self.villages, self.sites)), self.id)
+    }
+
+    /// Returns the code of its cause: what a person said, else the likeliest.
+    pub fn cause(&self) -> Option<&str> {
+        self.cause_override.as_deref().or_else(|| self.causes.first().map(|cause| cause.code.as_str()))
+    }
+
+    /// Returns who works on it.
+    pub fn owner(&self) -> Option<&str> {
+        self.assignee.as_deref().or(self.acknowledged_by.as_deref())
+    }
+}
+
+/// As an address carries it: `villages.sites.number`.
+impl std::fmt::Display for IncidentRank {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let IncidentRank(std::cmp::Reverse((villages, sites)), id) = self;
+        write!(f, "{villages}.{sites}.{id}")
+    }
+}
+
+impl std::str::FromStr for IncidentRank {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fault = || format!("`{text}` is no place in the list of incidents");
+        let [villages, sites, id] = text.split('.').collect::<Vec<_>>()[..] else { return Err(fault()) };
+        let count = |text: &str| text.parse().map_err(|_| fault());
+        Ok(IncidentRank(std::cmp::Reverse((count(villages)?, count(sites)?)), id.parse().map_err(|_| fault())?))
+    }
 }
 
 /// An affected link with its site's present state.
@@ -121,6 +163,7 @@ impl From<IncidentView> for IncidentRow {
             acknowledged_at: view.acknowledged_at.map(time),
             assignee: view.assignee,
             visited_at: view.visited_at.map(time),
+            told: view.told,
         }
     }
 }

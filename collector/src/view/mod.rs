@@ -26,7 +26,7 @@ pub use attention::{Attention, attention};
 pub use declared::{DeclaredView, declared};
 pub use detail::{LinkDetail, SiteDetail, TargetRow, VillageNow, site_detail};
 pub use figures::{DefinitionView, FigureView};
-pub use incidents::{AffectedRow, IncidentRow, RankedCause, StoryLine, affected_rows, story};
+pub use incidents::{AffectedRow, IncidentRank, IncidentRow, RankedCause, StoryLine, affected_rows, story};
 pub use ladder::{Ladder, Step, StepState, ladder};
 pub use past::{GaugeName, GaugePast, GaugeSlot, LinkPast, OutageView, RoundView, SitePast, StateSpan};
 pub use places::{Place, RegionRow, children, children_of, path_to, place, roots};

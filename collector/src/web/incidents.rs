@@ -83,6 +83,16 @@ pub fn list(
     })
 }
 
+/// Lists every open incident that touches what somebody sees, the largest first.
+///
+/// # Errors
+/// A failing database.
+pub fn largest_open(web: &WebState, snapshot: &Snapshot, sight: Sight) -> Result<Vec<IncidentRow>, StoreError> {
+    let mut rows = list(web, snapshot, sight, Order::Open, None, usize::MAX)?;
+    rows.sort_by_key(IncidentRow::rank);
+    Ok(rows)
+}
+
 /// Incidents read at a time, before those out of sight are left out.
 const AT_ONCE: u32 = 100;
 

@@ -149,6 +149,11 @@ impl Page {
         ratio.map_or_else(|| "—".to_owned(), |ratio| persian::percent(ratio, self.lang))
     }
 
+    /// Writes a whole number of hundredths.
+    pub fn percent(&self, hundredths: impl Number) -> String {
+        format!("{}{}", self.int(hundredths), self.lang.pick("٪", "%"))
+    }
+
     /// Writes a difference of ratios in points, with its sign.
     pub fn points(&self, difference: &f64) -> String {
         persian::points(*difference, self.lang)

@@ -31,6 +31,8 @@ pub struct WebState {
     pub log: Option<Log>,
     /// The alert rules, by whose titles people know them.
     pub rules: Arc<Rules>,
+    /// People of the duty list, whom an incident can be given to.
+    pub duty: Arc<[String]>,
     /// The registry everybody follows; without it what a page stores is for others to take up.
     registry: Option<Published>,
     /// Facts of past windows.
@@ -70,6 +72,7 @@ impl WebState {
             store,
             log: None,
             rules: Arc::default(),
+            duty: Arc::default(),
             registry: None,
             book,
             answers: Arc::default(),
@@ -108,6 +111,12 @@ impl WebState {
     #[must_use]
     pub fn with_rules(self, rules: Arc<Rules>) -> Self {
         WebState { rules, ..self }
+    }
+
+    /// Offers the people of the duty list.
+    #[must_use]
+    pub fn with_duty(self, people: Vec<String>) -> Self {
+        WebState { duty: people.into(), ..self }
     }
 
     /// Lets visitors without a login look, from this machine only.

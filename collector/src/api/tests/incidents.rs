@@ -136,3 +136,43 @@ async fn every_refusal_is_in_the_reader_s_language() {
         assert_ne!(persian, text(&english.text()));
     }
 }
+
+#[tokio::test]
+async fn the_largest_open_incident_stands_first_and_every_filter_says_what_it_leaves() {
+    let (_dir, web) = stage::web();
+    let province = stage::province();
+    let rows = add_incidents(&web.store, &province);
+    let set = |sql: &str| web.store.write(|tx| Ok::<_, StoreError>(tx.execute(sql, [])?)).unwrap();
+    let open = rows.iter().map(|(id, _)| *id).filter(|id| id % 3 != 0).collect::<Vec<_>>();
+    let (large, owned, told) = (open[open.len() / 2], open[3], open[5]);
+    set(&format!("UPDATE incidents SET villages = 148, sites = 160 WHERE id = {large}"));
+    set(&format!("UPDATE incidents SET assignee = 'maryam' WHERE id = {owned}"));
+    let call = format!("'a', 'incident/{told}', 'ali', '[]', '{{}}', 1, 1, 'delivered'");
+    set(&format!("INSERT INTO outbox (id, case_key, recipient, channels, letter, created_at, next_at, state) VALUES ({call})"));
+    let cookie = stage::session(&web.people, "hame", Role::Viewer, None).0;
+    let router = routed(web);
+    let walk = async |first: &str| {
+        let (mut seen, mut address) = (Vec::new(), Some(first.to_owned()));
+        while let Some(page) = address {
+            let (ids, next) = read(&get_with(&router, &page, &cookie).await.text());
+            seen.extend(ids);
+            address = next;
+        }
+        seen
+    };
+    let all = walk("/incidents").await;
+    let mut sorted = all.clone();
+    sorted.sort_unstable();
+    sorted.dedup();
+    assert_eq!((all[0], sorted.len()), (large, all.len()), "the largest first, none twice");
+    assert!(open.iter().all(|id| all.contains(id)), "none is left out");
+    assert_eq!(walk("/incidents?owner=maryam").await, [owned]);
+    let without = |id: i64| all.iter().copied().filter(|other| *other != id).collect::<Vec<_>>();
+    assert_eq!(walk("/incidents?owner=-").await, without(owned));
+    assert_eq!(walk("/incidents?told=no").await, without(told));
+    for nothing in ["/incidents?owner=nobody-of-this-name", "/incidents?region=nowhere", "/incidents?since=x", "/incidents?after=x"] {
+        assert!(walk(nothing).await.is_empty(), "{nothing}");
+    }
+    let wall = get_with(&router, "/?lang=en", &cookie).await.text();
+    assert!(wall.contains("148 villages") && wall.contains("nobody told"), "the wall says what is worst, and that nobody knows");
+}

@@ -1,5 +1,7 @@
 //! The incidents: what is wrong, since when, why, who takes care of it; worked from a phone as from a desk.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
@@ -12,16 +14,20 @@ use rusta_wire::Rung;
 use serde::Deserialize;
 
 use super::errors;
+use super::sites::county_choice;
+use crate::engine::Snapshot;
 use crate::engine::incident::IncidentId;
 use crate::journal::{Act, ActError, Actor};
 use crate::notify::reason_in_words;
 use crate::people::Role;
 use crate::persian::{Lang, Named, digits, words};
 use crate::rules::Rules;
-use crate::view::{AffectedRow, IncidentRow, StoryLine, Time};
+use crate::store::StoreError;
+use crate::view::{AffectedRow, IncidentRank, IncidentRow, Sight, StoryLine, Time};
 use crate::web::asked::Asked;
+use crate::web::html::url_part;
 use crate::web::incidents::{self, After, IncidentDetail, Order};
-use crate::web::page::{Page, Section};
+use crate::web::page::{Choice, Entry, Page, Section};
 use crate::web::state::WebState;
 use crate::web::tone::Tone;
 
@@ -39,9 +45,12 @@ const IN_FORCE_WITHIN: Duration = Duration::from_secs(5);
 struct IncidentsPage {
     p: Page,
     rows: Vec<IncidentLine>,
-    by_cause: Vec<(String, usize)>,
+    /// How many there are on all pages; `None` where those that are over are listed too.
+    found: Option<usize>,
+    by_cause: Vec<CauseCount>,
+    choices: Vec<Choice>,
     only_open: bool,
-    older_href: Option<String>,
+    next_href: Option<String>,
 }
 
 #[derive(Template)]
@@ -53,7 +62,9 @@ struct IncidentPage {
     more_affected: usize,
     story: Vec<ToldLine>,
     calls: Vec<(String, String, String)>,
-    causes: Vec<(&'static str, &'static str)>,
+    causes: Vec<Entry>,
+    /// Who may be given it.
+    duty: Arc<[String]>,
     may_read_calls: bool,
     /// Who takes care of it, and what the region is called that they do it for.
     acknowledged: Vec<(String, String, Time)>,
@@ -88,22 +99,28 @@ impl IncidentLine {
             "flapping" => Tone::Unsteady,
             _ => Tone::Unknown,
         };
-        let leading = row.causes.first();
-        let rung = row.cause_override.as_deref().and_then(by_code).or_else(|| leading.and_then(|cause| by_code(&cause.code)));
         IncidentLine {
             tone,
             trouble: trouble_word(&row.trouble, p.lang).to_owned(),
             kind: root_word(&row.root_kind, p.lang).to_owned(),
-            cause: rung.map_or_else(|| p.w.unattributed.to_owned(), |rung| rung.label(p.lang).to_owned()),
+            cause: cause_word(row.cause().unwrap_or("-"), p),
             length: p.between(&row.started_at, &row.resolved_at.unwrap_or(Time(p.at))),
             started: Some(row.started_at),
             row,
         }
     }
 
-    /// Tells whether nobody works on it.
-    pub fn is_nobody_s(&self) -> bool {
-        self.row.assignee.is_none() && self.row.acknowledged_by.is_none()
+    /// Tells whether nobody heard of it although it lasts.
+    pub fn is_untold(&self) -> bool {
+        self.row.told == 0 && self.row.resolved_at.is_none()
+    }
+
+    /// Says how far it reaches: villages where there are some, else sites.
+    pub fn reach(&self, p: &Page) -> String {
+        match (self.row.villages, self.row.sites) {
+            (0, sites) => format!("{} {}", p.int(sites), p.lang.pick("سایت", if sites == 1 { "site" } else { "sites" })),
+            (villages, _) => format!("{} {}", p.int(villages), p.lang.pick("روستا", if villages == 1 { "village" } else { "villages" })),
+        }
     }
 
     /// Names its root.
@@ -112,9 +129,10 @@ impl IncidentLine {
     }
 }
 
-/// Which incidents.
+/// Which incidents. Each part is optional; one that makes no sense finds nothing.
 #[derive(Debug, Default, Deserialize)]
 pub struct Which {
+    /// Also those that are over, newest first.
     #[serde(default)]
     all: Option<String>,
     /// Number of the last row of the page before.
@@ -123,30 +141,124 @@ pub struct Which {
     /// Whether that row stood among those that are over.
     #[serde(default)]
     over: Option<String>,
+    /// Place of the last row of the page before, among the open ones.
+    #[serde(default)]
+    after: String,
+    /// Code of a region.
+    #[serde(default)]
+    region: String,
+    /// Began at most so many hours ago.
+    #[serde(default)]
+    since: String,
+    /// Code of the cause; `-` for none.
+    #[serde(default)]
+    cause: String,
+    /// Who works on it; `-` for nobody.
+    #[serde(default)]
+    owner: String,
+    /// `no`: nobody heard of it.
+    #[serde(default)]
+    told: String,
 }
 
-/// Lists incidents.
+/// Hours a list may go back.
+const SINCE: [u32; 5] = [1, 6, 24, 72, 168];
+
+impl Which {
+    fn holds(&self, row: &IncidentRow, now: rusta_wire::UnixMs) -> bool {
+        let hours = self.since.parse::<u64>().ok();
+        let is_recent =
+            self.since.is_empty() || hours.is_some_and(|hours| now.since(row.started_at.0) <= Duration::from_secs(hours * 3_600));
+        let is = |wanted: &str, found: Option<&str>| wanted.is_empty() || found.unwrap_or("-") == wanted;
+        is_recent && is(&self.cause, row.cause()) && is(&self.owner, row.owner()) && (self.told != "no" || row.told == 0)
+    }
+
+    /// Writes the address of the list with one part replaced, from its first page.
+    fn address(&self, replaced: &str, value: &str) -> String {
+        let parts =
+            [("region", &self.region), ("since", &self.since), ("cause", &self.cause), ("owner", &self.owner), ("told", &self.told)];
+        let kept = parts.iter().map(|(name, kept)| (*name, if *name == replaced { value } else { kept.as_str() }));
+        let added = Some((replaced, value)).filter(|(name, _)| *name == "after");
+        let query: Vec<_> =
+            kept.chain(added).filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}={}", url_part(value))).collect();
+        if query.is_empty() { "/incidents".to_owned() } else { format!("/incidents?{}", query.join("&")) }
+    }
+}
+
+/// Lists incidents: the open ones with the largest first, or all of them by age.
 pub async fn list(State(web): State<WebState>, asked: Asked, Query(which): Query<Which>) -> Response {
     let snapshot = web.snapshot();
-    let only_open = which.all.is_none();
-    let order = if only_open { Order::Open } else { Order::OpenFirst };
-    let after = which.before.map(|id| After { id, over: which.over.is_some() });
-    // One more than is shown tells whether there is another page.
-    let mut rows = match incidents::list(&web, &snapshot, asked.sight(&snapshot), order, after, ROWS + 1) {
-        Ok(rows) => rows,
-        Err(error) => return asked.failed(&error),
-    };
     let mut p = asked.page(Section::Incidents, words(asked.prefs.lang).incidents).refreshing(20);
     p.at = snapshot.at.max(asked.at);
+    let listed =
+        if which.all.is_none() { open_ones(&web, &snapshot, &asked, &which, p) } else { all_of_them(&web, &snapshot, &asked, &which, p) };
+    match listed {
+        Ok(page) => asked.show(&page),
+        Err(error) => asked.failed(&error),
+    }
+}
+
+fn open_ones(web: &WebState, snapshot: &Snapshot, asked: &Asked, which: &Which, p: Page) -> Result<IncidentsPage, StoreError> {
+    let sight = asked.sight(snapshot);
+    let narrowed = match which.region.as_str() {
+        "" => sight,
+        code => snapshot.inventory.region_by_code(code).map_or(Sight::Nothing, |id| sight.narrowed(&snapshot.inventory, id)),
+    };
+    let all = incidents::largest_open(web, snapshot, narrowed)?;
+    let choices = choices(&p, snapshot, sight, which, &all);
+    let mut rows: Vec<_> = all.into_iter().filter(|row| which.holds(row, p.at)).collect();
+    let by_cause = by_cause(&rows, which, &p);
+    let found = Some(rows.len());
+    if !which.after.is_empty() {
+        let after: Result<IncidentRank, _> = which.after.parse();
+        rows.retain(|row| after.as_ref().is_ok_and(|after| row.rank() > *after));
+    }
     let more = rows.len() > ROWS;
     rows.truncate(ROWS);
-    let older_href = rows.last().filter(|_| more).map(|row| {
-        let shown = if only_open { "" } else { "all=1&" };
+    let next_href = rows.last().filter(|_| more).map(|row| which.address("after", &row.rank().to_string()));
+    let rows = rows.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
+    Ok(IncidentsPage { rows, found, by_cause, choices, only_open: true, next_href, p })
+}
+
+fn all_of_them(web: &WebState, snapshot: &Snapshot, asked: &Asked, which: &Which, p: Page) -> Result<IncidentsPage, StoreError> {
+    let after = which.before.map(|id| After { id, over: which.over.is_some() });
+    // One more than is shown tells whether there is another page.
+    let mut rows = incidents::list(web, snapshot, asked.sight(snapshot), Order::OpenFirst, after, ROWS + 1)?;
+    let more = rows.len() > ROWS;
+    rows.truncate(ROWS);
+    let next_href = rows.last().filter(|_| more).map(|row| {
         let over = if row.resolved_at.is_some() { "&over=1" } else { "" };
-        format!("/incidents?{shown}before={}{over}", row.id)
+        format!("/incidents?all=1&before={}{over}", row.id)
     });
-    let rows: Vec<_> = rows.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
-    asked.show(&IncidentsPage { by_cause: by_cause(&rows), rows, only_open, older_href, p })
+    let rows = rows.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
+    Ok(IncidentsPage { rows, found: None, by_cause: Vec::new(), choices: Vec::new(), only_open: false, next_href, p })
+}
+
+fn choices(p: &Page, snapshot: &Snapshot, sight: Sight, which: &Which, rows: &[IncidentRow]) -> Vec<Choice> {
+    let hours = |hours: u32| p.span(Duration::from_secs(u64::from(hours) * 3_600));
+    let causes: BTreeSet<_> = rows.iter().map(|row| row.cause().unwrap_or("-")).collect();
+    let owners: BTreeSet<_> = rows.iter().filter_map(IncidentRow::owner).collect();
+    let owners = std::iter::once("-").chain(owners);
+    let nobody = |owner: &str| if owner == "-" { p.w.nobody.to_owned() } else { owner.to_owned() };
+    vec![
+        county_choice(p, snapshot, sight, &which.region),
+        Choice {
+            name: "since",
+            title: p.w.began_within,
+            options: SINCE.iter().map(|since| Entry::new(since.to_string(), hours(*since), &which.since)).collect(),
+        },
+        Choice {
+            name: "cause",
+            title: p.w.cause,
+            options: causes.into_iter().map(|code| Entry::new(code, cause_word(code, p), &which.cause)).collect(),
+        },
+        Choice {
+            name: "owner",
+            title: p.w.assignee,
+            options: owners.map(|owner| Entry::new(owner, nobody(owner), &which.owner)).collect(),
+        },
+        Choice { name: "told", title: p.w.notified, options: vec![Entry::new("no", p.w.nobody_told, &which.told)] },
+    ]
 }
 
 /// Shows one incident.
@@ -170,6 +282,7 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
         let region = snapshot.inventory.region_by_code(code).map(|id| snapshot.inventory.region(id));
         region.map_or_else(|| p.w.whole_country.to_owned(), |region| p.name(&region.name_fa, &region.name_en))
     };
+    let cause = row.cause().unwrap_or_default().to_owned();
     let acknowledged = acknowledged.into_iter().map(|one| (one.by, named(&one.region), Time(one.at))).collect();
     let page = IncidentPage {
         acknowledged,
@@ -179,7 +292,8 @@ pub async fn one(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>)
         more_affected,
         story: story.into_iter().map(|line| told(line, &web.rules, p.lang)).collect(),
         calls: calls.into_iter().map(|(who, state, note)| (who, story_word(&state, p.lang), reason_in_words(&note, p.lang))).collect(),
-        causes: Rung::ALL.iter().map(|rung| (rung.cause_code(), rung.label(p.lang))).collect(),
+        causes: Rung::ALL.iter().map(|rung| Entry::new(rung.cause_code(), rung.label(p.lang), &cause)).collect(),
+        duty: web.duty.clone(),
         may_read_calls: p.may_operate(),
         p,
     };
@@ -218,9 +332,18 @@ pub fn told(line: StoryLine, rules: &Rules, lang: Lang) -> ToldLine {
     let text = match line.text.strip_prefix(ONE_CASE_OF) {
         Some(names) => reason_in_words(&format!("{ONE_CASE_OF}{}", titles(names)), lang),
         None if kind == "pending" => title(&line.text),
+        None if ["opened", "attached", "left"].contains(&kind) => {
+            line.text.split("; ").map(|part| reason_in_words(&counted(part, lang), lang)).collect::<Vec<_>>().join(lang.pick("؛ ", "; "))
+        }
         None => reason_in_words(&line.text, lang),
     };
     ToldLine { at: line.at, word: story_word(kind, lang), text, actor: actor.to_owned(), about }
+}
+
+/// Words the end of a list that was cut: `s-1, s-2 and 251 more`.
+fn counted(places: &str, lang: Lang) -> String {
+    let cut = places.strip_suffix(" more").and_then(|places| places.rsplit_once(" and ")).filter(|_| lang == Lang::Fa);
+    cut.map_or_else(|| places.to_owned(), |(named, more)| format!("{named} و {} سایت دیگر", digits(more, lang)))
 }
 
 /// How the reason of a group begins; the names of its rules follow.
@@ -269,17 +392,30 @@ pub async fn work(State(web): State<WebState>, asked: Asked, Path(id): Path<u64>
     }
 }
 
-/// Counts the open ones by their cause, the most frequent first.
-pub fn by_cause(rows: &[IncidentLine]) -> Vec<(String, usize)> {
-    let mut counts: Vec<(String, usize)> = Vec::new();
-    for row in rows.iter().filter(|row| row.row.resolved_at.is_none()) {
-        match counts.iter_mut().find(|(cause, _)| *cause == row.cause) {
-            Some((_, count)) => *count += 1,
-            None => counts.push((row.cause.clone(), 1)),
-        }
-    }
-    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+/// How many incidents have one cause.
+pub struct CauseCount {
+    /// The cause in words.
+    pub cause: String,
+    /// How many.
+    pub count: usize,
+    /// The list of them.
+    pub href: String,
+}
+
+/// Counts incidents by their cause, the most frequent first.
+pub fn by_cause(rows: &[IncidentRow], which: &Which, p: &Page) -> Vec<CauseCount> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    rows.iter().for_each(|row| *counts.entry(row.cause().unwrap_or("-")).or_default() += 1);
+    let mut counts: Vec<_> = counts
+        .into_iter()
+        .map(|(code, count)| CauseCount { cause: cause_word(code, p), count, href: which.address("cause", code) })
+        .collect();
+    counts.sort_by_key(|one| std::cmp::Reverse(one.count));
     counts
+}
+
+fn cause_word(code: &str, p: &Page) -> String {
+    by_code(code).map_or_else(|| p.w.unattributed.to_owned(), |rung| rung.label(p.lang).to_owned())
 }
 
 fn by_code(code: &str) -> Option<Rung> {
@@ -383,6 +519,10 @@ mod tests {
         assert_eq!(said("group pass", group, Lang::Fa), "یک گروه هشدار برای: قطع سایت رده ب، قطع طولانی یک سایت");
         assert_eq!(said("group pass", group, Lang::En), "one case of: Class B site down, Site down for long");
         assert_eq!(said("delivered", "ali: sms: delivered", Lang::Fa), "ali: sms: رسید");
+        assert_eq!(said("attached", "s-1, s-2 and 251 more", Lang::Fa), "s-1, s-2 و ۲۵۱ سایت دیگر");
+        assert_eq!(said("attached", "s-1, s-2 and 251 more", Lang::En), "s-1, s-2 and 251 more");
+        let left = "by_hand: s-1; recovered: s-2, s-3 and 5 more";
+        assert_eq!(said("left", left, Lang::Fa), "یک نفر پایان داد: s-1؛ برقرار شد: s-2, s-3 و ۵ سایت دیگر");
         for state in ["waiting", "sending", "delivered", "uncertain", "failed"] {
             assert!(!story_word(state, Lang::Fa).is_ascii(), "{state}");
         }

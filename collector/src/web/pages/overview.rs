@@ -8,7 +8,7 @@ use axum::response::Response;
 use rusta_wire::Network;
 use serde::Deserialize;
 
-use super::incidents::{IncidentLine, by_cause};
+use super::incidents::{CauseCount, IncidentLine, Which, by_cause};
 use super::map::{MapView, map_view};
 use super::past::{self, Declared, Mover};
 use crate::engine::{AgentState, Snapshot, VillageState};
@@ -36,9 +36,6 @@ const WALL_ROWS: usize = 6;
 /// The largest open incidents shown; all of them are a page of their own.
 const INCIDENT_ROWS: usize = 5;
 
-/// Open incidents counted.
-const MOST_INCIDENTS: usize = 500;
-
 /// A rural district has a few dozen sites; more are found through the list of sites.
 const SITES_HERE: usize = 60;
 
@@ -55,7 +52,8 @@ struct OverviewPage {
     trend: Option<Html>,
     incidents: Vec<IncidentLine>,
     open_incidents: usize,
-    by_cause: Vec<(String, usize)>,
+    worst: Option<IncidentLine>,
+    by_cause: Vec<CauseCount>,
     movers: Vec<Mover>,
     history: Option<Html>,
     declared: Option<Declared>,
@@ -150,19 +148,24 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
     let silent = u32::try_from(agents(snapshot, sight, &silent).len()).unwrap_or(u32::MAX);
 
     let narrowed = region.map_or(sight, |id| sight.narrowed(inventory, id));
-    let mut open = match incidents::list(web, snapshot, narrowed, incidents::Order::Open, None, MOST_INCIDENTS) {
+    let open = match incidents::largest_open(web, snapshot, narrowed) {
         Ok(open) => open,
         Err(error) => return asked.failed(&error),
     };
-    open.sort_by_key(|row| std::cmp::Reverse(row.sites));
-    let open: Vec<_> = open.into_iter().map(|row| IncidentLine::of(&p, row)).collect();
+    let worst = open.iter().find(|row| row.trouble != "flapping").map(|row| IncidentLine::of(&p, row.clone()));
     // The page everybody has open stays light; a region's own page tells where it comes from.
     let below = region.filter(|id| inventory.region(*id).parent.is_some() && !p.wall);
     let page = OverviewPage {
         kind: region.map(|id| inventory.region(id).kind),
         region_code: region.map_or_else(String::new, |id| inventory.region(id).code.clone()),
         path: region.and_then(|id| inventory.region(id).parent).map_or_else(Vec::new, |parent| path_to(inventory, parent, sight)),
-        headline_tone: tone_of(&headline),
+        // One county that is cut off makes no green province, however many others work.
+        headline_tone: worst
+            .as_ref()
+            .filter(|line| line.row.villages > 0)
+            .map_or(tone_of(&headline), |line| line.tone.max(tone_of(&headline)))
+            .as_str(),
+        worst,
         headline_bar: headline.as_ref().map_or_else(Html::default, |figure| figure_bar(&p, figure)),
         headline,
         trend: past::trend(web, snapshot, region, &p),
@@ -173,9 +176,9 @@ fn show(web: &WebState, snapshot: &Snapshot, asked: &Asked, shown: &Shown, regio
         },
         history: below.and_then(|id| past::history(web, snapshot, id, &p)),
         declared: below.and_then(|id| past::declared(web, snapshot, id, &p)),
-        by_cause: by_cause(&open),
+        by_cause: by_cause(&open, &Which::default(), &p),
         open_incidents: open.len(),
-        incidents: open.into_iter().take(INCIDENT_ROWS).collect(),
+        incidents: open.into_iter().take(INCIDENT_ROWS).map(|row| IncidentLine::of(&p, row)).collect(),
         states: state_tiles(&p, &counts, silent, region.map(|id| inventory.region(id).code.as_str())),
         networks: Network::ALL
             .iter()
@@ -232,8 +235,8 @@ fn figure_bar(p: &Page, figure: &FigureView) -> Html {
 }
 
 /// Colours the headline by its value alone; the goal line says what was promised.
-fn tone_of(headline: &Option<FigureView>) -> &'static str {
-    headline.as_ref().and_then(|figure| figure.value).map_or(Tone::Unknown, Tone::of_share).as_str()
+fn tone_of(headline: &Option<FigureView>) -> Tone {
+    headline.as_ref().and_then(|figure| figure.value).map_or(Tone::Unknown, Tone::of_share)
 }
 
 fn state_tiles(p: &Page, counts: &Counts, silent: u32, region: Option<&str>) -> Vec<StateTile> {
