@@ -22,9 +22,10 @@ use tokio::task::JoinHandle;
 
 use crate::alarm::Alarm;
 use crate::assignment::{Assignment, TRIAL, Verdict};
-use crate::config::{Config, Machine, Watch};
+use crate::config::{Collector, Config, Machine, Watch};
 use crate::core::Core;
-use crate::identity::Identity;
+use crate::enroll::Applicant;
+use crate::identity::{self, Identity};
 use crate::probe::Prober;
 use crate::shared::Shared;
 use crate::signals::{Signal, Signals};
@@ -61,6 +62,8 @@ struct Agent {
     shared: Rc<Shared>,
     prober: Rc<Prober>,
     uplink: Option<JoinHandle<()>>,
+    /// Asks for an identity while there is none.
+    enrolment: Option<JoinHandle<()>>,
     events: UnboundedReceiver<Event>,
     core: Core,
     /// A new assignment that names an interface this machine does not have, yet.
@@ -88,13 +91,14 @@ impl Agent {
             }
             _ => None,
         };
+        let enrolment = if uplink.is_none() { enrolment_of(&config) } else { None };
         let good = shared.assignments.borrow().good().cloned();
         let watch = Rc::new(watch_of(&config, good.as_ref()));
         shared.adopt(watch.clone());
         let core = Core::start(shared.clone(), prober.clone(), watch, agent, config.report.every).follow(begun);
         tracing::info!(%agent, boot = %shared.clock.boot(), owed = shared.spool.borrow().depth().frames, "agent started");
         let look_at = shared.clock.now() + LOOK_AGAIN;
-        Ok(Agent { config, agent, shared, prober, uplink, events, core, too_early: None, look_at })
+        Ok(Agent { config, agent, shared, prober, uplink, enrolment, events, core, too_early: None, look_at })
     }
 
     /// Measures and reports until told otherwise; returns the next configuration and when targets had their last round,
@@ -141,7 +145,9 @@ impl Agent {
         if let Some(assignment) = self.too_early.take() {
             self.try_out(assignment);
         }
-        self.uplink.is_none() && matches!(identity_of(&self.config), Ok(Some(_)))
+        let is_told = |c: &Collector| !c.urls.is_empty() || !identity::places(&c.identity_dir).is_empty();
+        let collector = self.config.collector.as_ref().filter(|c| self.uplink.is_none() && is_told(c));
+        collector.is_some_and(|c| Identity::load(&c.identity_dir).is_ok())
     }
 
     fn heed(&mut self, event: Event) {
@@ -221,6 +227,9 @@ impl Agent {
     /// First writer first: no more rounds, the open batch to disk, what is fresh to the collector, and a word about the rest.
     async fn drain(&mut self, last: bool) {
         self.core.report(Reason::Shutdown);
+        if let Some(enrolment) = self.enrolment.take() {
+            enrolment.abort();
+        }
         if let Some(uplink) = self.uplink.take() {
             if last {
                 self.shared.last_call.notify_one();
@@ -270,8 +279,24 @@ fn trial_of(watch: &Watch) -> Duration {
 
 /// Reads the identity the file names; `None` if it names no collector.
 fn identity_of(config: &Config) -> Result<Option<Identity>, String> {
-    let identity = config.collector.as_ref().map(|c| Identity::load(&c.identity_dir)).transpose();
-    identity.map_err(|error| format!("no identity: {error}; run `rusta-agent enroll`"))
+    let Some(collector) = &config.collector else { return Ok(None) };
+    let identity = Identity::load(&collector.identity_dir);
+    let identity = identity.map_err(|error| format!("no identity: {error}; run `rusta-agent enroll`"))?;
+    // Whoever copied an identity here did not say whose it is.
+    if collector.urls.is_empty() { Err("nobody said where the collector is: `urls` is missing".into()) } else { Ok(Some(identity)) }
+}
+
+/// Begins to ask for an identity, if the file holds an invitation.
+fn enrolment_of(config: &Config) -> Option<JoinHandle<()>> {
+    let collector = config.collector.as_ref()?;
+    let applicant = Applicant::new(collector.invitation.as_ref()?, &collector.identity_dir);
+    let applicant = applicant.map_err(|fault| tracing::error!(fault, "the invitation cannot be used")).ok()?;
+    Some(tokio::task::spawn_local(async move {
+        match applicant.until_done(|fault| tracing::warn!(fault, "not enrolled yet")).await {
+            Ok(told) => tracing::info!("{}", told.trim_end()),
+            Err(fault) => tracing::error!(fault, "not enrolled; another invitation is needed"),
+        }
+    }))
 }
 
 /// Reads the file again; one that cannot be read leaves everything as it is.

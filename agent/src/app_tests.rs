@@ -93,7 +93,7 @@ fn an_agent_without_its_identity_measures_and_says_what_it_waits_for() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = config(dir.path(), 9);
         let urls = vec!["https://127.0.0.1:1".parse().unwrap()];
-        config.collector = Some(crate::config::Collector { urls, identity_dir: dir.path().join("none") });
+        config.collector = Some(Collector { urls, invitation: None, identity_dir: dir.path().join("none") });
         let mut agent = Agent::start(config, &HashMap::new()).unwrap();
         live_until(&mut agent, 1).await;
         assert!(agent.is_waiting() && !agent.found_missing());

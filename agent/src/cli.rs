@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use tokio::runtime::{Builder, LocalOptions};
 
+use crate::config::text::default_file;
 use crate::config::{Config, Machine};
 use crate::terminal::say;
 use crate::usage::{EnrollArgs, Failure, ProbeArgs, StatusArgs};
@@ -39,7 +40,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct ConfigArg {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    #[arg(long, value_name = "FILE", default_value_os_t = default_file())]
     config: PathBuf,
 }
 

@@ -16,6 +16,7 @@ use crate::packet::certificate::Certificate;
 const KEY: &str = "agent.key";
 const CERTIFICATE: &str = "agent.crt";
 const AUTHORITY: &str = "ca.crt";
+const PLACES: &str = "collector";
 
 /// The three files, read and understood.
 pub struct Identity {
@@ -108,6 +109,22 @@ pub fn store(dir: &Path, key_pem: Option<&str>, certificate_pem: &str, authority
         }
     }
     Ok(())
+}
+
+/// Writes where the collector is that this identity belongs to.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn store_places(dir: &Path, urls: &[String]) -> Result<(), IdentityError> {
+    let path = dir.join(PLACES);
+    let text: String = urls.iter().map(|url| format!("{url}\n")).collect();
+    files::replace(&path, text.as_bytes(), 0o644).map_err(|source| IdentityError::File { path, source })
+}
+
+/// Lists where the collector is that an identity was given by; empty if nobody wrote it down.
+pub fn places(dir: &Path) -> Vec<String> {
+    let text = fs::read_to_string(dir.join(PLACES)).unwrap_or_default();
+    text.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 /// Reads the key as PEM, to sign a request for a new certificate with it.

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::config::Faults;
+use crate::config::text::default_file;
 
 /// The arguments of `probe`.
 #[derive(Debug, clap::Args)]
 pub struct ProbeArgs {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    #[arg(long, value_name = "FILE", default_value_os_t = default_file())]
     pub config: PathBuf,
     /// Run only this target
     #[arg(long, value_name = "NAME")]
@@ -36,25 +37,32 @@ pub enum Language {
 /// The arguments of `enroll`.
 #[derive(Debug, clap::Args)]
 pub struct EnrollArgs {
-    /// The collector, as in https://collector.example:8443
-    #[arg(long, value_name = "URL")]
-    pub collector: String,
-    /// The one-time token of `rusta-collector agents token`; `-` reads it from stdin
-    #[arg(long, value_name = "TOKEN")]
-    pub token: String,
+    /// What `rusta-collector agents token` prints and the QR code holds; `-` reads it from stdin. Tries until the line is up;
+    /// a device that is enrolled already is left as it is
+    #[arg(value_name = "INVITATION", required_unless_present_all = ["collector", "token"], conflicts_with_all = ["collector", "token", "ca"])]
+    pub invitation: Option<String>,
+    /// The collector, as in https://collector.example:8443: instead of an invitation, and tried once
+    #[arg(long, value_name = "URL", requires = "token")]
+    pub collector: Option<String>,
+    /// The one-time token alone; `-` reads it from stdin
+    #[arg(long, value_name = "TOKEN", requires = "collector")]
+    pub token: Option<String>,
     /// Where key and certificates go
     #[arg(long, value_name = "DIR", default_value = "/etc/rusta/identity")]
     pub dir: PathBuf,
     /// The collector's CA certificate
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+    /// Enrol anew although there is an identity: the router went to another site
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// The arguments of `status`.
 #[derive(Debug, clap::Args)]
 pub struct StatusArgs {
     /// The configuration file that names the socket
-    #[arg(long, value_name = "FILE", default_value = "/etc/rusta/agent.yaml")]
+    #[arg(long, value_name = "FILE", default_value_os_t = default_file())]
     pub config: PathBuf,
     /// The socket itself
     #[arg(long, value_name = "PATH")]

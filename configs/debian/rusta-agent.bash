@@ -91,7 +91,7 @@ _rusta__agent() {
             return 0
             ;;
         rusta__subcmd__agent__subcmd__enroll)
-            opts="-h --collector --token --dir --ca --help"
+            opts="-h --collector --token --dir --ca --again --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -85,6 +85,9 @@ _rusta__collector() {
             rusta__collector__subcmd__agents,token)
                 cmd="rusta__collector__subcmd__agents__subcmd__token"
                 ;;
+            rusta__collector__subcmd__agents,tokens)
+                cmd="rusta__collector__subcmd__agents__subcmd__tokens"
+                ;;
             rusta__collector__subcmd__agents__subcmd__help,approve)
                 cmd="rusta__collector__subcmd__agents__subcmd__help__subcmd__approve"
                 ;;
@@ -105,6 +108,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__agents__subcmd__help,token)
                 cmd="rusta__collector__subcmd__agents__subcmd__help__subcmd__token"
+                ;;
+            rusta__collector__subcmd__agents__subcmd__help,tokens)
+                cmd="rusta__collector__subcmd__agents__subcmd__help__subcmd__tokens"
                 ;;
             rusta__collector__subcmd__alerts,help)
                 cmd="rusta__collector__subcmd__alerts__subcmd__help"
@@ -252,6 +258,9 @@ _rusta__collector() {
                 ;;
             rusta__collector__subcmd__help__subcmd__agents,token)
                 cmd="rusta__collector__subcmd__help__subcmd__agents__subcmd__token"
+                ;;
+            rusta__collector__subcmd__help__subcmd__agents,tokens)
+                cmd="rusta__collector__subcmd__help__subcmd__agents__subcmd__tokens"
                 ;;
             rusta__collector__subcmd__help__subcmd__alerts,list)
                 cmd="rusta__collector__subcmd__help__subcmd__alerts__subcmd__list"
@@ -555,7 +564,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents)
-            opts="-h --config --data-dir --help token list approve revoke rotate-authority retire-authority help"
+            opts="-h --config --data-dir --help token tokens list approve revoke rotate-authority retire-authority help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -599,7 +608,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__help)
-            opts="token list approve revoke rotate-authority retire-authority help"
+            opts="token tokens list approve revoke rotate-authority retire-authority help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -710,6 +719,20 @@ _rusta__collector() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rusta__subcmd__collector__subcmd__agents__subcmd__help__subcmd__tokens)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__list)
             opts="-h --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -803,7 +826,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__token)
-            opts="-h --site --ttl --second --json --config --data-dir --help"
+            opts="-h --site --ttl --second --bare --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -814,6 +837,48 @@ _rusta__collector() {
                     return 0
                     ;;
                 --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --data-dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__agents__subcmd__tokens)
+            opts="-h --list --region --kind --ttl --sheet --json --config --data-dir --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --list)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --region)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ttl)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sheet)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1519,7 +1584,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__agents)
-            opts="token list approve revoke rotate-authority retire-authority"
+            opts="token tokens list approve revoke rotate-authority retire-authority"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1603,6 +1668,20 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__help__subcmd__agents__subcmd__token)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rusta__subcmd__collector__subcmd__help__subcmd__agents__subcmd__tokens)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -108,7 +108,7 @@ impl Stage {
 
     /// Enrols an agent for `site` against the collector at `url` and returns its identity folder.
     pub fn enroll(&self, inside: Option<&Namespace>, site: &str, url: &str) -> PathBuf {
-        let token = run_ok(self.collector().args(["agents", "token", "--site", site]));
+        let token = run_ok(self.collector().args(["agents", "token", "--bare", "--site", site]));
         let identity = self.path(&format!("{site}/identity"));
         let mut command = self.in_namespace(inside, &self.programs.agent);
         command.args(["enroll", "--collector", url, "--token", token.trim(), "--dir"]).arg(&identity).arg("--ca").arg(self.ca());

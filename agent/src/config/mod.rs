@@ -3,10 +3,12 @@
 //!
 //! ```text
 //! agent.yaml --yaml::read--> text::File --build--> Config { collector, report, spool, .., watch }
+//! OpenWrt's UCI --uci::read--> the same YAML, with the lines it came from
 //! assignment --yaml::read--> text::Assigned --over the local one--> Watch { links, targets }
 //! ```
 
 pub mod text;
+mod uci;
 pub mod units;
 
 use std::collections::HashSet;
@@ -15,11 +17,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusta_wire::{Network, Rung, limits};
+use rusta_wire::{Invitation, Network, Rung, limits};
 use serde::{Deserialize, Serialize};
 
 pub use crate::calendar::Calendar;
 use crate::calendar::day_of;
+use crate::identity;
 use crate::interfaces::Device;
 use crate::probe::{Place, Probe, ProbeConfig};
 use crate::socket::Way;
@@ -55,8 +58,10 @@ pub struct Config {
 /// Where reports go.
 #[derive(Debug, Clone)]
 pub struct Collector {
-    /// Tried in order.
+    /// Tried in order; empty: it is not enrolled yet, and nobody said where.
     pub urls: Vec<Url>,
+    /// What enrols it.
+    pub invitation: Option<Invitation>,
     /// Holds key and certificates.
     pub identity_dir: PathBuf,
 }
@@ -208,7 +213,21 @@ impl Config {
         let unread =
             |text: String| Faults { file: file.clone(), mistakes: vec![Mistake { line: 1, column: 1, path: String::new(), text }] };
         let text = std::fs::read_to_string(path).map_err(|error| unread(format!("cannot be read: {error}")))?;
-        Config::parse(&text).map_err(|mistakes| Faults { file: file.clone(), mistakes })
+        if !uci::is_uci(path, &text) {
+            return Config::parse(&text).map_err(|mistakes| Faults { file: file.clone(), mistakes });
+        }
+        let faults = |mistakes| Faults { file: file.clone(), mistakes };
+        match uci::read(&text).map_err(faults)? {
+            uci::Meaning::Here(yaml) => Config::parse(&yaml.text).map_err(|mistakes| faults(yaml.place(mistakes))),
+            uci::Meaning::In(other) if other == path => Err(unread(format!("`config {}` names this file itself", other.display()))),
+            uci::Meaning::In(other) => Config::load_yaml(&other),
+        }
+    }
+
+    fn load_yaml(path: &Path) -> Result<Config, Faults> {
+        let faults = |mistakes| Faults { file: path.display().to_string(), mistakes };
+        let unread = |error| faults(vec![Mistake { line: 1, column: 1, path: String::new(), text: format!("cannot be read: {error}") }]);
+        Config::parse(&std::fs::read_to_string(path).map_err(unread)?).map_err(faults)
     }
 
     /// Reads and checks a text.
@@ -324,7 +343,7 @@ fn lay_over(local: &text::Assigned, mut assigned: text::Assigned) -> text::Assig
             if !own.resolvers.is_empty() {
                 link.resolvers.clone_from(&own.resolvers);
             }
-            link.network = own.network;
+            link.network = own.network.or(link.network);
             link.metered = own.metered.or(link.metered);
             link.quiet = own.quiet.or(link.quiet);
             link.plan = own.plan.clone().or_else(|| link.plan.take());
@@ -389,17 +408,27 @@ fn build(file: text::File, check: &mut Check<'_>) -> Config {
 
 fn build_collector(typed: text::Collector, check: &mut Check<'_>) -> Collector {
     let path = key(&key(&[], "collector"), "urls");
-    if typed.urls.is_empty() {
+    if typed.urls.as_ref().is_some_and(Vec::is_empty) {
         check.wrong(path.clone(), "at least one URL is needed");
     }
+    let invitation = typed.invitation.and_then(|text| match text.parse::<Invitation>() {
+        Ok(invitation) => Some(invitation),
+        Err(fault) => {
+            check.wrong(key(&key(&[], "collector"), "invitation"), fault);
+            None
+        }
+    });
+    let invited = || invitation.iter().flat_map(|invitation| &invitation.places).map(|place| format!("https://{place}")).collect();
+    let enrolled = identity::places(&typed.identity_dir);
+    let texts = typed.urls.unwrap_or_else(|| if enrolled.is_empty() { invited() } else { enrolled });
     let mut urls = Vec::new();
-    for (index, text) in typed.urls.iter().enumerate() {
+    for (index, text) in texts.iter().enumerate() {
         match text.parse() {
             Ok(url) => urls.push(url),
             Err(fault) => check.wrong(path.iter().cloned().chain([Step::Item(index)]).collect(), fault),
         }
     }
-    Collector { urls, identity_dir: typed.identity_dir }
+    Collector { urls, invitation, identity_dir: typed.identity_dir }
 }
 
 impl std::str::FromStr for Url {
@@ -461,7 +490,8 @@ fn build_links(typed: &text::Assigned, check: &mut Check<'_>) -> Vec<Link> {
         let plan = link.plan.as_ref().map(|plan| build_plan(&key(&path, "plan"), plan, check));
         links.push(Link {
             name: link.name.clone(),
-            network: link.network,
+            // Nobody has said yet: what a line to anywhere at all would be.
+            network: link.network.unwrap_or(Network::Internet),
             way: Way {
                 interface: build_device(&path, link, check),
                 source: link.source,

@@ -81,8 +81,12 @@ pub struct Assigned {
 /// `collector:`
 #[derive(Debug, Deserialize)]
 pub struct Collector {
-    /// Base URLs, tried in order.
-    pub urls: Vec<String>,
+    /// Base URLs, tried in order. Left out: those of the invitation, then those it was enrolled with.
+    #[serde(default)]
+    pub urls: Option<Vec<String>>,
+    /// What enrols this device, as `agents token` prints it; once it is enrolled this means nothing.
+    #[serde(default)]
+    pub invitation: Option<String>,
     /// Holds `agent.key`, `agent.crt` and `ca.crt`, written by `enroll`.
     #[serde(default = "default_identity")]
     pub identity_dir: PathBuf,
@@ -172,9 +176,9 @@ impl<'de> Deserialize<'de> for Resolver {
 pub struct Link {
     /// As in `links.csv`.
     pub name: String,
-    /// Which network it belongs to.
-    #[serde(deserialize_with = "word")]
-    pub network: Network,
+    /// Which network it belongs to. Left out: what an assignment says.
+    #[serde(default, deserialize_with = "some_word")]
+    pub network: Option<Network>,
     /// Everything of this link leaves by this interface.
     #[serde(default)]
     pub interface: Option<String>,
@@ -276,6 +280,11 @@ fn home(openwrt: &str, elsewhere: &str) -> PathBuf {
     PathBuf::from(if Path::new("/etc/openwrt_release").exists() { openwrt } else { elsewhere })
 }
 
+/// The configuration file of a command that names none.
+pub fn default_file() -> PathBuf {
+    home("/etc/config/rusta", "/etc/rusta/agent.yaml")
+}
+
 fn default_socket() -> PathBuf {
     home("/var/run/rusta/agent.sock", "/run/rusta/agent.sock")
 }
@@ -325,6 +334,10 @@ fn three_seconds() -> Span {
 /// Reads one of the contract's words.
 fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
+fn some_word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    word(deserializer).map(Some)
 }
 
 struct Word<T>(T);

@@ -19,6 +19,8 @@ use rusta_wire::{AgentId, UnixMs};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
+use sha2::{Digest, Sha256};
+
 use super::{IdentityError, hash_hex, random};
 
 /// An authority outlives the routers that trust it; a rotation is a decision, not a deadline.
@@ -106,6 +108,11 @@ impl Authority {
     /// Returns the certificates an agent trusts, as PEM, newest last.
     pub fn bundle_pem(&self) -> String {
         self.generations.iter().map(|generation| generation.certificate_pem.as_str()).collect()
+    }
+
+    /// Returns the SHA-256 of the certificate that signs, by which a device that enrols knows it.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        Sha256::digest(self.generations.last().map_or(&[][..], |newest| &newest.certificate)).into()
     }
 
     /// Lists the certificates that agents' certificates may hang on.

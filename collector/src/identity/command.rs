@@ -7,7 +7,8 @@ use rusta_wire::{AgentId, UnixMs};
 use serde::Serialize;
 
 use super::authority::Authority;
-use super::enrolment::{Revocation, approve, make_token, revoke};
+use super::enrolment::{Revocation, approve, revoke};
+use super::invitations::{self, command::TokensArgs, command::invite};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::config::parse_duration;
@@ -18,7 +19,8 @@ use crate::terminal::say;
 /// What to do with agents.
 #[derive(Debug, Subcommand)]
 pub enum AgentsCommand {
-    /// Make a one-time token with which one device can enrol for a site. It is shown once and kept only as a hash.
+    /// Make an invitation with which one device can enrol for a site: the word for `rusta-agent enroll`. Its token is shown once
+    /// and kept only as a hash.
     Token {
         /// The site the device will speak for.
         #[arg(long, value_name = "CODE")]
@@ -29,10 +31,15 @@ pub enum AgentsCommand {
         /// The device may speak beside the agent the site has. Without this a second agent waits for `agents approve`.
         #[arg(long)]
         second: bool,
+        /// Print the token alone, for `rusta-agent enroll --token`.
+        #[arg(long, conflicts_with = "json")]
+        bare: bool,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
+    /// Make invitations for many sites, as a list or as a sheet of QR codes to print.
+    Tokens(TokensArgs),
     /// List every agent that ever enrolled.
     List {
         /// Print JSON.
@@ -76,13 +83,6 @@ struct Listed {
     waits: bool,
 }
 
-#[derive(Serialize)]
-struct Token {
-    token: String,
-    site: String,
-    expires_at: String,
-}
-
 /// Runs one of the commands.
 ///
 /// # Errors
@@ -91,11 +91,11 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
     let store = place.store()?;
     let now = clock::now();
     match command {
-        AgentsCommand::Token { site, ttl, second, json } => {
-            let token = make_token(&store, site, *second, now, *ttl)?;
-            let made = Token { token, site: site.clone(), expires_at: date_text(now + *ttl) };
-            if *json { print_json(&made)? } else { say!("{}", made.token) }
+        AgentsCommand::Token { site, ttl, second, bare, json } => {
+            let made = invite(place, &store, site, *second, (now, *ttl))?;
+            if *json { print_json(&made)? } else { say!("{}", if *bare { made.token } else { made.invitation }) }
         }
+        AgentsCommand::Tokens(args) => invitations::command::run(place, &store, args, now)?,
         AgentsCommand::List { json } => list(&store, *json)?,
         AgentsCommand::Approve { id } => {
             let site = approve(&store, *id, "cli", now)?;
@@ -178,6 +178,6 @@ fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
 }
 
 /// Writes a time as RFC 3339 in UTC, whole seconds.
-fn date_text(at: UnixMs) -> String {
+pub(super) fn date_text(at: UnixMs) -> String {
     jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| at.to_string(), |time| time.to_string())
 }

@@ -13,6 +13,10 @@
 mod authority;
 pub mod command;
 mod enrolment;
+pub mod invitations {
+    //! What enrols devices, as people hand it on.
+    pub mod command;
+}
 mod refusals;
 mod registry;
 mod watching;

@@ -198,7 +198,11 @@ impl Session {
             (&Method::POST, "/v1/batches") => upload::answer(self, request, now).await,
             (&Method::POST, "/v1/enroll") => enroll::answer(self, request, now).await,
             (&Method::GET, "/v1/assignment") => self.assignment(&request, now),
-            (_, "/v1/batches" | "/v1/enroll" | "/v1/assignment") => {
+            // For whoever knows its fingerprint: a device that enrols by an invitation.
+            (&Method::GET, "/v1/authority") => {
+                reply(StatusCode::OK, "application/x-pem-file", self.shared.identity.authority().bundle_pem().into_bytes())
+            }
+            (_, "/v1/batches" | "/v1/enroll" | "/v1/assignment" | "/v1/authority") => {
                 self.refuse_text(&Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "another method is needed here"))
             }
             _ => self.refuse_text(&Refusal::new(StatusCode::NOT_FOUND, "path", "there is nothing here")),

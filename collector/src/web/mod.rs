@@ -26,9 +26,11 @@ mod tone;
 
 pub use archive::site_past;
 pub use asked::Asked;
+pub use html::escape;
 pub use pages::kpis::in_unit;
 pub use pages::sites::SitesQuery;
 pub use state::WebState;
+pub use svg::qr;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;

@@ -58,7 +58,7 @@ impl Stand {
     }
 
     pub fn token(&self, site: &str) -> String {
-        run_ok(self.stage.collector().args(["agents", "token", "--second", "--site", site])).trim().to_string()
+        run_ok(self.stage.collector().args(["agents", "token", "--bare", "--second", "--site", site])).trim().to_string()
     }
 
     pub fn ca(&self) -> String {

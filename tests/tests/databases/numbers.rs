@@ -107,7 +107,7 @@ fn report(stage: &Stage, folder: &Path, agents: SocketAddr, random: &mut Random)
     for number in 0..AGENTS {
         let row = links.swap_remove(random.below(links.len()));
         links.retain(|other| other["site_code"] != row["site_code"]);
-        let token = run_ok(stage.collector().args(["agents", "token", "--site", &row["site_code"]]));
+        let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", &row["site_code"]]));
         let table = village_table(&row["name"], row["network"].parse().unwrap());
         let answers = number % 3 != 0;
         runtime.block_on(async {

@@ -72,13 +72,9 @@ fn a_router_without_a_clock_is_never_misdated() {
     router.set_wall_clock(300);
     let seen = run_ok(router.fool(Command::new("date").args(["+%Y"])));
     assert_eq!(seen.trim(), "1970", "the wall clock is not the router's");
-    let token = run_ok(stage.collector().args(["agents", "token", "--site", "one"]));
+    let invitation = run_ok(stage.collector().args(["agents", "token", "--site", "one"]));
     let mut enrol = stage.agent();
-    enrol
-        .args(["enroll", "--collector", &url, "--token", token.trim(), "--dir"])
-        .arg(stage.path("one/identity"))
-        .arg("--ca")
-        .arg(stage.ca());
+    enrol.args(["enroll", invitation.trim(), "--dir"]).arg(stage.path("one/identity"));
     run_ok(router.fool(&mut enrol));
     collector.kill();
 

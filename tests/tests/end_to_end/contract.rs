@@ -72,7 +72,7 @@ fn a_program_made_from_the_text_alone_reads_a_spool_and_is_stored_by_the_collect
 
     // An identity and a spool of its own, sent in both codings.
     let _collector = stage.serve(None, http);
-    let token = run_ok(stage.collector().args(["agents", "token", "--site", "two"]));
+    let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", "two"]));
     let (identity, spool) = (stage.path("two/identity"), stage.path("two/spool"));
     let enrolled = json(&run_ok(python(&["enroll", &url, stage.ca().to_str().unwrap(), token.trim()]).arg(&identity)));
     assert_eq!(enrolled["site"], "two");

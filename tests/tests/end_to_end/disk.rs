@@ -38,7 +38,7 @@ impl Bench {
         stage.import(&VILLAGES);
         let collector = stage.serve(None, http);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let token = run_ok(stage.collector().args(["agents", "token", "--site", "one"]));
+        let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", "one"]));
         let ca = std::fs::read_to_string(stage.ca()).unwrap();
         let (url, table) = (format!("https://{agents}"), village_table("gov0", Network::Gov));
         let agent = runtime.block_on(VirtualAgent::enroll(&url, token.trim(), &ca, table, BootId(5))).unwrap();

@@ -114,7 +114,7 @@ fn what_was_acknowledged_is_stored_once_through_every_kill() {
     let fleet: Vec<_> = sites
         .iter()
         .map(|site| {
-            let token = run_ok(stage.collector().args(["agents", "token", "--site", site]));
+            let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", site]));
             let table = village_table("gov0", Network::Gov);
             let enrolment = VirtualAgent::enroll(&url, token.trim(), &ca, table, BootId(random.next()));
             let agent = runtime.block_on(enrolment).unwrap();

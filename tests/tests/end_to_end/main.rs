@@ -16,6 +16,7 @@ mod detection;
 mod devices;
 mod disk;
 mod door;
+mod enrolment;
 mod examples;
 mod front;
 mod harness;

@@ -37,7 +37,7 @@ impl Target {
     }
 
     fn token(&self, site: &str) -> String {
-        run_ok(self.stage.collector().args(["agents", "token", "--site", site])).trim().to_string()
+        run_ok(self.stage.collector().args(["agents", "token", "--bare", "--site", site])).trim().to_string()
     }
 
     fn enroll(&self, token: &str) -> Result<VirtualAgent, (u16, String)> {

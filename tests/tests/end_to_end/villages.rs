@@ -37,7 +37,7 @@ impl Villages {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (url, ca) = (format!("https://{port}"), std::fs::read_to_string(stage.ca()).unwrap());
         let answers = sites.iter().zip(1..).map(|(site, boot)| {
-            let token = run_ok(stage.collector().args(["agents", "token", "--site", site]));
+            let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", site]));
             let enrolment = VirtualAgent::enroll(&url, token.trim(), &ca, village_table("gov0", Network::Gov), BootId(boot));
             let agent = runtime.block_on(enrolment).unwrap();
             let answers = Arc::new(AtomicBool::new(true));

@@ -59,7 +59,7 @@ pub fn measure(programs: &Programs, seconds: u64) -> Value {
     let fleet: Vec<_> = sites
         .iter()
         .map(|site| {
-            let token = run_ok(stage.collector().args(["agents", "token", "--site", site]));
+            let token = run_ok(stage.collector().args(["agents", "token", "--bare", "--site", site]));
             let table = village_table("gov0", Network::Gov);
             runtime.block_on(VirtualAgent::enroll(&url, token.trim(), &ca, table, BootId(9))).unwrap()
         })
