@@ -75,7 +75,7 @@ class Collector:
 
     def enroll(self, site, name, second=False):
         """Returns the identity's folder and the agent's number."""
-        token = self.run("agents", "token", "--site", site, *(["--second"] if second else [])).strip()
+        token = self.run("agents", "token", "--bare", "--site", site, *(["--second"] if second else [])).strip()
         folder = self.folder / "identities" / name
         told = rusta.enroll(f"https://127.0.0.1:{self.agents}", str(self.folder / "data/authority/1.crt"), token, folder)
         return folder, told["agent"]

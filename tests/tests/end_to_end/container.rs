@@ -164,7 +164,7 @@ fn both_packages_live_on_one_debian_through_install_upgrade_remove_and_purge() {
     let foreign = "find /var/lib/rusta-collector ! -user rusta -o /var/lib/rusta-collector -perm /077 | head";
     assert_eq!(machine.sh(&foreign.replace(" -o /var/lib/rusta-collector -perm /077", "")), "");
     let site = machine.sh("sed -n 's/^\\(09-V[0-9]*\\),.*/\\1/p' /srv/inventory/sites.csv | head -n 1");
-    let token = machine.sh(&format!("{collector} agents token --site {site} | grep -oE '[A-Za-z0-9_-]{{20,}}' | tail -n 1"));
+    let token = machine.sh(&format!("{collector} agents token --bare --site {site} | grep -oE '[A-Za-z0-9_-]{{20,}}' | tail -n 1"));
     machine.sh("sed -i 's|https://collector.example:8443|https://127.0.0.1:8443|' /etc/rusta/agent.yaml");
     machine.sh("install -m 644 /var/lib/rusta-collector/authority/1.crt /srv/ca.crt");
     machine
@@ -197,11 +197,18 @@ fn both_packages_live_on_one_debian_through_install_upgrade_remove_and_purge() {
     let after = (pid("rusta-agent"), pid("rusta-collector"));
     assert!(before.0 != after.0 && before.1 != after.1, "{before:?} {after:?}");
     assert!(machine.sh(&format!("{collector} agents list")).contains(&site));
+    // The old agent sent what it could before it made room for the new one.
+    let drained = machine.sh("journalctl --no-pager -o cat -u rusta-agent | grep -c 'are still owed'");
+    assert!(drained.parse::<u32>().unwrap() >= 1, "{drained}");
 
     // A removal stops what ran; a purge leaves no identity for the machine's next owner, and never a province's history.
     machine.sh("DEBIAN_FRONTEND=noninteractive dpkg -r rusta-agent rusta-collector");
     assert_eq!(machine.sh("cat /proc/[0-9]*/comm 2>/dev/null | grep rusta || true"), "");
     assert_eq!(owner("/var/lib/rusta-collector"), "rusta 700");
+    // Only who asks for it keeps an identity over a purge.
+    machine.sh("touch /etc/rusta/keep-state && DEBIAN_FRONTEND=noninteractive dpkg -P rusta-agent");
+    machine.sh("[ -s /etc/rusta/identity/agent.key ] && [ -d /var/lib/rusta-agent/spool ]");
+    machine.sh("rm /etc/rusta/keep-state && DEBIAN_FRONTEND=noninteractive dpkg -i /srv/packages/rusta-agent_*.deb");
     machine.sh("DEBIAN_FRONTEND=noninteractive dpkg -P rusta-agent rusta-collector");
     assert_eq!(machine.sh("ls -d /etc/rusta/identity /var/lib/rusta-agent 2>/dev/null || true"), "");
     assert_eq!(owner("/var/lib/rusta-collector"), "rusta 700");

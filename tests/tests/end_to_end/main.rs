@@ -24,6 +24,7 @@ mod kills;
 mod lab;
 mod manual;
 mod names;
+mod openwrt;
 mod packages;
 mod policies;
 mod private_files;

@@ -62,6 +62,8 @@ fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
             ("usr/bin/rusta-agent", 0o755),
             ("lib/systemd/system/rusta-agent.service", 0o644),
             ("etc/rusta/agent.yaml", 0o640),
+            ("usr/lib/sysusers.d/rusta-agent.conf", 0o644),
+            ("usr/lib/tmpfiles.d/rusta-agent.conf", 0o644),
             ("usr/share/bash-completion/completions/rusta-agent", 0o644),
             ("usr/share/doc/rusta-agent/changelog.gz", 0o644),
             ("usr/share/doc/rusta-agent/copyright", 0o644),
@@ -88,54 +90,104 @@ fn packages_hold_the_program_its_units_and_a_configuration_that_is_kept() {
         &[
             ("usr/sbin/rusta-agent", 0o755),
             ("etc/init.d/rusta-agent", 0o755),
-            ("etc/rusta/agent.yaml", 0o600),
+            ("etc/config/rusta", 0o600),
+            ("etc/uci-defaults/50-rusta-agent", 0o644),
+            ("etc/capabilities/rusta-agent.json", 0o644),
+            ("etc/hotplug.d/tty/50-rusta-agent", 0o644),
+            ("etc/hotplug.d/usbmisc/50-rusta-agent", 0o644),
+            ("usr/share/acl.d/rusta-agent.json", 0o644),
             ("lib/upgrade/keep.d/rusta-agent", 0o644),
         ],
     );
-    // `/var` is memory there; what the agent must not lose lies in what a sysupgrade keeps.
-    let config = read(root.join("etc/rusta/agent.yaml"));
-    let kept = read(root.join("lib/upgrade/keep.d/rusta-agent"));
-    assert!(config.contains("dir: /etc/rusta/state/spool") && !config.contains("/var/lib"), "{config}");
-    assert!(kept.lines().any(|path| "/etc/rusta/state/spool".starts_with(path)), "{kept}");
+    // What the agent must not lose lies in what a sysupgrade keeps.
+    assert_eq!(read(root.join("lib/upgrade/keep.d/rusta-agent")), "/etc/rusta/\n");
+    for json in ["etc/capabilities/rusta-agent.json", "usr/share/acl.d/rusta-agent.json"] {
+        serde_json::from_str::<serde_json::Value>(&read(root.join(json))).unwrap();
+    }
     for script in ["postinst", "prerm"] {
         let text = read(control.join(script));
         assert!(text.ends_with(&format!("default_{script} $0 $@\n")), "{text}");
         assert_eq!(std::fs::metadata(control.join(script)).unwrap().permissions().mode() & 0o777, 0o755);
         assert_shell_reads(&control.join(script));
     }
-    assert_eq!(read(control.join("conffiles")), "/etc/rusta/agent.yaml\n");
+    assert_eq!(read(control.join("conffiles")), "/etc/config/rusta\n");
     let about = read(control.join("control"));
-    assert!(about.contains(&format!("Version: {version}-1\n")) && !about.contains('@'), "{about}");
-    assert_shell_reads(&root.join("etc/init.d/rusta-agent"));
+    assert!(about.contains(&format!("Version: {version}-r1\n")) && about.contains("Require-User: rusta:rusta\n"), "{about}");
+    for script in ["etc/init.d/rusta-agent", "etc/uci-defaults/50-rusta-agent", "etc/hotplug.d/tty/50-rusta-agent"] {
+        assert_shell_reads(&root.join(script));
+    }
 }
 
-/// The fault this keeps out: `check` stood before the start, and a router whose modem was late never had an agent.
+/// Whoever packs, wherever and whenever: the same program gives the same bytes.
 #[test]
-fn the_openwrt_service_starts_whatever_is_missing() {
+fn the_same_files_give_the_same_packages() {
     let folder = tempfile::tempdir().unwrap();
-    let calls = folder.path().join("calls");
-    // rc.common sources the script and calls its functions; procd's own are written down here.
-    let rc = format!(
-        "for name in open_instance set_param close_instance add_reload_trigger add_raw_trigger; do \
-             eval \"procd_$name() {{ echo procd_$name \\\"\\$@\\\" >>{calls}; }}\"; done\n\
-         mkdir() {{ :; }}\n. {init}\nstart_service && service_triggers",
-        calls = calls.display(),
-        init = repository().join("configs/openwrt/rusta-agent.init").display()
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    let program = Path::new("/bin/true");
+    packages(program, &first);
+    // Another user's habits, and another clock: the files' own dates do not count.
+    let script = repository().join("scripts/package");
+    let line = format!(
+        "umask 077; export TZ=Asia/Tehran LC_ALL=C.UTF-8 SOURCE_DATE_EPOCH=1795262400; touch {config}; exec {script} agent x86_64 --fast \
+         --binary {program} --out {out}",
+        config = repository().join("configs/agent.yaml").display(),
+        script = script.display(),
+        program = program.display(),
+        out = second.display()
     );
-    // No program, no file: it is started all the same.
-    run_ok(Command::new("/bin/dash").arg("-c").arg(&rc).env("PATH", "/nonexistent"));
-    let said = read(&calls);
-    for line in [
-        "procd_open_instance",
-        "procd_set_param command /usr/sbin/rusta-agent run --config /etc/rusta/agent.yaml",
-        "procd_set_param respawn 3600 30 0",
-        "procd_set_param file /etc/rusta/agent.yaml",
-        "procd_set_param reload_signal HUP",
-        "procd_close_instance",
-        "procd_add_raw_trigger interface.*.up 2000 /etc/init.d/rusta-agent reload",
-    ] {
-        assert!(said.lines().any(|said| said.trim_end() == line), "{line} is not in\n{said}");
+    run_ok(Command::new("sh").arg("-c").arg(line));
+    let mut names = 0;
+    for entry in std::fs::read_dir(&first).unwrap() {
+        let name = entry.unwrap().file_name();
+        assert!(std::fs::read(first.join(&name)).unwrap() == std::fs::read(second.join(&name)).unwrap(), "{name:?} differs");
+        names += 1;
     }
+    assert_eq!(names, 2);
+}
+
+/// The feed's Makefile, the script and the workspace say one thing.
+#[test]
+fn the_feed_installs_what_the_script_packs() {
+    let feed = read(repository().join("configs/openwrt/feed/rusta-agent/Makefile"));
+    let script = read(repository().join("scripts/package"));
+    assert!(feed.contains(&format!("PKG_VERSION:={}\n", env!("CARGO_PKG_VERSION"))), "the feed names another version");
+    for file in std::fs::read_dir(repository().join("configs/openwrt/feed/rusta-agent/files")).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        let places = |text: &str, sign: &str| -> BTreeSet<String> {
+            let lines = text.lines().filter(|line| line.contains(&format!("files/{name} ")));
+            lines.map(|line| line.rsplit(sign).next().unwrap().trim_end_matches('"').to_owned()).collect()
+        };
+        let (fed, packed) = (places(&feed, "$(1)/"), places(&script, "$data/"));
+        assert!(!fed.is_empty() && fed == packed, "{name}: {fed:?} in the feed, {packed:?} in the script");
+    }
+}
+
+/// An architecture whose processor the toolchain does not know is refused before anything is built.
+#[test]
+fn only_known_architectures_are_packed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pack = |arch: &str| {
+        let mut command = Command::new(repository().join("scripts/package"));
+        run(command.args(["agent", "--openwrt", arch, "--binary", "/bin/true", "--out"]).arg(folder.path()))
+    };
+    for arch in [
+        "aarch64_cortex-a53",
+        "aarch64_cortex-a72",
+        "aarch64_generic",
+        "arm_cortex-a7_neon-vfpv4",
+        "arm_cortex-a9",
+        "arm_cortex-a15_neon-vfpv4",
+        "mipsel_24kc",
+        "mips_24kc",
+        "x86_64",
+    ] {
+        // MIPS has the slim one only.
+        let name = if arch.starts_with("mips") { "rusta-agent-slim" } else { "rusta-agent" };
+        let said = pack(arch);
+        assert!(said.stdout.trim().ends_with(&format!("{name}_{}-r1_{arch}.ipk", env!("CARGO_PKG_VERSION"))), "{said:?}");
+    }
+    let refused = pack("sparc");
+    assert!(refused.code == Some(2) && refused.stderr.contains("print-architecture"), "{refused:?}");
 }
 
 #[test]
