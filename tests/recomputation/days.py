@@ -1,7 +1,7 @@
 """What is read for a site's day, and the timelines of its links made from it; numbers are paragraphs of the rules' text."""
 import states
 from states import DEGRADED, HOUR, UNKNOWN, UP, Link, Outcome
-from worlds import DAY, NOTHING, OK, PROVES
+from worlds import DAY, MODEM, NOTHING, OK, PROVES
 
 DAY_MS = DAY * 1000
 QUARTER = 15 * 60_000
@@ -16,7 +16,9 @@ class Site:
 
     def __init__(self, world, code, agents):
         self.world, self.code = world, code
+        agents = [agent for agent in agents if not agent.is_disowned]
         self.agents = [agent for agent in agents if agent.site == code]
+        self.outside = [agent for agent in agents if agent.site != code and any(series["towards"] == code for series in agent.series)]
         self.samples = sorted(ms(one.at) for agent in self.agents for boot in agent.boots if boot.is_dated()
                               for _, _, rounds in boot.batches for one in rounds)
 
@@ -32,12 +34,15 @@ class Site:
         late = [(after[0], after[0] + QUARTER)] if after and not has_after else []
         return early + out + late
 
-    def events(self, link, start, end, choose):
+    def events(self, registry, link, start, end, choose):
         """What is told of a link, in order (4.1, 4.3)."""
         stretches = self.stretches(start, end)
         inside = lambda t: any(a <= t <= b for a, b in stretches)
         ends, rounds = [], []
-        for agent in self.agents:
+        outside = [agent for agent in self.outside if link and registry.may_speak(agent.site, self.code)
+                   and any(registry.link_seen(series, self.code) == link for series in agent.series if series["towards"] == self.code)]
+        for agent in self.agents + outside:
+            is_outside = agent.site != self.code
             for boot in agent.boots:
                 if not boot.is_dated():
                     continue
@@ -48,25 +53,28 @@ class Site:
                         ends.append(("end", ms(until), agent, boot, length if 1000 <= length <= HOUR else None))
                     for one in read:
                         series = agent.series[one.series]
-                        if link in (None, series["link"]) and choose(series):
-                            says = None if one.outcome in NOTHING else one.outcome == OK or one.outcome in PROVES
-                            rounds.append(("round", Outcome(ms(one.at), agent, series["target"], series, boot, says, one.values)))
-        order = lambda e: (states.event_time(e), e[0] == "round", e[1].agent.name if e[0] == "round" else "", e[1].name if e[0] == "round" else "")
+                        if agent.speaks_of(one.series) != self.code:
+                            continue
+                        told = registry.link_seen(series, self.code) == link if is_outside else is_of(link, series, choose)
+                        if told and series["probe"] in (*states.PROVING_PROBES, MODEM):
+                            says = None if one.outcome in NOTHING or series["probe"] == MODEM else one.outcome == OK or one.outcome in PROVES
+                            rounds.append(("round", Outcome(ms(one.at), agent, series["target"], series, boot, says, one.values, outside=is_outside)))
+        order = lambda e: (states.event_time(e), e[0] == "round", *((e[1].agent.number, e[1].name, e[1].series["link"]) if e[0] == "round" else ()))
         return sorted(ends + rounds, key=order)
 
-    def link(self, link, start, end, class_a=False, choose=states.is_anchor, limit_ms=None, before=None):
+    def link(self, registry, link, start, end, class_a=False, choose=states.is_anchor, limit_ms=None, generation=0, before=None):
         """A link's states on a day, in whole seconds; degraded if it has a limit. `link` None stands for every link of the site."""
         one = Link(states.CONFIRM_CLASS_A_MS if class_a else states.CONFIRM_MS, self.fits)
-        events = self.events(link, start, end, choose)
+        events = self.events(registry, link, start, end, choose)
         if limit_ms:
-            one.slots = slots(events, limit_ms, start, before)
+            one.slots = slots(events, limit_ms, generation, start, before)
         one.tell(events)
         one.finish(max([end] + [states.event_time(e) for e in events if e[0] == "round"]))
         timeline = states.spans(one.parts, start, end)
         for agent in self.agents:
             for boot in agent.boots:
                 if not boot.is_dated() and boot.batches:
-                    for at, until, state in self.proved(agent, boot, link, choose, class_a, limit_ms):
+                    for at, until, state in self.proved(agent, boot, link, choose, class_a, limit_ms, generation):
                         timeline = fill_unknown(timeline, at, until, state)
         return timeline
 
@@ -86,7 +94,7 @@ class Site:
         if boot.source != 1:
             return None, None
         earliest = ms(boot.persisted())
-        later = [ms(other.start) for other in agent.boots if other.is_dated() and other.batches and ms(other.batches[-1][1]) > earliest and ms(other.start) > earliest]
+        later = [other.began_at_most() for other in agent.boots if other.is_dated() and other.batches and ms(other.batches[-1][1]) > earliest and ms(other.start) > earliest]
         return earliest, min(later, default=None)
 
     def fits(self, agent, after, before):
@@ -100,7 +108,7 @@ class Site:
                 return True
         return False
 
-    def proved(self, agent, boot, link, choose, class_a, limit_ms):
+    def proved(self, agent, boot, link, choose, class_a, limit_ms, generation):
         earliest, latest = self.bounds(agent, boot)
         if latest is None:
             return
@@ -110,25 +118,33 @@ class Site:
         for begin, until, samples in boot.batches:
             for x in samples:
                 series = agent.series[x.series]
-                if link in (None, series["link"]) and choose(series):
-                    says = None if x.outcome in NOTHING else x.outcome == OK or x.outcome in PROVES
+                if agent.speaks_of(x.series) == self.code and is_of(link, series, choose):
+                    says = None if x.outcome in NOTHING or series["probe"] == MODEM else x.outcome == OK or x.outcome in PROVES
                     events.append(("round", Outcome(ms(x.at) + shift, agent, series["target"], series, boot, says, x.values)))
             events.append(("end", ms(until) + shift, agent, boot, ms(until) - ms(begin)))
         if limit_ms:
-            one.slots = slots(events, limit_ms, 0, None)
+            one.slots = slots(events, limit_ms, generation, 0, None)
         one.tell(sorted(events, key=lambda e: (states.event_time(e), e[0] == "round")))
         one.finish(latest)
         ends = [ms(other.batches[-1][1]) for other in agent.boots if other.is_dated() and other.batches and ms(other.start) <= earliest]
         slack = ms(boot.batches[0][0]) + shift - max([earliest] + ends)
-        for at, until, state in states.spans(one.parts, (ms(boot.start) + shift) // 1000 * 1000 - 1000, latest):
-            if state in (UP, DEGRADED) and at < until - slack:
-                yield at, (until - slack) // 1000 * 1000, state
+        for (at, state), (until, _) in zip(one.parts, one.parts[1:] + [(latest, None)]):
+            at, until = at // 1000 * 1000, (until - slack) // 1000 * 1000
+            if state in (UP, DEGRADED) and at < until:
+                yield at, until, state
 
 
-def slots(events, limit_ms, midnight, before):
-    pooled = states.Slots(limit_ms, midnight, before)
+def is_of(link, series, choose):
+    """Whether a link is judged by a series of its own site; `link` None stands for every link."""
+    return link in (None, series["link"]) and choose(series) or link is not None and series["link"] == link and series["probe"] == MODEM
+
+
+def slots(events, limit_ms, generation, midnight, before):
+    pooled = states.Slots(limit_ms, generation, midnight, before)
     for kind, told, *_ in events:
-        if kind == "round" and told.says is not None:
+        if kind == "round" and told.series["probe"] == MODEM:
+            pooled.add_modem(told.at, told.values[0])
+        elif kind == "round" and told.says is not None and not told.outside:
             pooled.add(told, dict(zip(told.series["metrics"], told.values)))
     return pooled
 

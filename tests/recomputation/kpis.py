@@ -14,6 +14,10 @@ GOV = ("headquarters", "farmandari", "bakhshdari", "county_office", "provincial_
 SLA = {"A": 0.995, "B": 0.99, "C": 0.95}
 BANDS = {"nin_share_20plus": (20, 10**9), "nin_share_10_19": (10, 20), "nin_share_10_15": (10, 16)}
 INTERRUPTION_MS = 300_000
+BANDS_BY_SIZE = ((101, "101+"), (71, "71-100"), (31, "31-70"), (20, "20-30"), (16, "16-19"), (10, "10-15"), (5, "5-9"), (1, "1-4"))     # 15
+COUNTS = {"connected_share_period": "villages", "villages_connected_month": "villages", "availability": "sites", "availability_contract": "sites",
+          "availability_user": "sites", "gov_buildings_connected": "sites", "sla_pass_share": "sites", "availability_link": "links",
+          "availability_link_contract": "links", "availability_link_user": "links", "outage_count": "links"}
 
 
 @dataclass
@@ -146,14 +150,39 @@ class Section:
         return total
 
     def links(self, region):
-        return [key for key in self.registry.links if self.registry.inside(region, self.registry.sites[key[0]]["region_code"])]
+        return [key for key in self.registry.links if self.registry.inside(region, self.registry.sites[key[0]]["region_code"]) and self.is_in("links", key)]
 
     def sites(self, region, *kinds):
         return [code for code, site in self.registry.sites.items()
-                if self.registry.inside(region, site["region_code"]) and (not kinds or site["kind"] in kinds)]
+                if self.registry.inside(region, site["region_code"]) and (not kinds or site["kind"] in kinds) and self.is_in("sites", code)]
 
     def villages(self, region):
-        return [code for code, row in self.registry.regions.items() if row["kind"] == "village" and row["inhabited"] == "yes" and self.registry.inside(region, code)]
+        return [code for code, row in self.registry.regions.items()
+                if row["kind"] == "village" and row["inhabited"] == "yes" and self.registry.inside(region, code) and self.is_in("villages", code)]
+
+    # Breakdowns (15).
+    def is_in(self, name, key):
+        return not self.window.part or self.window.part[1] is None or self.part(name, key) == self.window.part[1]
+
+    def parts(self, name, region):
+        return {self.part(name, key) for key in {"links": self.links, "sites": self.sites, "villages": self.villages}[name](region)}
+
+    def part(self, name, key):
+        by, r = self.window.part[0], self.registry
+        site = key[0] if name == "links" else key if name == "sites" else next((s["code"] for s in r.sites.values() if s["region_code"] == key), None)
+        if by == "site_kind":
+            return r.sites[site]["kind"] if site else "none"
+        if by == "band":
+            village = key if name == "villages" else r.sites[site]["region_code"]
+            count = self.count(village, "household") if r.regions[village]["kind"] == "village" else None
+            return next((band for least, band in BANDS_BY_SIZE if count is not None and count >= least), "none")
+        if name == "links":
+            link = r.links[key]
+        else:
+            sites = [key] if name == "sites" else [s["code"] for s in r.sites.values() if s["region_code"] == key]
+            links = next((r.links_of(code) for code in sites if r.links_of(code)), [])
+            link = next((one for one in links if one["role"] == "primary"), links[0] if links else {})
+        return link.get({"operator": "operator", "technology": "access", "network": "network"}[by]) or "none"
 
     def count(self, village, weight):
         """13.4"""
@@ -175,7 +204,7 @@ class Window:
     """Days in a row, with everything built around them for outages that reach over their bounds."""
 
     def __init__(self, days, built):
-        self.start, self.end = days[0].start, days[-1].end
+        self.start, self.end, self.part = days[0].start, days[-1].end, None
         runs = lambda days: [list(run) for _, run in itertools.groupby(days, key=lambda day: day.registry)]
         self.every = [Section(self, run) for run in runs([day for day in built if day.registry])]
         self.sections = [Section(self, run) for run in runs([day for day in days if day.registry])]
@@ -270,9 +299,9 @@ def sla(window, region):
     n = d = u = 0
     for code, section, s in window.judged(region, "sites", lambda section, region: section.sites(region)):
         whole = known(s) + unknown(s)
-        if whole and known(s) / whole >= 0.8:
+        if whole and known(s) / whole >= 0.8:       # 14.4: an object's own limit is compared with its value over known time
             d += 1
-            n += good(s) / whole >= SLA[section.registry.sites[code].get("criticality") or "C"]
+            n += good(s) / known(s) >= SLA[section.registry.sites[code].get("criticality") or "C"]
         else:
             u += 1
     return Figure(n, d, u, short=window.end - window.start < 7 * 86_400_000)
@@ -332,14 +361,17 @@ def rounds(window, region, out):
             silent += unknown(s) // 300 if any(day.slots for day in told) else 0        # 11.5
             for day in told:
                 one.add(day)
-    heard = [0, 0]
-    for key, one in mine.items():
+    for one in mine.values():
         whole.add(one)
+    heard = [0, 0]
+    for key, last, total in window.judged(region, "links", lambda section, region: section.links(region)):     # 13.3: one value of each link
+        one = packets.Measured()
+        for day in [day for section in window.sections for day in section.days if key in day.measured]:
+            one.add(day.measured[key])
         voice = packets.mos(one)
         if voice is not None:
             voices.append(voice)
-            s = [section.sum("links", key) for section in window.sections if key in section.registry.links]
-            heard = [heard[0] + sum(map(known, s)), heard[1] + sum(map(unknown, s))]
+            heard = [heard[0] + known(total), heard[1] + unknown(total)]
     voices.sort()
     if whole.sent >= 100:
         out["loss_ratio"] = Figure(whole.lost, whole.sent, x, kind="mean", told=k)

@@ -89,7 +89,7 @@ def measure(agents, link, timeline, start, end):
             for _, _, rounds in boot.batches:
                 for one in rounds:
                     at, series = round(one.at * 1000), agent.series[one.series]
-                    if not start <= at < end or series["link"] != link or not is_anchor(series) or one.outcome in NOTHING:
+                    if not start <= at < end or agent.speaks_of(one.series) != agent.site or series["link"] != link or not is_anchor(series) or one.outcome in NOTHING:
                         continue
                     values, slot = dict(zip(series["metrics"], one.values)), slots[at // SLOT_MS]
                     slot[0] += 1

@@ -64,9 +64,9 @@ def nin_rule(all_states):
     """9.4"""
     if UP in all_states:
         return UP
-    if WORK in all_states:
+    if all(state == WORK for state in all_states):
         return WORK
-    return DOWN if DOWN in all_states else UNKNOWN
+    return DOWN if all(state in (DOWN, WORK) for state in all_states) else UNKNOWN
 
 
 class Day:
@@ -85,10 +85,10 @@ class Day:
             reader = readers.get(key[0])
             class_a = registry.sites[key[0]].get("criticality") == "A"
             last = before.raw[key][-1][2] if before and before.registry and key in before.raw else None
-            raw = reader.link(key[1], start, end, class_a, limit_ms=registry.limit_ms(link), before=last) if reader else nothing
+            raw = reader.link(registry, key[1], start, end, class_a, limit_ms=registry.limit_ms(link), generation=registry.generation(link), before=last) if reader else nothing
             self.raw[key] = raw
             self.links[key] = over(raw, registry.work_on(link, start, end, True), WORK, (DOWN, UNKNOWN))
-            self.measured[key] = packets.measure(reader.agents if reader else [], key[1], self.links[key], start, end)
+            self.measured[key] = packets.measure(reader.agents if reader else [], key[1], raw, start, end)
             self.short[key] = within(self.links[key], registry.work_on(link, start, end, False))
         for code in registry.sites:
             self.site(code, readers.get(code))
@@ -115,9 +115,10 @@ class Day:
         self.reported[code] = reader.reports(self.start, self.end) if reader else 0
         # 9.3
         choose = lambda series: series["rung"] == 10 and series["probe"] in states.PROVING_PROBES
-        if reader and any(event[0] == "round" for event in reader.events(None, self.start, self.end, choose)):
+        nin = reader.link(self.registry, None, self.start, self.end, choose=choose) if reader else []
+        if any(state != UNKNOWN for _, _, state in nin):        # no profile of these worlds asks for it
             works = [self.registry.work_on(link, self.start, self.end, True) for link in links]
-            self.nin[code] = over(reader.link(None, self.start, self.end, choose=choose), intersect(works), WORK, (DOWN, UNKNOWN))
+            self.nin[code] = over(nin, intersect(works), WORK, (DOWN, UNKNOWN))
 
     def village(self, code):
         sites = [site["code"] for site in self.registry.sites.values() if site["region_code"] == code and site["kind"] in POLICY]

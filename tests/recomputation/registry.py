@@ -1,8 +1,9 @@
 """A version of the registry as the figures need it; numbers are paragraphs of the rules' text."""
 import datetime
 
-from worlds import DAY, TEHRAN
+from worlds import DAY, NETWORKS, TEHRAN
 
+GENERATIONS = {"lte": 4, "td_lte": 4, "nr": 5, "umts": 3, "gsm": 2}     # 7.2
 LIMITS_MS = {**dict.fromkeys(("fibre", "fibre_gpon", "dsl", "radio", "ethernet"), 300), "vsat": 900}     # 7.2; else 600
 
 
@@ -20,11 +21,38 @@ class Registry:
             code = self.regions[code]["parent_code"] if code in self.regions else ""
         return bool(code)
 
+    def may_speak(self, speaker, site):
+        """3.5: whether a site's agents may speak of another site."""
+        row = self.sites.get(speaker)
+        if not row or site not in self.sites:
+            return False
+        about = row.get("vantage_for", "")
+        if not about:
+            level = {"core": "province", "farmandari": "county", "pop": "county"}.get(row["kind"])
+            about = self.above(row["region_code"], level) if level else "none"
+        return about == site or about in self.regions and self.inside(about, self.sites[site]["region_code"])
+
+    def above(self, code, kind):
+        while code and self.regions[code]["kind"] != kind:
+            code = self.regions[code]["parent_code"]
+        return code or "none"
+
+    def link_seen(self, series, site):
+        """3.5: the link of a site that a series from outside speaks of."""
+        links = self.links_of(site)
+        named = [link for link in links if link["name"] == series["target"].rsplit("/", 1)[-1] and "/" in series["target"]]
+        network = [link for link in links if NETWORKS[link["network"]] == series["network"]]
+        primary = [link for link in links if link["role"] == "primary"]
+        return next((link["name"] for link in named + network + primary), None)
+
     def links_of(self, site):
         return [row for row in self.links.values() if row["site_code"] == site]
 
     def limit_ms(self, link):
         return LIMITS_MS.get(link["access"], 600)
+
+    def generation(self, link):
+        return GENERATIONS.get(link["access"], 0)
 
     def hangs_on(self, code, node):
         while code and code != node:

@@ -156,10 +156,15 @@ class Link:
 
     def power(self, one, looker):
         """5.1 and 5.2: the first sample of a later boot of an own agent."""
-        sign = looker.looked
         mine = [t for t in self.targets.values() if t.agent is one.agent and not t.outside]
         heard = any(t.newest is not None for t in mine)
-        if sign is None or not heard or one.boot.start_ms() < sign + POWER_CUT_MS or one.boot.start_ms() > one.at:
+        if looker.looked is None or not heard:
+            return
+        sign = looker.looked
+        for at, goes_on in self.others(one):
+            if at < one.at or goes_on:
+                sign = max(sign, min(at, one.at))
+        if one.boot.start_ms() < sign + POWER_CUT_MS or one.boot.start_ms() > one.at:
             return
         if self.undated(one.agent, sign, one.boot.start_ms()):
             return
@@ -168,6 +173,17 @@ class Link:
         self.off = looker
         for target in mine:
             target.failures = target.answers = 0
+
+    def others(self, one):
+        """When anybody else last heard the link, and whether that goes on without a gap since before a sample."""
+        for target in self.targets.values():
+            if target.agent is one.agent:
+                continue
+            if target.outside and target.newest_answer is not None:
+                yield target.newest_answer, target.answers and target.first_answer < one.at
+            if not target.outside and target.newest is not None:
+                again = self.lookers[id(target.agent)].again
+                yield target.newest, again is None or again < one.at
 
     # What follows.
     def reach(self, agent):
@@ -248,9 +264,14 @@ class Link:
 class Slots:
     """7: five minutes of a link's packets, and whether they make it degraded."""
 
-    def __init__(self, limit_ms, midnight, before):
-        self.limit_us, self.midnight, self.before = limit_ms * 1000, midnight, before
-        self.pools, self.next, self.floor = {}, None, 0
+    def __init__(self, limit_ms, generation, midnight, before):
+        """`generation` is the one a modem should report at least; 0 without one."""
+        self.limit_us, self.generation, self.midnight, self.before = limit_ms * 1000, generation, midnight, before
+        self.pools, self.next, self.floor, self.below = {}, None, 0, set()
+
+    def add_modem(self, at, generation):
+        if 0 < (generation or 0) < self.generation:
+            self.below.add(at // SLOT_MS)
 
     def add(self, one, values):
         pool = self.pools.setdefault(one.at // SLOT_MS, [0, 0, []])
@@ -272,7 +293,8 @@ class Slots:
         sent, received, times = self.pools[slot]
         lost = (sent - received) / sent if sent else 0
         p95 = sorted(times)[math.ceil(0.95 * len(times)) - 1] if times else 0
-        return lost >= 0.05 or p95 >= self.limit_us, lost < 0.02 and p95 < 0.8 * self.limit_us
+        below = slot in self.below
+        return lost >= 0.05 or p95 >= self.limit_us or below, lost < 0.02 and p95 < 0.8 * self.limit_us and not below
 
     def close(self, link, until):
         if self.next is None:

@@ -15,6 +15,7 @@ NETWORKS = {"gov": 1, "apn": 2, "nin": 3, "internet": 4}
 RUNGS = {"gateway": 7, "pop": 8, "core": 9, "nin": 10, "international": 11}
 LADDERS = {"gov": ["pop", "core", "nin"], "apn": ["gateway", "pop", "core", "nin"], "nin": ["core", "nin"], "internet": ["nin", "international"]}
 ICMP = [1, 2, 10, 11, 12, 13]
+MODEM, RAT = 10, 74                 # a probe, a metric
 OK, TIMEOUT, REFUSED, UNREACHABLE, RESOLVE, TLS, CLOCK, UNEXPECTED, MALFORMED, GONE, NOT_PERMITTED, NOT_RUN, SYSTEM = range(13)
 FAILS = [TIMEOUT, UNREACHABLE, GONE]
 PROVES = [REFUSED, UNEXPECTED, MALFORMED]
@@ -54,6 +55,10 @@ class Boot:
         """The clock it was persisted with, at its first batch's beginning."""
         return self.clock + self.first - self.start
 
+    def began_at_most(self):
+        """In milliseconds: 100 millionths of the way from its first proof, the end of its first batch, are not sure (3.4, 5.5)."""
+        return self.start_ms() + (round(self.batches[0][1] * 1000) - self.start_ms()) * 100 // 1_000_000
+
     def is_dated(self):
         return self.source in (3, 4)
 
@@ -65,7 +70,13 @@ class Agent:
     series: list
     report: int
     boots: list = field(default_factory=list)
-    revoked: bool = False
+    is_second: bool = False
+    is_disowned: bool = False    # its revocation reaches back: nothing it sent counts
+    number: str = ""             # who the collector says it is
+
+    def speaks_of(self, n):
+        """The site its series n speaks of (3.5)."""
+        return self.series[n]["towards"] or self.site
 
 
 @dataclass
@@ -148,7 +159,7 @@ def make_registry(r, villages, level):
     def site(kind, code, region, calendar=""):
         name = f"09-{code}"
         sites.append({"code": name, "kind": kind, "region_code": region, "name_fa": f"سایت {code}", "criticality": r.choice("ABBC" if level >= 5 else "BBC"),
-                      "calendar": calendar})
+                      "calendar": calendar, "vantage_for": ""})
         for link, network, role in r.choice(SPREADS if level >= 5 else SPREADS[:3]):
             mobile = network == "apn"
             links.append({"site_code": name, "name": link, "network": network, "role": role, "operator": r.choice(["mci", "irancell"]) if mobile else "tci",
@@ -168,6 +179,9 @@ def make_registry(r, villages, level):
         for kind in r.sample(["county_office", "ict_office", "farmandari", "school", "municipality"], r.randint(0, 2)):
             village = r.choice([row["code"] for row in regions if row["kind"] == "village"])
             site(kind, f"X-{kind}", village if kind in ("ict_office", "school") else "0901", r.choice(["", "office", "counter"]))
+    if level >= 7:
+        for row in sites:
+            row["vantage_for"] = r.choice(["", "", "none", "0901", "09", r.choice(sites)["code"]])
     return {"regions.csv": regions, "sites.csv": sites, "links.csv": links, "nodes.csv": nodes, "calendars": make_calendars(r)}
 
 
@@ -182,7 +196,7 @@ def make_line(r, start, end, busy, level):
             part = min(length, r.choice([600, 1_200, 4_000, 15_000])) if level >= 5 else length
             parts.append((at, min(at + part, end), 11, loss(), rtt()))
             at, length = at + part, length - part
-        length = r.choice([20, 50, 89, 90, 91, 100, 150, 179, 180, 181, 240, 290, 310, 600, 3_000, 15_000])
+        length = r.choice([20, 24, 25, 26, 30, 50, 89, 90, 91, 100, 150, 179, 180, 181, 240, 290, 310, 600, 3_000, 15_000])
         depth = r.choice([0, 0, 0, 0, 7, 8, 9, 10])
         parts.append((at, min(at + length, end), depth, 0.0, 80_000))
         at += length
@@ -203,7 +217,15 @@ def make_rounds(r, series, lines, first, end, level):
     rounds, counts = [], [r.choice([1, 3, 3, 5, 10]) if level >= 5 else 3 for _ in series]
     for n, one in enumerate(series):
         at = first + r.randrange(0, min(one["interval_s"], 30))
-        line = lines[one["link"]]
+        if one["probe"] == MODEM:
+            while at < end:
+                generation = r.choice([0, 2, 3, 4, 4, 4, 5])
+                for _ in range(r.choice([1, 3, 10, 30])):
+                    if at < end:
+                        rounds.append(Round(n, at, OK, [generation]))
+                    at += one["interval_s"]
+            continue
+        line = lines[one.get("line", one["link"])]
         confirm = r.random() < 0.5
         while at < end:
             _, _, depth, loss, rtt = at_line(line, at)
@@ -227,12 +249,17 @@ def make_rounds(r, series, lines, first, end, level):
 
 def ladder_series(r, links, targets, level):
     series, metered, pace = [], r.random() < 0.3, [300, 900] if level >= 9 else r.choice([[30, 60], [60], [60, 120], [120, 300], [300, 900]])
+    if level >= 7 and not metered and r.random() < 0.2:
+        pace = r.choice([[10], [15, 30]])          # near what confirms down at a site of class A
     for link in links:
         ladder = LADDERS[link["network"]][:targets]
         for name in ladder:
             interval = r.choice(pace) if not metered else (60 if name == ladder[0] else 300)
             series.append({"link": link["name"], "network": NETWORKS[link["network"]], "target": f"{link['name']}-{name}", "rung": RUNGS[name],
                            "probe": 1, "interval_s": interval, "metrics": ICMP, "towards": ""})
+        if level >= 7 and link["network"] == "apn" and r.random() < 0.5:
+            series.append({"link": link["name"], "network": NETWORKS["apn"], "target": f"{link['name']}-modem", "rung": 5,
+                           "probe": MODEM, "interval_s": r.choice([60, 300]), "metrics": [RAT], "towards": ""})
     return series
 
 
@@ -252,10 +279,16 @@ def make_boots(r, start, end, level):
     return boots
 
 
-def make_agent(r, site, links, start, end, targets, level):
+def make_agent(r, site, links, start, end, targets, level, seen=()):
+    """`seen` are links of other sites that it probes from outside."""
     series = ladder_series(r, links, targets, level)
     agent = Agent(site, site, series, 900 if level >= 9 else r.choice([60, 300, 900]))
     lines = {link["name"]: make_line(r, start, end, r.choice([0.5, 1, 4]), level) for link in links}
+    for n, other in enumerate(seen):
+        name = r.choice([f"to-{n}", f"to-{n}/{other['name']}", f"to-{n}/nowhere"])
+        series.append({"link": links[0]["name"], "network": NETWORKS[other["network"]], "target": name, "rung": r.choice([7, 8, 9]), "probe": 1,
+                       "interval_s": r.choice([60, 300, 900]), "metrics": ICMP, "towards": other["site_code"], "line": n})
+        lines[n] = make_line(r, start, end, r.choice([0.5, 1, 4]), level)
     agent.boots = make_boots(r, start, end, level)
     for boot in agent.boots:
         fill(boot, agent.report, make_rounds(r, series, lines, boot.first, boot.end, level))
@@ -310,8 +343,27 @@ def make(seed, level):
         start, end = first - r.randrange(0, 3 * 3600, 10), world.end() + r.randrange(600, 2 * 3600, 10)
         if level >= 8 and r.random() < 0.1:
             continue                    # a site that nobody ever heard
-        world.agents.append(make_agent(r, site["code"], links, start, end, r.choice([1, 2] if is_month else [1] if level < 2 else [1, 2, 4]), level))
+        targets = lambda: r.choice([1, 2] if is_month else [1] if level < 2 else [1, 2, 4])
+        others = [link for link in rows["links.csv"] if link["site_code"] != site["code"]]
+        seen = r.sample(others, min(len(others), r.choice([0, 0, 1, 2]))) if level >= 7 else ()
+        agent = make_agent(r, site["code"], links, start, end, targets(), level, seen)
+        world.agents.append(agent)
+        if level >= 7 and r.random() < 0.3:
+            world.agents.append(another(r, agent, links, start, end, targets(), level))
     return world
+
+
+def another(r, first, links, start, end, targets, level):
+    """A second device of a site: beside the first, in its place, or one that was stolen."""
+    second = make_agent(r, first.site, r.choice([links, links[:1]]), start, end, targets, level)
+    second.name, second.is_second = f"{first.site}-2", True
+    how = r.choice(["beside", "in its place", "stolen"])
+    if how == "in its place":
+        since = r.randrange(start, end)
+        first.boots = [boot for boot in first.boots if boot.end <= since]
+        second.boots = [boot for boot in second.boots if boot.start >= since - r.choice([0, 3600])]
+    second.is_disowned = how == "stolen"
+    return second
 
 
 def fill(boot, report, rounds):
