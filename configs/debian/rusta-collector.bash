@@ -2846,7 +2846,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__report)
-            opts="-h --period --region --out --revision --lang --config --data-dir --help"
+            opts="-h --period --region --out --publish --revision --lang --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -189,11 +189,14 @@ fn a_boot_with_a_clock_kept_from_the_one_before_is_unknown_between_its_neighbour
     let found = told(&truth, &at_once(&truth), || false).0;
     let (up, down, unknown) = seconds(&found, "V0");
     assert_eq!(down, 0);
-    // Placed anywhere in the gap it covers its middle four hours, but for half a minute until its first round. Outside, from
-    // the first round at 30 s of a life until 135 s after the last at 30 s before its end.
-    let outside = 100 * 60 - 60 + 135 + 60 * 60 - 60 + 135;
-    // Placed late, its first round lies milliseconds before a full second, and bounds are cut towards the past.
-    assert_eq!(up - outside, 4 * HOUR - 29, "{up} {unknown}");
+    // Bounds are computed in milliseconds and cut to their second. The clocks here are told up to 30 ms off: rounds before minute
+    // 26 are dated by its clock, 28 ms early, so both dated lives are up from second 29 on; the last round of the first is 10 ms
+    // late and holds 135 s, until 6,105 s of it, that of the last 30 ms early, until 3,704 s.
+    let dated = (6_105 - 29) + (3_704 - 29);
+    // Placed as late as can be, its first round lies 30 s after five hours before the next life, which began at most 168 ms later
+    // than told (28 ms early, 40 ms of the clock, 156 ms of drift until minute 26): cut to second 30. Placed as early as can be, it
+    // lasts five hours from the last report before it, whose clock was 10 ms late. In any case it covers the middle four hours.
+    assert_eq!(up - dated, 4 * HOUR - 30, "{up} {unknown}");
     for seed in 1..=5 {
         let mut random = Random(seed);
         let arrivals = shuffled(&truth, &mut random);

@@ -20,7 +20,7 @@ use crate::clock;
 use crate::config::Thresholds;
 use crate::day::Day;
 use crate::engine::VillagePolicy;
-use crate::inventory::{Inventory, SiteId, Versions};
+use crate::inventory::{Inventory, RegionId, SiteId, Versions};
 use crate::log::Log;
 use crate::store::{Store, StoreError};
 
@@ -130,7 +130,15 @@ impl Builder {
     pub fn step(&mut self, now: UnixMs) -> Result<usize, BuildError> {
         let settled = Day::of(UnixMs(now.0 - LOOK_AHEAD_MS - SETTLE_MS));
         let versions = Arc::clone(&self.inventories.borrow());
-        self.store.write(|tx| silent::mark(tx, &versions, (self.oldest(now), begun(now))))?;
+        if !self.store.read(|db| versions.are_current(db))? {
+            // Built by the registry of before, a day would be taken off the list.
+            return Ok(0);
+        }
+        let days = (self.oldest(now), begun(now));
+        // Most steps find nothing to mark, and whoever writes waits for nobody who only looks.
+        if self.store.read(|db| silent::first_unmarked(db, &versions, days))?.is_some() {
+            self.store.write(|tx| silent::mark(tx, &versions, days))?;
+        }
         let mut due = self.store.read(|tx| dirty_before(tx, settled))?;
         let is_over = !due.is_empty();
         if !is_over {
@@ -193,6 +201,10 @@ impl Builder {
             oldest: self.oldest(now),
             now,
         };
+        let gone = due.iter().filter(|dirty| dirty.day < crew.oldest && !dirty.site.is_empty()).count();
+        if gone > 0 {
+            tracing::warn!(days = gone, until = %crew.oldest, "days of sites stand as they are: the raw data around them may be gone");
+        }
         let forgotten = Day(Day::of(now).0 - SLOT_DAYS);
         std::thread::scope(|scope| {
             let built = crew.start(scope, due);
@@ -211,7 +223,33 @@ impl Builder {
 }
 
 /// What came of a day.
-type Done = (Dirty, Option<Ready>);
+enum Outcome {
+    /// Built from the raw data.
+    Whole(Box<Ready>),
+    /// The raw data around it may be gone: what stands of the site stays, and its village is put together of it again.
+    Standing(Arc<Inventory>, SiteId),
+    /// Of villages without a site nobody tells.
+    Villages(Arc<Inventory>, UnixMs),
+    /// Nothing is to be written.
+    Nothing,
+}
+
+impl Outcome {
+    fn whole(&self) -> Option<&Ready> {
+        if let Outcome::Whole(ready) = self { Some(ready) } else { None }
+    }
+
+    /// Returns the site's registry, the site, and as far as its day is built.
+    fn site(&self, day: Day) -> Option<(&Inventory, SiteId, UnixMs)> {
+        match self {
+            Outcome::Whole(ready) => Some((&ready.inventory, ready.id, ready.until)),
+            Outcome::Standing(inventory, id) => Some((inventory, *id, day.end())),
+            Outcome::Villages(..) | Outcome::Nothing => None,
+        }
+    }
+}
+
+type Done = (Dirty, Outcome);
 
 impl Crew<'_> {
     /// Sets threads to work on days, one after the other, until all are taken or nobody wants them any more.
@@ -225,7 +263,7 @@ impl Crew<'_> {
                 let mut gatherer = Gatherer::new(self.log.clone(), self.store.clone());
                 let next = || shares.lock().unwrap_or_else(PoisonError::into_inner).next();
                 for dirty in std::iter::from_fn(next).flatten() {
-                    let done = self.build(dirty, &mut gatherer).map(|ready| (dirty.clone(), ready));
+                    let done = self.build(dirty, &mut gatherer).map(|outcome| (dirty.clone(), outcome));
                     if sender.send(done).is_err() {
                         return;
                     }
@@ -235,15 +273,20 @@ impl Crew<'_> {
         built
     }
 
-    /// Builds one day; `None` if the site was not in the registry then, or the raw data of the day may be gone.
-    fn build(&self, dirty: &Dirty, gatherer: &mut Gatherer) -> Result<Option<Ready>, BuildError> {
+    /// Builds one day as the registry of the day has it.
+    fn build(&self, dirty: &Dirty, gatherer: &mut Gatherer) -> Result<Outcome, BuildError> {
         let inventory = self.versions.at(dirty.day.start());
         let (from, until) = (dirty.day.start(), dirty.day.end().min(UnixMs(self.now.0 - SETTLE_MS)));
-        if dirty.day < self.oldest {
-            tracing::warn!(day = %dirty.day, site = dirty.site, "data came too late for its day: the raw data around it may be gone");
-            return Ok(None);
+        if until <= from {
+            return Ok(Outcome::Nothing);
         }
-        let Some(id) = inventory.site_by_code(&dirty.site).filter(|_| until > from) else { return Ok(None) };
+        if dirty.site.is_empty() {
+            return Ok(Outcome::Villages(inventory, until));
+        }
+        let Some(id) = inventory.site_by_code(&dirty.site) else { return Ok(Outcome::Nothing) };
+        if dirty.day < self.oldest {
+            return Ok(Outcome::Standing(inventory, id));
+        }
         let carried = self.store.read(|tx| seam::before(tx, &dirty.site, dirty.day))?;
         let (seen, gathered) = gatherer.gather(&Subject { inventory: &inventory, site: id }, from, until, self.now)?;
         let mut day = timeline(&SiteInput {
@@ -263,13 +306,13 @@ impl Crew<'_> {
         // Here and not where it is written: one thread writes for all.
         day.fold();
         let late = overlay::learnt_in(&day.spans, &gathered.reports.late);
-        Ok(Some(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, late, carried, until }))
+        Ok(Outcome::Whole(Box::new(Ready { dirty: dirty.clone(), inventory, id, gathered, day, slots, late, carried, until })))
     }
 }
 
 /// Writes built days with their villages, marks the silent days that lean on them, and takes them off the list.
 fn keep(tx: &Transaction<'_>, built: &[Done], is_over: bool) -> Result<(), BuildError> {
-    for ready in built.iter().filter_map(|(_, ready)| ready.as_ref()) {
+    for ready in built.iter().filter_map(|(_, outcome)| outcome.whole()) {
         let (site, day) = (&ready.dirty.site, ready.dirty.day);
         mark_silent_days(tx, ready, tables::digests(tx, site, day)?)?;
         let Gathered { digests, reports, .. } = &ready.gathered;
@@ -280,17 +323,23 @@ fn keep(tx: &Transaction<'_>, built: &[Done], is_over: bool) -> Result<(), Build
     }
     // Villages after all sites: several sites of one village may be among them.
     let mut written = BTreeSet::new();
-    for ready in built.iter().rev().filter_map(|(_, ready)| ready.as_ref()) {
-        if let Some(village) = ready.inventory.village_of(ready.id).filter(|village| written.insert((ready.dirty.day, *village))) {
-            build_village(tx, ready, village)?;
+    for (dirty, outcome) in built.iter().rev() {
+        if let Some((inventory, id, until)) = outcome.site(dirty.day)
+            && let Some(village) = inventory.village_of(id).filter(|village| written.insert((dirty.day, *village)))
+        {
+            build_village(tx, inventory, village, (dirty.day, until))?;
+        }
+        if let Outcome::Villages(inventory, until) = outcome {
+            forget_villages(tx, inventory, (dirty.day, *until))?;
         }
     }
-    for day in built.iter().filter_map(|(_, ready)| Some(ready.as_ref()?.dirty.day)).collect::<BTreeSet<_>>() {
+    let is_written = |outcome: &Outcome| !matches!(outcome, Outcome::Nothing);
+    for day in built.iter().filter(|(_, outcome)| is_written(outcome)).map(|(dirty, _)| dirty.day).collect::<BTreeSet<_>>() {
         tables::count_write(tx, day)?;
     }
     let mut done =
         tx.prepare_cached("DELETE FROM dirty_days WHERE day = ?1 AND site_code = ?2 AND touches = ?3").map_err(StoreError::from)?;
-    for (dirty, _) in built.iter().filter(|(_, ready)| is_over || ready.is_none()) {
+    for (dirty, _) in built.iter().filter(|(_, outcome)| is_over || !is_written(outcome)) {
         done.execute(params![dirty.day.0, dirty.site, dirty.touches]).map_err(StoreError::from)?;
     }
     Ok(())
@@ -310,22 +359,34 @@ fn mark_silent_days(tx: &Transaction<'_>, ready: &Ready, known: Option<tables::D
     Ok(())
 }
 
+/// Lists a village's sites that count for it.
+fn in_policy(inventory: &Inventory, village: RegionId) -> impl Iterator<Item = SiteId> {
+    inventory.sites_of(village).iter().copied().filter(|site| VillagePolicy::Either.includes(inventory.site(*site).kind))
+}
+
 /// Builds a village's day from the days of its in-policy sites as they stand in the database.
-fn build_village(tx: &Transaction<'_>, ready: &Ready, village: crate::inventory::RegionId) -> Result<(), BuildError> {
-    let (inventory, day) = (&ready.inventory, ready.dirty.day);
-    let in_policy = inventory.sites_of(village).iter().filter(|site| VillagePolicy::Either.includes(inventory.site(**site).kind));
+fn build_village(tx: &Transaction<'_>, inventory: &Inventory, village: RegionId, (day, until): (Day, UnixMs)) -> Result<(), BuildError> {
     let mut days = Vec::new();
-    for site in in_policy {
-        let of = Object::whole(ObjectKind::Site, &inventory.site(*site).code);
-        days.push((*site, tables::spans(tx, &of, day)?.and_then(|(bytes, _)| packed::unpack_site(&bytes))));
+    for site in in_policy(inventory, village) {
+        let of = Object::whole(ObjectKind::Site, &inventory.site(site).code);
+        days.push((site, tables::spans(tx, &of, day)?.and_then(|(bytes, _)| packed::unpack_site(&bytes))));
     }
     if days.is_empty() || !inventory.region(village).inhabited {
         return Ok(());
     }
     let sites: Vec<(SiteId, Option<&SiteDay>)> = days.iter().map(|(site, day)| (*site, day.as_ref())).collect();
-    let (from, until) = (UnixMs::from_seconds(day.start().seconds()), UnixMs::from_seconds(ready.until.seconds()));
-    let built = village_timeline(inventory, &sites, from, until);
-    tables::write_village(tx, &inventory.region(village).code, day, &built, ready.until)?;
+    let built = village_timeline(inventory, &sites, UnixMs::from_seconds(day.start().seconds()), UnixMs::from_seconds(until.seconds()));
+    tables::write_village(tx, &inventory.region(village).code, day, &built, until)?;
+    Ok(())
+}
+
+/// Makes unknown what stands of villages that have no site by the registry of the day: an earlier one gave them some.
+fn forget_villages(tx: &Transaction<'_>, inventory: &Inventory, (day, until): (Day, UnixMs)) -> Result<(), BuildError> {
+    let has_none = |code: &String| inventory.region_by_code(code).is_none_or(|village| in_policy(inventory, village).next().is_none());
+    for code in tables::villages_on(tx, day)?.into_iter().filter(has_none) {
+        let nothing = village_timeline(inventory, &[], UnixMs::from_seconds(day.start().seconds()), UnixMs::from_seconds(until.seconds()));
+        tables::write_village(tx, &code, day, &nothing, until)?;
+    }
     Ok(())
 }
 

@@ -21,25 +21,30 @@ use crate::log::{Incoming, Keeping, Log, Upload};
 use crate::store::Store;
 
 /// Seconds from the tests' start to the midnight after it.
-const MIDNIGHT: i64 = 11 * 3600 + 56 * 60 + 40;
-const DAY_S: i64 = 86_400;
+pub(super) const MIDNIGHT: i64 = 11 * 3600 + 56 * 60 + 40;
+pub(super) const DAY_S: i64 = 86_400;
 
 /// A collector's log, loop and history over a registry.
-struct World {
+pub(super) struct World {
     _dir: tempfile::TempDir,
     log: Log,
-    store: Store,
+    pub(super) store: Store,
+    pub(super) inventories: watch::Sender<Arc<Versions>>,
     advance: Advance,
-    builder: Builder,
+    pub(super) builder: Builder,
     runtime: tokio::runtime::Runtime,
 }
 
 impl World {
     fn new(inventory: Arc<Inventory>) -> World {
+        World::of(Versions::new(vec![inventory]))
+    }
+
+    pub(super) fn of(versions: Versions) -> World {
         let dir = tempfile::tempdir().unwrap();
         let log = Log::open(Keeping { dir: dir.path().join("log"), retention_days: 30, group_commit: Duration::from_millis(1) }).unwrap();
         let store = Store::open(dir.path()).unwrap();
-        let inventories = watch::channel(Arc::new(Versions::new(vec![inventory]))).1;
+        let (sender, inventories) = watch::channel(Arc::new(versions));
         let thresholds = Thresholds::default();
         let parts =
             advance::Parts { log: log.clone(), store: store.clone(), inventories: inventories.clone(), thresholds: thresholds.clone() };
@@ -49,12 +54,13 @@ impl World {
             builder: Builder::new(of_builder),
             runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
             _dir: dir,
+            inventories: sender,
             log,
             store,
         }
     }
 
-    fn append(&self, agent: &Agent, batches: &[Batch], received: i64) {
+    pub(super) fn append(&self, agent: &Agent, batches: &[Batch], received: i64) {
         let incoming = |batch: &Batch| {
             let payload = batch.encode(&agent.table).unwrap();
             Incoming {
@@ -68,13 +74,13 @@ impl World {
         self.runtime.block_on(self.log.append(Upload { site_code: agent.site.into(), received_at: second(received), batches })).unwrap();
     }
 
-    fn catch_up(&mut self, now: i64) {
+    pub(super) fn catch_up(&mut self, now: i64) {
         while self.advance.step(second(now)).unwrap() > 0 {}
         // What a step marks is built by the next; a day that is not over is built once a quarter of an hour.
         while self.builder.step(second(now)).unwrap() > 0 {}
     }
 
-    fn day(&self, site: &str, at: i64) -> SiteDay {
+    pub(super) fn day(&self, site: &str, at: i64) -> SiteDay {
         self.store.read(|db| tables::site_day(db, site, Day::of(second(at)))).unwrap().unwrap().day
     }
 

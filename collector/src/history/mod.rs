@@ -148,4 +148,6 @@ pub struct DailySeconds {
 #[cfg(test)]
 mod day_tests;
 #[cfg(test)]
+mod import_tests;
+#[cfg(test)]
 mod tests;

@@ -380,6 +380,13 @@ pub(super) struct Digests {
     pub(super) tail: i64,
 }
 
+/// Lists the villages that have a day.
+pub(super) fn villages_on(db: &Connection, day: Day) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT o.code FROM daily_seconds d JOIN objects o ON o.id = d.object WHERE d.kind = ?1 AND d.day = ?2";
+    let mut statement = db.prepare_cached(sql)?;
+    Ok(statement.query_map([ObjectKind::Village.code(), i64::from(day.0)], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
 /// Reads a built day's digests.
 pub(super) fn digests(db: &Connection, site: &str, day: Day) -> Result<Option<Digests>, StoreError> {
     let Some(id) = known_id(db, &Object::whole(ObjectKind::Site, site))? else { return Ok(None) };

@@ -29,6 +29,7 @@ mod published;
 mod resolve;
 pub mod sheet;
 pub mod source;
+mod touched;
 pub mod versions;
 pub mod windows;
 pub mod workbook;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use rusta_wire::UnixMs;
 use sha2::{Digest, Sha256};
 
@@ -18,6 +18,7 @@ use super::draft::Draft;
 use super::fault::Fault;
 use super::model::{Inventory, Region, RegionId};
 use super::source::{self, Files};
+use super::touched;
 use super::windows::{self, Announced};
 use super::{Built, export, programs};
 use crate::day::Day;
@@ -107,6 +108,7 @@ pub fn import(store: &Store, draft: &Draft, import: &Import<'_>) -> Result<Built
         let subject = format!("version {version}");
         audit::record(tx, &Deed { at: import.at, actor: import.by, action: "inventory.import", subject: &subject, detail: &digest })?;
         programs::ask(tx, &programs::of(&built.inventory), import.by, import.at)?;
+        touched::mark(tx, &built.inventory, import.at)?;
         Ok::<_, VersionError>(version)
     })?;
     Ok(built)
@@ -197,6 +199,16 @@ impl Versions {
         self.in_force = self.imported.iter().map(make).collect();
         (self.windows, self.confirmed) = (windows, confirmed);
         self
+    }
+
+    /// Tells whether nothing was imported or announced that these versions do not know yet. Whoever builds or publishes history asks
+    /// in the transaction it reads its work in: what another process imported is on the list of days at once, and here a moment later.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn are_current(&self, db: &Connection) -> Result<bool, StoreError> {
+        let newest: u32 = db.query_row("SELECT coalesce(max(version), 0) FROM inventory_versions", [], |row| row.get(0))?;
+        Ok(self.imported.iter().map(|version| version.version).max().unwrap_or(0) >= newest && windows::announced(db)? == self.windows)
     }
 
     /// Lists every version as it was imported, oldest first.

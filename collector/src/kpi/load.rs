@@ -100,12 +100,15 @@ pub fn facts(db: &Connection, versions: &Versions, period: Period, view: View, n
     })
 }
 
-/// Returns the newest revision a period's report was published in; `None` before it was.
+/// Returns the newest revision a period's report was published in; `None` before it was, and while the registry has changed what
+/// was published and the next revision waits for a person.
 ///
 /// # Errors
 /// What the database says.
 pub(super) fn published(db: &Connection, period: Period) -> Result<Option<u32>, StoreError> {
-    let mut statement = db.prepare_cached("SELECT max(revision) FROM reports WHERE period = ?1")?;
+    let sql = "SELECT max(revision) FROM reports r WHERE period = ?1
+               AND NOT EXISTS (SELECT 1 FROM reports_held h WHERE h.period = r.period)";
+    let mut statement = db.prepare_cached(sql)?;
     Ok(statement.query_row([period.to_string()], |row| row.get(0))?)
 }
 

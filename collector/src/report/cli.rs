@@ -6,22 +6,24 @@ use anyhow::Context;
 
 use super::content::Content;
 use super::gather::gather;
+use super::held::{self, Outcome};
 use super::revision::{self, Frozen};
-use super::{Form, html};
+use super::{Form, html, publish};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::files;
 use crate::inventory::{RegionKind, Versions};
 use crate::persian::{Lang, Period};
+use crate::store::Store;
 use crate::store::audit::{self, Deed};
-use crate::store::{Store, StoreError};
 use crate::terminal::say;
 
 /// Write the monthly report.
 ///
 /// On day 3 of the next Jalali month the running collector freezes revision 1 of each province, and data that came late
-/// makes the next revision; this command does the same for the region it is asked for. Before that day a report is
-/// provisional.
+/// makes the next revision; this command does the same for the region it is asked for. Before that day, and while days of the month
+/// wait to be built, a report is provisional. When an import changed what a published month says, the next revision waits until a
+/// person publishes it.
 #[derive(Debug, clap::Args)]
 pub struct ReportArgs {
     /// The month, such as 1405-08.
@@ -33,6 +35,9 @@ pub struct ReportArgs {
     /// File to write; its ending chooses the form: .xlsx, .csv or .html.
     #[arg(long)]
     out: PathBuf,
+    /// Publish the next revision although the registry is what changed it.
+    #[arg(long, conflicts_with = "revision")]
+    publish: bool,
     /// Write a published revision again instead of computing.
     #[arg(long)]
     revision: Option<u32>,
@@ -49,7 +54,7 @@ pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("`{}` is not a month such as 1405-08", args.period)));
     };
     let store = place.store()?;
-    let (content, frozen) = match args.revision {
+    let (content, frozen, held) = match args.revision {
         Some(number) => published(&store, args, period, number)?,
         None => computed(&store, args, period, publishable_from)?,
     };
@@ -67,32 +72,36 @@ pub fn run(place: &Place, args: &ReportArgs) -> Result<(), Failure> {
         ),
         None => say!("{}: provisional", args.out.display()),
     }
+    if let Some((stands, registry)) = held {
+        let versions = registry.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        say!("revision {stands} stands: the registry (version {versions}) changed what it says; --publish makes revision {}", stands + 1);
+    }
     Ok(())
 }
 
-fn published(store: &Store, args: &ReportArgs, period: Period, number: u32) -> Result<(Content, Option<Frozen>), Failure> {
+/// What is written, the revision it was published as, and the revision that stands while the registry's versions wait.
+type Report = (Content, Option<Frozen>, Option<(u32, Vec<u32>)>);
+
+fn published(store: &Store, args: &ReportArgs, period: Period, number: u32) -> Result<Report, Failure> {
     let region = region_of(store, args)?;
     let found = store.read(|tx| revision::frozen(tx, &period.to_string(), &region, Some(number)))?;
     let frozen = found.ok_or_else(|| Failure::Usage(format!("{period} of {region} has no revision {number}")))?;
-    Ok((frozen.content.clone(), Some(frozen)))
+    Ok((frozen.content.clone(), Some(frozen), None))
 }
 
-fn computed(
-    store: &Store,
-    args: &ReportArgs,
-    period: Period,
-    publishable_from: rusta_wire::UnixMs,
-) -> Result<(Content, Option<Frozen>), Failure> {
+fn computed(store: &Store, args: &ReportArgs, period: Period, publishable_from: rusta_wire::UnixMs) -> Result<Report, Failure> {
     let now = clock::now();
     let versions = Versions::load(store)?;
     let region = region_of(store, args)?;
     let content = store.read(|db| gather(db, &versions, period, &region, now))?;
     let content = content.ok_or_else(|| Failure::Usage(format!("there is no region `{region}`")))?;
-    if now < publishable_from {
-        return Ok((content, None));
+    if now < publishable_from || store.read(|db| publish::waits(db, period.window(now)))? {
+        return Ok((content, None, None));
     }
-    let frozen = store.write(|tx| revision::freeze(tx, &content, now).map_err(|error: StoreError| error))?;
-    Ok((content, Some(frozen)))
+    Ok(match store.write(|tx| held::publish(tx, &content, period.window(now), args.publish, now))? {
+        Outcome::Published(frozen) | Outcome::Stands(frozen) => (content, Some(frozen), None),
+        Outcome::Held(stands, registry) => (content, None, Some((stands.revision, registry))),
+    })
 }
 
 fn region_of(store: &Store, args: &ReportArgs) -> Result<String, Failure> {

@@ -3,7 +3,8 @@
 //! ```text
 //! state database --gather--> Content (plain tables, both languages) --freeze--> revision n in the state database
 //!                              |      ^                                 ^
-//!                    tables, promises  +--> xlsx | csv | html           publish (on day 3, and when late data came)
+//!                    tables, promises  +--> xlsx | csv | html           publish (on day 3, and when late data came;
+//!                                                             held until a person does, when the registry changed it)
 //! ```
 //! Everything a file shows is in [`Content`], so the three forms cannot disagree and a stored revision can be written
 //! again years later.
@@ -13,6 +14,7 @@ mod content;
 mod csv_form;
 mod form;
 mod gather;
+mod held;
 mod html;
 mod promises;
 mod publish;
@@ -28,4 +30,4 @@ pub use content::{Cell, Content, Table, VillageVerdict};
 pub use form::Form;
 pub use gather::gather;
 pub use publish::Publisher;
-pub use revision::{Frozen, freeze, frozen};
+pub use revision::{Frozen, frozen};

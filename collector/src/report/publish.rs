@@ -1,4 +1,5 @@
-//! Publishes without a hand: revision 1 on day 3 of the next month, another when late data changed what it said.
+//! Publishes without a hand: revision 1 on day 3 of the next month, another when late data changed what it said. What the registry
+//! changed waits for a person.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +10,14 @@ use rusta_wire::UnixMs;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::content::Content;
 use super::gather::gather;
+use super::held::{self, Outcome};
 use super::revision::{self, Frozen};
 use crate::clock;
 use crate::day::Day;
 use crate::inventory::{RegionKind, Versions};
-use crate::persian::{JalaliDate, Period};
+use crate::persian::{JalaliDate, Period, Window};
 use crate::store::{Store, StoreError};
 
 /// How often it is asked whether a month is due.
@@ -50,17 +53,22 @@ impl Publisher {
             let period = Period::Month(JalaliDate::at(now).month_start(-back));
             let is_due = revision::publishable_from(period).is_some_and(|from| from <= now);
             let was_looked_at = self.looked_at.get(&period).is_some_and(|at| now.0 - at.0 < AGAIN_MS);
-            if !is_due || was_looked_at || !self.store.read(|db| is_ready(db, period, now))? {
+            if !is_due || was_looked_at {
                 continue;
             }
-            let map = versions.at(UnixMs(period.window(now).until.0 - 1));
-            for province in map.regions.iter().filter(|region| region.kind == RegionKind::Province) {
-                let content = self.store.read(|db| gather(db, &versions, period, &province.code, now))?;
-                let Some(content) = content else { continue };
-                let frozen = self.store.write(|tx| revision::freeze(tx, &content, now))?;
-                if frozen.published_at == now {
-                    tracing::info!(%period, region = province.code, revision = frozen.revision, "monthly report published");
-                    published.push(frozen);
+            // One look at the database: what is imported in between is seen whole or not at all.
+            let Some(contents) = self.store.read(|db| contents(db, &versions, period, now))? else { continue };
+            for content in contents {
+                match self.store.write(|tx| held::publish(tx, &content, period.window(now), false, now))? {
+                    Outcome::Published(frozen) => {
+                        tracing::info!(%period, region = content.region.0, revision = frozen.revision, "monthly report published");
+                        published.push(frozen);
+                    }
+                    Outcome::Held(stands, registry) => tracing::warn!(
+                        %period, region = content.region.0, revision = stands.revision, ?registry,
+                        "the registry changed what a published report says: the next revision waits for `report --publish`"
+                    ),
+                    Outcome::Stands(_) => {}
                 }
             }
             self.looked_at.insert(period, now);
@@ -84,12 +92,24 @@ impl Publisher {
     }
 }
 
-/// Tells whether a month was measured at all and none of its days waits to be built: a report of half a history would be
-/// revised the next hour.
-fn is_ready(db: &Connection, period: Period, now: UnixMs) -> Result<bool, StoreError> {
+/// Makes the report of every province for a month; `None` while it cannot be published: nobody measured it, days of it wait to be
+/// built, or the registry was changed and is not read yet. A report of half a history would be revised the next hour.
+fn contents(db: &Connection, versions: &Versions, period: Period, now: UnixMs) -> Result<Option<Vec<Content>>, StoreError> {
     let window = period.window(now);
     let days = params![Day::of(window.from).0, Day::of(window.until).0];
-    let some = |sql: &str| db.prepare_cached(sql)?.exists(days);
-    let is_measured = some("SELECT 1 FROM daily_seconds WHERE kind = 2 AND day >= ?1 AND day < ?2")?;
-    Ok(is_measured && !some("SELECT 1 FROM dirty_days WHERE day >= ?1 AND day < ?2")?)
+    let is_measured = db.prepare_cached("SELECT 1 FROM daily_seconds WHERE kind = 2 AND day >= ?1 AND day < ?2")?.exists(days)?;
+    if !is_measured || !versions.are_current(db)? || waits(db, window)? {
+        return Ok(None);
+    }
+    let map = versions.at(UnixMs(window.until.0 - 1));
+    let provinces = map.regions.iter().filter(|region| region.kind == RegionKind::Province);
+    let contents = provinces.map(|province| gather(db, versions, period, &province.code, now));
+    Ok(Some(contents.filter_map(Result::transpose).collect::<Result<_, _>>()?))
+}
+
+/// Tells whether days of a window wait to be built, or to be looked at for silent sites.
+pub(super) fn waits(db: &Connection, window: Window) -> Result<bool, StoreError> {
+    let some = |sql: &str| db.prepare_cached(sql)?.exists(params![Day::of(window.from).0, Day::of(window.until).0]);
+    Ok(some("SELECT 1 FROM dirty_days WHERE day >= ?1 AND day < ?2")?
+        || some("SELECT 1 FROM silent_days WHERE marked >= ?1 - 1 AND marked < ?2 - 1")?)
 }

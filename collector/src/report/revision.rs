@@ -11,6 +11,7 @@ use rusta_wire::UnixMs;
 use sha2::{Digest, Sha256};
 
 use super::content::{Cell, Content, Table, VillageVerdict, both};
+use super::held;
 use crate::persian::{JalaliDate, Period};
 use crate::store::StoreError;
 
@@ -25,6 +26,8 @@ pub struct Frozen {
     pub digest: String,
     /// What it says.
     pub content: Content,
+    /// The registry's versions that changed what the revision before said; empty where only data did.
+    pub registry: Vec<u32>,
     /// What the revision before said otherwise: figures, villages. Empty for the first.
     pub changes: Vec<Table>,
 }
@@ -44,14 +47,16 @@ pub fn publishable_from(period: Period) -> Option<UnixMs> {
     }
 }
 
-/// Keeps the content as the next revision, unless the newest one says the same. Returns the revision that stands.
+/// Keeps the content as the next revision, unless the newest one says the same. Returns the revision that stands. `registry`
+/// lists the versions that changed it.
 ///
 /// # Errors
 /// What the database says, or a stored content that does not read.
-pub fn freeze(tx: &Transaction<'_>, content: &Content, now: UnixMs) -> Result<Frozen, StoreError> {
+pub fn freeze(tx: &Transaction<'_>, content: &Content, registry: &[u32], now: UnixMs) -> Result<Frozen, StoreError> {
     let newest = frozen(tx, &content.period, &content.region.0, None)?;
     let json = to_json(content)?;
     let digest = digest(&json);
+    tx.execute("DELETE FROM reports_held WHERE period = ?1 AND region = ?2", (&content.period, &content.region.0))?;
     if let Some(newest) = newest.as_ref().filter(|newest| newest.digest == digest) {
         return Ok(newest.clone());
     }
@@ -59,11 +64,11 @@ pub fn freeze(tx: &Transaction<'_>, content: &Content, now: UnixMs) -> Result<Fr
     let mut packed = GzEncoder::new(Vec::new(), Compression::default());
     let packed = packed.write_all(&json).and_then(|()| packed.finish()).map_err(|e| StoreError::Refused(e.to_string()))?;
     tx.execute(
-        "INSERT INTO reports (period, region, revision, published_at, digest, content) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (&content.period, &content.region.0, revision, now.0, &digest, &packed),
+        "INSERT INTO reports (period, region, revision, published_at, digest, content, registry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (&content.period, &content.region.0, revision, now.0, &digest, &packed, held::words(registry)),
     )?;
     let changes = newest.map(|before| changes(&before.content, content)).unwrap_or_default();
-    Ok(Frozen { revision, published_at: now, digest, content: content.clone(), changes })
+    Ok(Frozen { revision, published_at: now, digest, content: content.clone(), registry: registry.to_vec(), changes })
 }
 
 /// Reads a published revision, the newest if none is named.
@@ -71,14 +76,15 @@ pub fn freeze(tx: &Transaction<'_>, content: &Content, now: UnixMs) -> Result<Fr
 /// # Errors
 /// What the database says, or a stored content that does not read.
 pub fn frozen(tx: &Transaction<'_>, period: &str, region: &str, revision: Option<u32>) -> Result<Option<Frozen>, StoreError> {
-    let sql = "SELECT revision, published_at, digest, content FROM reports
+    let sql = "SELECT revision, published_at, digest, content, coalesce(registry, '') FROM reports
                WHERE period = ?1 AND region = ?2 AND revision = coalesce(?3, revision) ORDER BY revision DESC LIMIT 1";
     let row = tx
         .query_row(sql, (period, region, revision), |row| {
-            Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, Vec<u8>>(3)?))
+            let registry = held::numbers(row.get_ref(4)?.as_str()?);
+            Ok((row.get::<_, u32>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?, row.get::<_, Vec<u8>>(3)?, registry))
         })
         .optional()?;
-    let Some((revision, published_at, stored_digest, packed)) = row else { return Ok(None) };
+    let Some((revision, published_at, stored_digest, packed, registry)) = row else { return Ok(None) };
     let damaged = |why: String| StoreError::Refused(format!("report {period} of {region}, revision {revision}: {why}"));
     let mut json = Vec::new();
     GzDecoder::new(packed.as_slice()).take(MAX_JSON).read_to_end(&mut json).map_err(|e| damaged(e.to_string()))?;
@@ -88,7 +94,7 @@ pub fn frozen(tx: &Transaction<'_>, period: &str, region: &str, revision: Option
     let content: Content = serde_json::from_slice(&json).map_err(|e| damaged(e.to_string()))?;
     let before = if revision > 1 { frozen(tx, period, region, Some(revision - 1))? } else { None };
     let changes = before.map(|before| changes(&before.content, &content)).unwrap_or_default();
-    Ok(Some(Frozen { revision, published_at: UnixMs(published_at), digest: stored_digest, content, changes }))
+    Ok(Some(Frozen { revision, published_at: UnixMs(published_at), digest: stored_digest, content, registry, changes }))
 }
 
 /// A national report is a few megabytes.
@@ -138,6 +144,11 @@ fn word(village: Option<&VillageVerdict>) -> Cell {
         None => ("در شناسنامه نبود", "not in the registry"),
     };
     Cell::Both(fa.to_owned(), en.to_owned())
+}
+
+/// Tells whether a revision says what a content says.
+pub(super) fn says(frozen: &Frozen, content: &Content) -> Result<bool, StoreError> {
+    Ok(digest(&to_json(content)?) == frozen.digest)
 }
 
 fn to_json(content: &Content) -> Result<Vec<u8>, StoreError> {

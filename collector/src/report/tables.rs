@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::content::{Cell, Table, both, name_of, number, of_region, place_name, plain, standing};
 use crate::inventory::{RegionId, RegionKind};
-use crate::kpi::{Ask, Breakdown, Facts, Figure, Kpi, answer, by_id, part_names};
+use crate::kpi::{Ask, Breakdown, Counted, Facts, Figure, Kpi, Unit, Weight, answer, by_id, part_names};
+use crate::persian::Named;
 
 /// The figures of the executive page, and of each county.
 const EXECUTIVE: [&str; 12] = [
@@ -38,13 +39,15 @@ fn figure_headings() -> Vec<(String, String)> {
         both("صورت", "numerator"),
         both("مخرج", "denominator"),
         both("نامشخص", "unknown"),
+        both("واحد صورت", "numerator counts"),
+        both("واحد مخرج و نامشخص", "denominator and unknown count"),
         both("وضعیت داده", "standing"),
         both("نسخه تعریف", "definition version"),
     ]
 }
 
 fn figure_row(name: Cell, figure: &Figure) -> Vec<Cell> {
-    let is_ratio = figure.unit == crate::kpi::Unit::Ratio;
+    let is_ratio = figure.unit == Unit::Ratio;
     vec![
         name,
         number(figure.value, is_ratio),
@@ -56,9 +59,24 @@ fn figure_row(name: Cell, figure: &Figure) -> Vec<Cell> {
         plain(figure.numerator),
         plain(figure.denominator),
         plain(figure.unknown),
+        counted(figure.counts.0, figure.weight),
+        counted(figure.counts.1, figure.weight),
         standing(figure.standing),
         plain(f64::from(figure.definition_version)),
     ]
+}
+
+/// Names what a number counts, and what each counts for.
+fn counted(what: Counted, weight: Weight) -> Cell {
+    let (fa, en) = what.names();
+    match (what, weight) {
+        (Counted::Nothing, _) => Cell::Empty,
+        (_, Weight::Village) => Cell::Both(fa.to_owned(), en.to_owned()),
+        (Counted::Villages, Weight::Household) => Cell::Both("خانوار".to_owned(), "households".to_owned()),
+        (Counted::Villages, Weight::Population) => Cell::Both("نفر".to_owned(), "residents".to_owned()),
+        (_, Weight::Household) => Cell::Both(format!("خانوار × {fa}"), format!("household × {en}")),
+        (_, Weight::Population) => Cell::Both(format!("نفر × {fa}"), format!("resident × {en}")),
+    }
 }
 
 /// Lists the figures a manager asks for first.
@@ -122,7 +140,8 @@ pub(super) fn outages(facts: &Facts, region: &str, by: Breakdown) -> Table {
     let mut headings = vec![part_heading];
     let mut parts: BTreeMap<String, [Cell; 3]> = BTreeMap::new();
     for (column, kpi) in ids.iter().filter_map(|id| by_id(id)).enumerate() {
-        headings.push(both(kpi.names.0, kpi.names.1));
+        let unit = if kpi.unit == Unit::Minutes { ("، دقیقه", ", minutes") } else { ("", "") };
+        headings.push((format!("{}{}", kpi.names.0, unit.0), format!("{}{}", kpi.names.1, unit.1)));
         for figure in answer(kpi, facts, Ask { region: Some(region), by: Some(by), ..Ask::default() }) {
             let Some((_, part)) = figure.part else { continue };
             let row = parts.entry(part).or_insert([Cell::Empty, Cell::Empty, Cell::Empty]);

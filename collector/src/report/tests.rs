@@ -86,6 +86,22 @@ fn the_definitions_sheet_holds_every_version_of_the_window() {
 }
 
 #[test]
+fn no_number_of_the_executive_page_stands_without_its_unit() {
+    let content = content::content(&facts(0), "p", &promises::Trends::default());
+    let executive = &content.tables[0];
+    let column = |name: &str| executive.headings.iter().position(|heading| heading.1 == name).unwrap();
+    let (numerator, denominator) = (column("numerator counts"), column("denominator and unknown count"));
+    for row in &executive.rows {
+        assert!(matches!(&row[denominator], Cell::Both(..)), "{row:?}");
+        assert!(matches!(&row[numerator], Cell::Both(..)), "{row:?}");
+    }
+    let words = |row: &[Cell]| if let Cell::Both(fa, en) = &row[denominator] { (fa.clone(), en.clone()) } else { panic!("{row:?}") };
+    assert_eq!(words(&executive.rows[0]), ("ثانیه".to_owned(), "s".to_owned()));
+    let minutes = content.tables.iter().find(|table| table.name.1 == "outages by cause").unwrap();
+    assert_eq!(minutes.headings.iter().filter(|heading| heading.1.ends_with(", minutes")).count(), 2);
+}
+
+#[test]
 fn the_page_escapes_names_and_never_shows_an_unknown_as_a_number() {
     let content = content::content(&facts(0), "p", &promises::Trends::default());
     let fa = html::write(&content, None, Lang::Fa);
@@ -103,7 +119,9 @@ fn a_published_revision_stays_and_late_data_makes_the_next_with_the_changed_vill
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let publish = |connected: u64, at: i64| {
-        store.write(|tx| freeze(tx, &content::content(&facts(connected), "p", &promises::Trends::default()), UnixMs(at))).unwrap()
+        store
+            .write(|tx| revision::freeze(tx, &content::content(&facts(connected), "p", &promises::Trends::default()), &[], UnixMs(at)))
+            .unwrap()
     };
     let first = publish(0, 1);
     assert_eq!((first.revision, first.changes.len()), (1, 0));
@@ -182,6 +200,54 @@ fn revision_one_is_published_on_day_three_without_a_hand_and_late_data_makes_the
     let second = publisher.step(moment("1405-09-06")).unwrap();
     assert_eq!((second[0].revision, second[0].changed_villages()), (2, 1));
     assert_eq!(store.read(|tx| frozen(tx, "1405-08", "p", Some(1))).unwrap().unwrap(), first[0], "the published one stays");
+}
+
+/// The registry of the two villages, where the second may lie in another county.
+fn registry(county: &str) -> Draft {
+    let mut draft = Draft::default();
+    draft.region("p", RegionKind::Province, "");
+    draft.region("a", RegionKind::County, "p");
+    draft.region("b", RegionKind::County, "p");
+    draft.region("v1", RegionKind::Village, "a").households = Some(10);
+    draft.region("v2", RegionKind::Village, county).households = Some(30);
+    draft
+}
+
+#[test]
+fn a_revision_caused_by_the_registry_says_so_and_waits_for_a_person() {
+    use crate::inventory::versions::{Import, import};
+    let (_dir, store, _) = measured("1405-08", 0);
+    let imported = |county, at: &str| {
+        let from = moment("1405-08-01");
+        import(&store, &registry(county), &Import { by: "cli", at: moment(at), effective_from: from }).unwrap();
+        // Rows were written by hand here: nothing is there to build them from.
+        store.write(|tx| Ok::<_, crate::store::StoreError>(tx.execute("DELETE FROM dirty_days", [])?)).unwrap();
+        Arc::new(crate::inventory::Versions::load(&store).unwrap())
+    };
+    let (sender, inventories) = tokio::sync::watch::channel(imported("a", "1405-08-01"));
+    let mut publisher = Publisher::new(store.clone(), inventories);
+    let first = publisher.step(moment("1405-09-03")).unwrap();
+    assert_eq!((first[0].revision, first[0].registry.len()), (1, 0));
+    write_days(&store, "1405-08", "v2", 86_400);
+    assert_eq!(publisher.step(moment("1405-09-05")).unwrap()[0].registry, Vec::<u32>::new(), "late data makes the next by itself");
+
+    let versions = imported("b", "1405-09-06");
+    assert!(publisher.step(moment("1405-09-07")).unwrap().is_empty(), "not by the registry of before");
+    sender.send_replace(Arc::clone(&versions));
+    assert!(publisher.step(moment("1405-09-09")).unwrap().is_empty(), "the registry's change waits for a person");
+    let newest = || store.read(|tx| frozen(tx, "1405-08", "p", None)).unwrap().unwrap();
+    let held =
+        || store.read(|db| Ok::<i64, crate::store::StoreError>(db.query_row("SELECT count(*) FROM reports_held", [], |row| row.get(0))?));
+    assert_eq!((newest().revision, held().unwrap()), (2, 1));
+
+    let (period, now) = ("1405-08".parse::<Period>().unwrap(), moment("1405-09-10"));
+    let content = store.read(|db| gather(db, &versions, period, "p", now)).unwrap().unwrap();
+    let publish = |released| store.write(|tx| held::publish(tx, &content, period.window(now), released, now)).unwrap();
+    assert!(matches!(publish(false), held::Outcome::Held(stands, registry) if stands.revision == 2 && registry == [2]));
+    assert!(matches!(publish(true), held::Outcome::Published(frozen) if frozen.revision == 3 && frozen.registry == [2]));
+    assert_eq!((newest().registry, held().unwrap()), (vec![2], 0));
+    assert!(xlsx::provenance(&content, Some(&newest())).iter().any(|(_, said)| said.contains("registry, version 2")));
+    assert!(matches!(publish(false), held::Outcome::Stands(frozen) if frozen.revision == 3));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use rust_xlsxwriter::{Format, Workbook, XlsxError};
 
 use super::Frozen;
 use super::content::{Cell, Content, Table};
+use super::held;
 use crate::cells::guarded;
 use crate::persian::{Lang, Moment};
 
@@ -43,6 +44,10 @@ pub(super) fn provenance(content: &Content, frozen: Option<&Frozen>) -> Vec<(Str
             lines.push(("وضعیت / status".to_owned(), format!("نهایی، ویرایش / final, revision {}", frozen.revision)));
             let at = Moment::at(frozen.published_at);
             lines.push(("انتشار / published".to_owned(), format!("{} / {}", at.full(Lang::Fa), at.rfc3339())));
+            if let Some(versions) = held::words(&frozen.registry) {
+                let cause = format!("شناسنامه، نسخه {versions} / registry, version {versions}");
+                lines.push(("سبب ویرایش / cause of the revision".to_owned(), cause));
+            }
             lines.push(("SHA-256".to_owned(), frozen.digest.clone()));
         }
         None => lines.push(("وضعیت / status".to_owned(), "موقت / provisional".to_owned())),

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 112, sql: include_str!("schema/112_acknowledgements.sql") },
     Migration { number: 113, sql: include_str!("schema/113_second_factor.sql") },
     Migration { number: 130, sql: include_str!("schema/130_journal.sql") },
+    Migration { number: 150, sql: include_str!("schema/150_registry_revisions.sql") },
 ];
 
 /// Applies what is missing, all of it or none, and returns which that was.

@@ -9,9 +9,14 @@ use crate::telemetry::{Exposition, Kind};
 use crate::web::WebState;
 
 /// Counts in the state database, most of them queues: name, help, and the question.
-const QUEUES: [(&str, &str, &str); 6] = [
+const QUEUES: [(&str, &str, &str); 7] = [
     // A day that is not over waits by nature: it is built again as it grows.
     ("rusta_history_days_waiting", "Past days of sites whose timeline is to be built", "SELECT count(*) FROM dirty_days WHERE day < ?1"),
+    (
+        "rusta_reports_held",
+        "Revisions of monthly reports that wait for a person, because the registry changed what was published",
+        "SELECT count(*) FROM reports_held",
+    ),
     (
         "rusta_calls_waiting",
         "Calls to people and machines not yet delivered",

@@ -54,13 +54,19 @@ impl Comparison {
     }
 }
 
-/// Lists the announced figures that hold for a region, each beside the measured one. Superseded figures are left out;
-/// figures that contradict each other all stand.
+/// Lists the announced figures that hold for a region, each beside the measured one: of a KPI and a region the newest that is
+/// not superseded.
 pub fn comparisons(facts: &Facts, ask: Ask<'_>) -> Vec<Comparison> {
     let map = facts.last_map();
     let regions = asked_regions(facts, ask);
+    let mut held: HashMap<(RegionId, &str), &Declared> = HashMap::new();
+    for row in map.declared.iter().filter(|row| row.holds_at(facts.last_moment())) {
+        let known = held.entry((row.region, &row.kpi)).or_insert(row);
+        *known = newest([*known, row].into_iter()).unwrap_or(row);
+    }
+    let holds = |row: &&Declared| held.get(&(row.region, row.kpi.as_str())).is_some_and(|held| std::ptr::eq(*held, *row));
     let mut found = Vec::new();
-    for declared in map.declared.iter().filter(|declared| declared.holds_at(facts.last_moment())) {
+    for declared in map.declared.iter().filter(holds) {
         let code = map.region(declared.region).code.as_str();
         let Some(kpi) = by_id(&declared.kpi).filter(|kpi| kpi.id != KPI.id && regions.iter().any(|r| r == code)) else { continue };
         let measured = compute(kpi, facts, Ask { region: Some(code), by: None, ..ask });
