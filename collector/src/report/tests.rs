@@ -85,6 +85,32 @@ fn the_definitions_sheet_holds_every_version_of_the_window() {
     assert_eq!(found, expected, "in force at its start first, then the first text and what began inside; not the next");
 }
 
+/// Two figures of one KPI and province: the line of the file that comes last is the older.
+#[test]
+fn of_figures_declared_twice_the_newest_by_its_day_is_compared() {
+    let mut facts = facts(0);
+    let mut inventory = crate::inventory::Inventory::clone(&facts.sections[0].inventory);
+    let region = inventory.region_by_code("p").unwrap();
+    let declared = |value: f64, as_of: &str| crate::inventory::Declared {
+        kpi: "connected_share_period".to_owned(),
+        value,
+        unit: "ratio".to_owned(),
+        numerator: None,
+        denominator: None,
+        region,
+        as_of: as_of.to_owned(),
+        announced_on: None,
+        publisher: "ministry".to_owned(),
+        source: format!("statement of {as_of}"),
+        superseded_by: None,
+    };
+    inventory.declared = vec![declared(0.98, "2025-09-01"), declared(0.75, "2018-09-01"), declared(0.99, "2030-01-01")];
+    facts.sections[0].inventory = Arc::new(inventory);
+    let table = promises::declared(&facts, "p");
+    let shown: Vec<_> = table.rows.iter().map(|row| (row[1].clone(), row[4].clone())).collect();
+    assert_eq!(shown, [(Cell::Number { number: 0.98, is_ratio: true }, Cell::Text("statement of 2025-09-01".to_owned()))]);
+}
+
 #[test]
 fn no_number_of_the_executive_page_stands_without_its_unit() {
     let content = content::content(&facts(0), "p", &promises::Trends::default());
