@@ -69,7 +69,7 @@ impl Bench {
         };
         let upload =
             Upload { site_code: agent.site.into(), received_at: second(received), batches: batches.iter().map(incoming).collect() };
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(self.log.append(upload)).unwrap();
     }
 

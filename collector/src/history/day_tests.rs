@@ -52,7 +52,7 @@ impl World {
         World {
             advance: Advance::open(parts, second(0)).unwrap(),
             builder: Builder::new(of_builder),
-            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
             _dir: dir,
             inventories: sender,
             log,
