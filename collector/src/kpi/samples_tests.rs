@@ -177,7 +177,7 @@ impl World {
         World {
             advance: Advance::open(parts, from).unwrap(),
             builder: history::Builder::new(parts_of_builder),
-            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap(),
             _dir: dir,
             log,
             store,
