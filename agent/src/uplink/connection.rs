@@ -58,7 +58,7 @@ pub enum LinkError {
     #[error("no connection: {0}")]
     Connect(String),
     /// The TLS handshake failed.
-    #[error("tls: {0}")]
+    #[error("tls: {}", why(.0))]
     Tls(io::Error),
     /// The collector gave the request up, or does not speak HTTP/2.
     #[error("no answer: {0}")]
@@ -72,6 +72,15 @@ pub enum LinkError {
     /// Nothing came back in time: the line may be cut, and another way of the same line would be too.
     #[error("the line is silent")]
     Silent,
+}
+
+/// Says why a handshake failed. What rustls has no name of its own for, it shows by `Debug`, of which the router's build keeps
+/// no fields.
+fn why(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::InvalidCertificate(rustls::CertificateError::Other(reason))) => format!("invalid peer certificate: {reason}"),
+        _ => error.to_string(),
+    }
 }
 
 impl From<io::Error> for LinkError {
@@ -189,5 +198,18 @@ fn server_name(host: &Host) -> Result<ServerName<'static>, LinkError> {
     match host {
         Host::Address(address) => Ok(ServerName::IpAddress((*address).into())),
         Host::Name(name) => ServerName::try_from(name.clone()).map_err(|_| LinkError::Name(name.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_certificate_is_told_with_its_reason() {
+        let reason = rustls::OtherError(Arc::new(webpki::Error::CaUsedAsEndEntity));
+        let refused = rustls::Error::InvalidCertificate(rustls::CertificateError::Other(reason));
+        let told = LinkError::Tls(io::Error::new(io::ErrorKind::InvalidData, refused)).to_string();
+        assert_eq!(told, "tls: invalid peer certificate: CaUsedAsEndEntity");
     }
 }
