@@ -13,6 +13,7 @@
 //! was told.
 
 pub(crate) mod boots;
+mod clock_step;
 mod disown;
 mod late;
 mod memory;
@@ -22,7 +23,7 @@ pub use replay::Replay;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusta_wire::{AgentId, UnixMs};
 use tokio::sync::watch;
@@ -58,6 +59,12 @@ const SOON_MS: i64 = 100;
 
 /// How often the cursor is kept when there are no events, and the list of agents is compared.
 const KEEP_MS: i64 = 2_000;
+
+/// A clock that is off by more than this was set; less is what a loaded machine and a slewing clock make.
+const STEP_MS: i64 = 60_000;
+
+/// How often the same failure is told: a full disk stays full for hours, and four lines a second fill the next one.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
 
 /// How long the loop waits for the log before it looks at the clock again.
 const TICK: Duration = Duration::from_millis(250);
@@ -118,6 +125,8 @@ pub struct Advance {
     kept_at: UnixMs,
     marked_at: UnixMs,
     published_at: UnixMs,
+    /// What the clock said in the last step.
+    clock_at: UnixMs,
     snapshots: watch::Sender<Arc<Snapshot>>,
     /// Whether everything kept was read again.
     is_open: bool,
@@ -130,7 +139,7 @@ impl Advance {
     /// A log or database that cannot be read.
     pub fn open(parts: Parts, now: UnixMs) -> Result<Self, AdvanceError> {
         let Parts { log, store, mut inventories, thresholds } = parts;
-        let kept = store.read(|tx| memory::load(tx, REPLAY_MS))?;
+        let kept = store.read(|tx| memory::load(tx, REPLAY_MS, now))?;
         let versions = Arc::clone(&inventories.borrow_and_update());
         let position = kept.replay_from.map_or(Position(0), |(_, position)| position);
         let first = log.read_from(position, 1)?.first().map(|first| first.received_at);
@@ -152,6 +161,7 @@ impl Advance {
             kept_at: now,
             marked_at: kept.replay_from.map_or(UnixMs(0), |(at, _)| at),
             published_at: UnixMs(0),
+            clock_at: now,
             snapshots,
             is_open: false,
         };
@@ -179,6 +189,10 @@ impl Advance {
     /// # Errors
     /// A log or database that fails; what was applied is kept with the next step that succeeds.
     pub fn step(&mut self, now: UnixMs) -> Result<usize, AdvanceError> {
+        self.clock_at = now;
+        if self.engine.now().0 > now.0 + STEP_MS {
+            self.set_back(now)?;
+        }
         if self.follow_registry(now)? {
             self.publish(now);
         }
@@ -218,12 +232,27 @@ impl Advance {
         let (mut head, mut registry) = (self.log.head(), self.inventories.clone());
         tokio::task::spawn_blocking(move || {
             let runtime = tokio::runtime::Handle::current();
+            let (mut looked, mut failing) = (Instant::now(), None);
+            self.clock_at = clock::now();
             loop {
                 let stopping = *stop.borrow_and_update();
-                let read = self.step(clock::now()).unwrap_or_else(|error| {
-                    tracing::error!(error = &error as &dyn std::error::Error, "the engine cannot go on");
-                    0
-                });
+                let now = clock::now();
+                self.notice_jump(now, std::mem::replace(&mut looked, Instant::now()).elapsed());
+                let read = match self.step(now) {
+                    Ok(read) => {
+                        if failing.take().is_some() {
+                            tracing::info!("the engine goes on");
+                        }
+                        read
+                    }
+                    Err(error) => {
+                        if failing.is_none_or(|said: Instant| said.elapsed() >= SAY_AGAIN) {
+                            tracing::error!(error = &error as &dyn std::error::Error, "the engine cannot go on; it tries again");
+                            failing = Some(Instant::now());
+                        }
+                        0
+                    }
+                };
                 if stopping && read == 0 {
                     break;
                 }
@@ -293,6 +322,7 @@ impl Advance {
     /// Decodes and dates a record; `None` if its site is in no registry or its bytes were damaged at rest.
     fn record(&mut self, stored: &Stored) -> Option<Record> {
         let (dates_more, record) = record_of(&self.engine, &mut self.dating, stored);
+        let record = record.map(|record| self.not_ahead(record));
         if record.as_ref().is_some_and(|record| record.boot.is_none()) {
             self.touch_undated(stored);
         }

@@ -78,8 +78,8 @@ impl Advance {
 
     /// Restores the engine as after a restart. Of the sites concerned nothing is known but what the log still says; people are
     /// told the difference to what they were told.
-    fn restore(&mut self, sites: &BTreeSet<String>, now: UnixMs) -> Result<(), AdvanceError> {
-        let kept = self.store.read(|tx| memory::load(tx, super::REPLAY_MS))?;
+    pub(super) fn restore(&mut self, sites: &BTreeSet<String>, now: UnixMs) -> Result<(), AdvanceError> {
+        let kept = self.store.read(|tx| memory::load(tx, super::REPLAY_MS, now))?;
         let versions = Arc::clone(&self.inventories.borrow());
         let first = kept.replay_from.map_or(now, |(at, _)| at);
         self.cursor = kept.replay_from.map_or(self.cursor, |(_, position)| position);

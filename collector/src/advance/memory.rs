@@ -29,10 +29,11 @@ pub(super) struct Kept {
 /// Changes whenever the list of agents, or what counts of them, does.
 pub(super) type AgentsMark = (i64, i64, i64, i64, i64);
 
-pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64) -> Result<Kept, AdvanceError> {
+/// Reads it. What was kept under a clock that was ahead of `now` is as old as now: nothing that is known was seen later.
+pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64, now: UnixMs) -> Result<Kept, AdvanceError> {
     let cursor = tx
         .query_row("SELECT position, advanced_to FROM engine_cursor", [], |row| {
-            Ok(Cursor { position: position(row, 0)?, advanced_to: UnixMs(row.get(1)?) })
+            Ok(Cursor { position: position(row, 0)?, advanced_to: UnixMs(row.get(1)?).min(now) })
         })
         .optional()?;
     let mark = |cursor: Cursor| {
@@ -45,7 +46,9 @@ pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64) -> Result<Kept, Advance
             None => tx.query_row(oldest, [], read).optional(),
         }
     };
-    let replay_from = cursor.map(mark).transpose()?.flatten();
+    // A clock that was ahead for longer than marks are kept has left none of its own time.
+    let in_the_past = |(at, position): (UnixMs, Position)| (if at > now { UnixMs(now.0 - replay_ms) } else { at }, position);
+    let replay_from = cursor.map(mark).transpose()?.flatten().map(in_the_past);
     let mut statement = tx.prepare(
         "SELECT kind, code, link, state, since, rung, confidence, heard_at, observed_at FROM live_states ORDER BY kind, code, link",
     )?;
@@ -65,12 +68,12 @@ pub(super) fn load(tx: &Transaction<'_>, replay_ms: i64) -> Result<Kept, Advance
             code: code?,
             link: link?,
             known_at: UnixMs(0),
-            since: UnixMs(since?),
+            since: UnixMs(since?).min(now),
             was: state.clone(),
             state,
             cause: cause_of(rung?, confidence?),
-            heard_at: heard_at.map(|at: Option<i64>| at.map(UnixMs))?,
-            observed_at: observed_at.map(|at: Option<i64>| at.map(UnixMs))?,
+            heard_at: heard_at.map(|at: Option<i64>| at.map(|at| UnixMs(at).min(now)))?,
+            observed_at: observed_at.map(|at: Option<i64>| at.map(|at| UnixMs(at).min(now)))?,
         });
     }
     Ok(Kept { cursor, replay_from, told })
@@ -186,7 +189,8 @@ pub(super) fn keep_cursor(tx: &Transaction<'_>, cursor: Cursor, mark: Option<Uni
         .execute(params![position, cursor.advanced_to.0])?;
     if let Some(at) = mark {
         tx.execute("INSERT OR REPLACE INTO engine_marks (at, position) VALUES (?1, ?2)", params![at.0, position])?;
-        tx.execute("DELETE FROM engine_marks WHERE at < ?1", [at.0 - 2 * replay_ms])?;
+        // Those ahead of it were made by a clock that was set back since.
+        tx.execute("DELETE FROM engine_marks WHERE at < ?1 OR at > ?2", [at.0 - 2 * replay_ms, at.0])?;
     }
     Ok(())
 }

@@ -437,3 +437,41 @@ fn what_a_revoked_agent_said_since_a_time_is_taken_out_of_state_and_history_for_
         .unwrap();
     assert_eq!(audited, 1);
 }
+
+/// A clock three hours ahead and back: told, bounded, and healed by itself.
+#[test]
+fn a_clock_set_ahead_and_back_costs_the_minutes_it_was_wrong_and_no_restart() {
+    const AHEAD: i64 = 3 * 3_600;
+    let mut bench = Bench::new(2);
+    bench.start(0);
+    let (mut one, mut two) = (Agent::village(1, "V0"), Agent::village(2, "V1"));
+    let mut report = |bench: &mut Bench, minute: i64, ahead: i64, ok: bool| {
+        for (agent, ok) in [(&mut one, true), (&mut two, ok)] {
+            let batch = agent.batch(minute * 60, ok);
+            bench.append_told(agent, &[batch], minute * 60 + ahead, None);
+        }
+        bench.step(minute * 60 + ahead + 2);
+    };
+    (1..=40).for_each(|minute| report(&mut bench, minute, 0, true));
+    let silent = |bench: &mut Bench| bench.snapshot().agents.iter().filter(|agent| agent.state == AgentState::Silent).count();
+    // Ten minutes ahead: what is seen is three hours old to that clock, but nobody was silent.
+    let advance = bench.advance.as_mut().unwrap();
+    advance.notice_jump(second(41 * 60 + AHEAD), Duration::from_secs(60));
+    (41..=50).for_each(|minute| report(&mut bench, minute, AHEAD, true));
+    assert_eq!(silent(&mut bench), 0);
+    // And back: within a report everything is as it was.
+    report(&mut bench, 51, 0, true);
+    let snapshot = bench.snapshot();
+    assert!(snapshot.at <= second(51 * 60 + 2), "{:?}", snapshot.at);
+    assert_eq!(snapshot.links.iter().filter(|link| link.state == LinkState::Up).count(), 2);
+    assert_eq!(silent(&mut bench), 0);
+    // A cut is seen as always, and so after a restart.
+    (52..=56).for_each(|minute| report(&mut bench, minute, 0, false));
+    let down = |bench: &mut Bench| bench.snapshot().links.iter().filter(|link| link.state == LinkState::Down).count();
+    assert_eq!(down(&mut bench), 1);
+    bench.restart(56 * 60 + 3);
+    assert_eq!(down(&mut bench), 1);
+    // An agent that stops is silent in its time, not three hours later.
+    bench.step(56 * 60 + 700);
+    assert_eq!(silent(&mut bench), 2);
+}
