@@ -16,6 +16,7 @@ pub mod config;
 pub mod dating;
 pub mod day;
 pub mod engine;
+mod errors;
 pub mod files;
 pub mod follow;
 pub mod grafana;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rusta_wire::UnixMs;
 use serde::{Deserialize, Serialize};
 
-use super::message::Message;
+use super::message::{Marks, Message};
 use crate::rules::{Severity, Subject};
 
 /// What a case is about: an incident, or one alert that is no incident's.
@@ -46,6 +46,9 @@ pub struct Told {
     /// By which name of the root it was told first.
     #[serde(default)]
     pub root: String,
+    /// With which marks it was told at this severity first.
+    #[serde(default)]
+    pub marks: Marks,
     /// In a summary together with others, rather than in a call of its own.
     pub in_summary: bool,
 }
@@ -82,9 +85,11 @@ impl Case {
     pub(super) fn tell(&mut self, recipient: &str, now: UnixMs, in_summary: bool) {
         let before = self.told.get(recipient);
         let root = before.map_or_else(|| self.message.root.0.clone(), |told| told.root.clone());
+        let marks =
+            before.filter(|told| told.severity == self.severity).map_or_else(|| self.message.marks.clone(), |told| told.marks.clone());
         // Who was called by name hears of the end by name.
         let in_summary = in_summary && before.is_none_or(|told| told.in_summary);
-        self.told.insert(recipient.to_owned(), Told { at: now.0, severity: self.severity, root, in_summary });
+        self.told.insert(recipient.to_owned(), Told { at: now.0, severity: self.severity, root, marks, in_summary });
     }
 
     pub(super) fn is_open(&self) -> bool {

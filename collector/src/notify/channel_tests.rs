@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::channel::{Channel, Parcel, Sent, presets};
 use super::desk::{Call, Kind};
-use super::message::{Letter, Message, SiteLine};
+use super::message::{Letter, Marks, Message, SiteLine};
 use super::outbox::Outbox;
 use super::setup::{ChannelUse, Person, Secret, Setup};
 use super::text::render;
@@ -104,6 +104,8 @@ fn letter(kind: Kind) -> Letter {
         place: ("نیشابور".into(), "Neyshabur".into()),
         since: 1_763_700_000_000,
         cause: Some(("POP".into(), 92)),
+        silent: false,
+        marks: Marks { rule: "pop-down".into(), site: String::new(), region: "0901".into() },
         villages: 300,
         sites,
         value: None,
@@ -539,4 +541,30 @@ fn a_text_message_fits_and_isolates_what_runs_left_to_right() {
     assert!(persian.subject.starts_with("بحرانی: قطع نقطه حضور"), "{}", persian.subject);
     let english = render(&Letter { fa: false, ..letter(Kind::Resolve) }, "");
     assert!(english.subject.starts_with("RESOLVED: PoP down, Neyshabur PoP"), "{}", english.subject);
+}
+
+#[test]
+fn a_text_message_does_not_say_down_of_what_nobody_measured() {
+    let mut silent = letter(Kind::Fire);
+    silent.about[0].silent = true;
+    silent.about[0].titles.push(("قطع سایت رده الف".into(), "Class A site down".into()));
+    let text = render(&silent, "http://rusta.example");
+    assert!(text.short.contains("وضعیت نامشخص") && text.short.contains("مرکز نیشابور"), "{}", text.short);
+    assert!(!text.short.contains("قطع") && !text.long.contains("قطع"), "{}", text.long);
+    let english = render(&Letter { fa: false, ..silent.clone() }, "");
+    assert!(english.subject.starts_with("CRITICAL: No reports, state unknown, Neyshabur PoP"), "{}", english.subject);
+    let mut summary = Letter { kind: Kind::Summary, ..silent };
+    assert!(!render(&summary, "").subject.contains("قطع"));
+    summary.about.push(letter(Kind::Fire).about.remove(0));
+    assert!(render(&summary, "").subject.contains("قطعی"), "one of them is measured");
+}
+
+#[test]
+fn alertmanagers_alert_is_named_by_its_rule_and_leads_to_its_page() {
+    let letter = letter(Kind::Fire);
+    let alert = channel::alertmanager_alert(&letter, &render(&letter, "http://rusta.example"));
+    assert_eq!(alert["labels"]["alertname"], "RustaPopDown");
+    assert_eq!((&alert["labels"]["rule"], &alert["labels"]["region"]), (&"pop-down".into(), &"0901".into()));
+    assert!(alert["labels"].get("site").is_none(), "an empty label is none: {alert}");
+    assert_eq!(alert["generatorURL"], "http://rusta.example/incidents/7");
 }

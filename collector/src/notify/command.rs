@@ -123,7 +123,7 @@ pub fn run(place: &Place, command: &AlertsCommand) -> Result<(), Failure> {
                 return Ok(());
             }
             for line in &lines {
-                say!("{}  {:8} {:22} {}", Moment::at(UnixMs(line.at)).rfc3339(), line.actor, line.kind, line.text);
+                say!("{}  {:8} {:22} {}", Moment::at(UnixMs(line.at)).in_tehran(), line.actor, line.kind, line.text);
             }
             if lines.is_empty() {
                 say!("nothing was decided about `{about}`");
@@ -150,9 +150,9 @@ fn maintain(place: &Place, command: &MaintenanceCommand) -> Result<(), Failure> 
         }
         MaintenanceCommand::List => {
             for Announced { id, what, by, ended_at, .. } in store.read(|tx| windows::announced(tx))? {
-                let (from, until) = (Moment::at(what.span.0).rfc3339(), Moment::at(what.span.1).rfc3339());
+                let (from, until) = (Moment::at(what.span.0).in_tehran(), Moment::at(what.span.1).in_tehran());
                 let weekly = if what.weekly { " weekly" } else { "" };
-                let ended = ended_at.map_or_else(String::new, |at| format!(" (ended {})", Moment::at(at).rfc3339()));
+                let ended = ended_at.map_or_else(String::new, |at| format!(" (ended {})", Moment::at(at).in_tehran()));
                 say!("{id:4}  {from}  {until}{weekly}{ended}  {}  {} ({by})", what.covers.join(" "), what.reason);
             }
         }
@@ -201,8 +201,8 @@ fn played(place: &Place, rule: &Rule, rules: &Rules, window: Window) -> Result<V
 
 fn print_lines(rule: &Rule, fired: &[Fired]) {
     for one in fired {
-        let until = one.until.map_or_else(|| "open".to_owned(), |until| Moment::at(until).rfc3339());
-        say!("{}  {until:24}  {}  {}", Moment::at(one.at).rfc3339(), one.subject, one.title);
+        let until = one.until.map_or_else(|| "open".to_owned(), |until| Moment::at(until).in_tehran());
+        say!("{}  {until:25}  {}  {}", Moment::at(one.at).in_tehran(), one.subject, one.title);
     }
     say!("{} ({}) would have fired {} times", rule.name, rule.severity, fired.len());
 }

@@ -1,6 +1,6 @@
 //! What one recipient got and waits for: the rate cap, and the summaries that carry what it held back.
 //!
-//! A cap holds calls back, never resolves. What it holds back is gathered for two minutes and sent as one summary that
+//! A cap holds calls back, never resolves nor the first page of an incident. What it holds back is gathered for two minutes and sent as one summary that
 //! lists every case once; the last call of the cap is kept for it.
 
 use rusta_wire::UnixMs;
@@ -38,6 +38,11 @@ impl Inbox {
             self.sent.push(now.0);
         }
         free
+    }
+
+    /// Counts a call that went out whatever the cap said.
+    pub(super) fn note_sent(&mut self, now: UnixMs) {
+        self.sent.push(now.0);
     }
 
     /// Holds a case for the next summary.

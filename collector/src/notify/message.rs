@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::Kind;
 use crate::engine::Snapshot;
-use crate::engine::incident::{Incident, Scope};
-use crate::inventory::{Inventory, SiteId};
+use crate::engine::incident::{Incident, Scope, Trouble};
+use crate::inventory::{Inventory, RegionId, RegionKind, SiteId};
 use crate::persian::Lang;
 use crate::rules::{Alert, Facts, Rule, Severity, Subject};
 
@@ -32,8 +32,14 @@ pub struct Message {
     pub place: (String, String),
     /// Since when, Unix milliseconds.
     pub since: i64,
-    /// The likeliest cause's code and its confidence.
+    /// The likeliest cause's code and its confidence; of several that are as likely all codes, `DEV/PWR`.
     pub cause: Option<(String, u8)>,
+    /// Whether nothing is heard rather than measured to fail: nobody knows whether it works.
+    #[serde(default)]
+    pub silent: bool,
+    /// What machines route and join by.
+    #[serde(default)]
+    pub marks: Marks,
     /// Villages without any way out.
     pub villages: usize,
     /// Every affected site.
@@ -44,18 +50,39 @@ pub struct Message {
     pub path: String,
 }
 
+/// What machines route and join by: codes of the registry and the rule's name. Empty where there is none, or more than one.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Marks {
+    /// The most severe rule.
+    pub rule: String,
+    /// The site, if it is one.
+    pub site: String,
+    /// The county that holds everything affected, else the province.
+    pub region: String,
+}
+
 impl Message {
     /// Tells about an incident.
     pub(super) fn of_incident(incident: &Incident, facts: &Facts<'_>) -> Message {
         let snapshot = facts.snapshot;
         let impact = facts.impacts.get(&incident.id);
-        let sites = impact.map(|impact| impact.sites.iter().map(|site| line(&snapshot.inventory, *site)).collect()).unwrap_or_default();
+        let sites: Vec<SiteLine> =
+            impact.map(|impact| impact.sites.iter().map(|site| line(&snapshot.inventory, *site)).collect()).unwrap_or_default();
+        let (place, region) = place_of(incident, snapshot);
+        let site = match (incident.root, sites.as_slice()) {
+            (Scope::Site(site), _) => snapshot.inventory.site(site).code.clone(),
+            (Scope::Link(link), _) => snapshot.inventory.site(snapshot.inventory.link(link).site).code.clone(),
+            (_, [only]) => only.code.clone(),
+            _ => String::new(),
+        };
         Message {
             titles: Vec::new(),
             root: root_names(incident.root, snapshot, facts.incidents.operator_names(incident.root)),
-            place: place_of(incident, snapshot),
+            place,
             since: incident.started_at.0,
-            cause: incident.causes.first().map(|cause| (cause.rung.cause_code().to_owned(), cause.confidence)),
+            cause: likeliest(incident),
+            silent: incident.trouble == Trouble::Silent,
+            marks: Marks { rule: String::new(), site, region },
             villages: impact.map_or(0, |impact| impact.villages.len()),
             sites,
             value: None,
@@ -76,12 +103,17 @@ impl Message {
             (None, subject) => (subject.to_string(), subject.to_string()),
         };
         let path = named.as_ref().map_or_else(|| "/kpis".to_owned(), |site| format!("/sites/{}", site.code));
-        let place = site.map(|site| county_of(inventory, site)).unwrap_or_default();
+        let (place, region) = site.map(|site| county_of(inventory, site)).unwrap_or_default();
+        let region = if let Subject::Kpi(region, _) = &alert.subject { region.clone() } else { region };
+        let marks = Marks { rule: alert.rule.clone(), site: named.as_ref().map_or_else(String::new, |site| site.code.clone()), region };
         let sites = named.into_iter().collect();
-        Message { root, place, since: alert.since.0, sites, value: alert.value, path, ..Message::default() }
+        Message { root, place, since: alert.since.0, sites, value: alert.value, path, marks, ..Message::default() }
     }
 
     pub(super) fn with_titles(mut self, rules: &[&Rule]) -> Message {
+        if let Some(first) = rules.first() {
+            self.marks.rule.clone_from(&first.name);
+        }
         self.titles = rules.iter().map(|rule| (rule.title(Lang::Fa).to_owned(), rule.title(Lang::En).to_owned())).collect();
         self
     }
@@ -118,6 +150,9 @@ pub struct ToldAs {
     pub severity: Severity,
     /// The Persian name of the root it was told by first.
     pub root: String,
+    /// The marks it was told with last.
+    #[serde(default)]
+    pub marks: Marks,
 }
 
 fn line(inventory: &Inventory, site: SiteId) -> SiteLine {
@@ -125,16 +160,44 @@ fn line(inventory: &Inventory, site: SiteId) -> SiteLine {
     SiteLine { code: site.code.clone(), name_fa: site.name_fa.clone(), name_en: site.name_en.clone() }
 }
 
-fn place_of(incident: &Incident, snapshot: &Snapshot) -> (String, String) {
-    let mut counties = incident.open_members().map(|(link, _)| county_of(&snapshot.inventory, snapshot.inventory.link(link).site));
-    let Some(first) = counties.next() else { return Default::default() };
-    if counties.all(|county| county == first) { first } else { Default::default() }
+/// Returns the likeliest cause. Where several are as likely, one of them alone would be a guess.
+fn likeliest(incident: &Incident) -> Option<(String, u8)> {
+    let most = incident.causes.first()?.confidence;
+    let mut codes: Vec<&str> = Vec::new();
+    for cause in incident.causes.iter().take_while(|cause| cause.confidence == most) {
+        let code = cause.rung.cause_code();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
+    }
+    Some((codes.join("/"), most))
 }
 
-fn county_of(inventory: &Inventory, site: SiteId) -> (String, String) {
-    let region = inventory.site(site).region;
-    let county = inventory.ancestors(region).find(|id| inventory.region(*id).kind == crate::inventory::RegionKind::County);
-    county.map_or_else(Default::default, |id| (inventory.region(id).name_fa.clone(), inventory.region(id).name_en.clone()))
+/// Names of a region in Persian and English, and its code.
+type Place = ((String, String), String);
+
+/// Returns the county of all that is affected; of several counties only their province's code.
+fn place_of(incident: &Incident, snapshot: &Snapshot) -> Place {
+    let inventory = &snapshot.inventory;
+    let sites = || incident.open_members().map(|(link, _)| inventory.link(link).site);
+    let mut counties = sites().map(|site| county_of(inventory, site));
+    let Some(first) = counties.next() else { return Default::default() };
+    if counties.all(|county| county == first) {
+        return first;
+    }
+    let mut provinces = sites().map(|site| ancestor(inventory, site, RegionKind::Province));
+    let province = provinces.next().flatten().filter(|first| provinces.all(|other| other == Some(*first)));
+    (Default::default(), province.map_or_else(String::new, |id| inventory.region(id).code.clone()))
+}
+
+fn county_of(inventory: &Inventory, site: SiteId) -> Place {
+    let Some(id) = ancestor(inventory, site, RegionKind::County) else { return Default::default() };
+    let region = inventory.region(id);
+    ((region.name_fa.clone(), region.name_en.clone()), region.code.clone())
+}
+
+fn ancestor(inventory: &Inventory, site: SiteId, kind: RegionKind) -> Option<RegionId> {
+    inventory.ancestors(inventory.site(site).region).find(|id| inventory.region(*id).kind == kind)
 }
 
 /// Names what failed, in Persian and English.

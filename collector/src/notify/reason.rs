@@ -54,6 +54,7 @@ const FORMS: &[Form] = &[
     ("{}: no address on this channel", "{}: در این کانال نشانی ندارد"),
     ("{}: interrupted by a restart", "{}: با راه‌اندازی دوباره نیمه‌کاره ماند"),
     ("{}: no connection", "{}: اتصال برقرار نشد"),
+    ("{}: no connection: {}", "{}: اتصال برقرار نشد: {}"),
     ("{}: no answer in time", "{}: به‌موقع پاسخی نیامد"),
     ("{}: the connection broke", "{}: اتصال قطع شد"),
     ("{}: the request cannot be built", "{}: درخواست ساخته نشد"),

@@ -198,7 +198,8 @@ impl Setup {
     pub(super) fn call(&self, id: String, to: &str, kind: Kind, case: &Case, about: Vec<Message>, now: UnixMs) -> Call {
         let mut call = self.plain_call(id, to, kind, case.severity, about, now);
         call.letter.key = case.key.to_string();
-        call.letter.told_as = case.told.get(to).map(|told| ToldAs { severity: told.severity, root: told.root.clone() });
+        call.letter.told_as =
+            case.told.get(to).map(|told| ToldAs { severity: told.severity, root: told.root.clone(), marks: told.marks.clone() });
         call.channels = self.channels_on(to, &case.route, case.severity);
         call
     }

@@ -212,7 +212,12 @@ fn deliver(ask: &mut Ask<'_, '_>) -> Ruling {
         if inbox.is_waiting(&ask.case.key) {
             continue;
         }
-        if !ask.setup.is_capped(&recipient) || inbox.take_slot(now, cap, reserve) {
+        // The first page of an incident is not held back: a cap bounds what repeats, not what nobody has heard yet.
+        let is_first_page = ask.case.severity == Severity::Page && kind == Kind::Fire;
+        if is_first_page {
+            inbox.note_sent(now);
+        }
+        if is_first_page || !ask.setup.is_capped(&recipient) || inbox.take_slot(now, cap, reserve) {
             let id = format!("{}@{}:{}:{}:{recipient}", ask.case.key, ask.case.opened_at, ask.case.severity, ask.case.step);
             let mut call = ask.setup.call(id, &recipient, kind, ask.case, vec![ask.case.message.clone()], now);
             call.channels = channels;

@@ -23,6 +23,8 @@ pub struct Rendered {
     pub long: String,
     /// Everything, as HTML with its direction.
     pub html: String,
+    /// The address of its page; empty where nobody said under which address pages are.
+    pub page: String,
 }
 
 /// Writes a letter in the language of its reader.
@@ -32,13 +34,18 @@ pub fn render(letter: &Letter, page_url: &str) -> Rendered {
     let short = short(letter, &subject, page_url, lang);
     let long = long(letter, &subject, page_url, lang);
     let html = html(&subject, &long, lang);
-    Rendered { subject, short, long, html }
+    let path = letter.about.first().map_or("", |message| message.path.as_str());
+    let page = if page_url.is_empty() { String::new() } else { format!("{page_url}{path}") };
+    Rendered { subject, short, long, html, page }
 }
 
 fn subject(letter: &Letter, lang: Lang) -> String {
     let count = integer(i64::try_from(letter.about.len()).unwrap_or(i64::MAX), lang);
     match (letter.kind, letter.about.first()) {
         (Kind::Digest, _) => lang.pick("خلاصه شیفت", "Shift digest").to_owned() + ": " + &count,
+        (Kind::Summary, _) if letter.about.iter().all(|message| message.silent) => {
+            format!("{}: {count}", lang.pick("چند مورد بدون گزارش هم‌زمان", "Several went silent at once"))
+        }
         (Kind::Summary, _) => format!("{}: {count}", lang.pick("چند قطعی هم‌زمان", "Several outages at once")),
         (Kind::SummaryResolve, _) => format!("{}: {count}", lang.pick("برطرف شدند", "Resolved")),
         (_, None) => String::new(),
@@ -59,6 +66,8 @@ fn subject(letter: &Letter, lang: Lang) -> String {
 fn headline(message: &Message, lang: Lang) -> String {
     let root = lang.name(&message.root.0, &message.root.1);
     match message.titles.first() {
+        // The title names what the rule is for; of what nobody has measured it must not say that it failed.
+        Some(_) if message.silent => format!("{}{root}", lang.pick("بدون گزارش، وضعیت نامشخص، ", "No reports, state unknown, ")),
         Some((fa, en)) => format!("{}، {root}", lang.pick(fa, en)).replace('،', lang.pick("،", ",")),
         None => root.to_owned(),
     }
@@ -110,7 +119,7 @@ fn long(letter: &Letter, subject: &str, page_url: &str, lang: Lang) -> String {
         lines.push(String::new());
         lines.push(headline(message, lang));
         lines.extend(facts(message, letter, lang));
-        for (fa, en) in message.titles.iter().skip(1) {
+        for (fa, en) in message.titles.iter().skip(1).filter(|_| !message.silent) {
             lines.push(format!("+ {}", lang.pick(fa, en)));
         }
         for site in message.sites.iter().take(MOST_NAMED.saturating_sub(named)) {

@@ -89,6 +89,9 @@ fn alertmanager_hears_of_each_trouble_and_its_end_once_through_restarts_of_both(
     let fired = &ear.heard()[0].json()["alerts"][0];
     assert_eq!(fired["labels"]["root"], "دهیاری 3", "a Persian label value: {fired}");
     assert_eq!(fired["labels"]["severity"], "ticket", "{fired}");
+    let labels = ["alertname", "rule", "site", "region"].map(|name| fired["labels"][name].as_str().unwrap_or_default().to_owned());
+    assert_eq!(labels, ["RustaClassBDown", "class-b-down", "site-3", "0901"], "{fired}");
+    assert_eq!(fired["generatorURL"], "https://rusta.example.ir/incidents/1", "{fired}");
     assert!(fired["annotations"]["summary"].as_str().unwrap().starts_with("مهم: قطع سایت رده ب، دهیاری 3"), "{fired}");
     assert!(fired["annotations"]["description"].as_str().unwrap().contains("https://rusta.example.ir/incidents/1"), "{fired}");
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{ChannelError, Parcel, Sent, Settings, post};
 use crate::config::parse_duration;
 use crate::notify::desk::Kind;
-use crate::notify::message::Letter;
+use crate::notify::message::{Letter, Marks};
 use crate::notify::text::{Rendered, render};
 use crate::persian::Moment;
 use crate::rules::Severity;
@@ -43,9 +43,9 @@ impl Alertmanager {
     pub(super) async fn send(&self, parcel: &Parcel<'_>) -> Sent {
         let _turn = self.turn.lock().await;
         let letter = parcel.letter;
-        let mut alerts = vec![alert(letter, letter.severity, parcel.text)];
+        let mut alerts = vec![alert_of(letter, parcel.text)];
         if let Some(before) = letter.told_as.as_ref().filter(|before| before.severity != letter.severity) {
-            alerts.push(ended(alert(letter, before.severity, parcel.text), letter.at));
+            alerts.push(ended(alert(letter, before.severity, &before.marks, parcel.text), letter.at));
         }
         self.post(alerts).await
     }
@@ -61,7 +61,7 @@ impl Alertmanager {
         if letters.is_empty() {
             return Ok(Sent::Delivered);
         }
-        Ok(self.post(letters.iter().map(|letter| alert(letter, letter.severity, &render(letter, page_url))).collect()).await)
+        Ok(self.post(letters.iter().map(|letter| alert_of(letter, &render(letter, page_url))).collect()).await)
     }
 
     async fn post(&self, alerts: Vec<Value>) -> Sent {
@@ -72,20 +72,58 @@ impl Alertmanager {
     }
 }
 
+/// Returns the marks of the alert it is at this severity: those it was told with first.
+fn marks_of(letter: &Letter) -> &Marks {
+    static NONE: Marks = Marks { rule: String::new(), site: String::new(), region: String::new() };
+    let told = letter.told_as.as_ref().filter(|told| told.severity == letter.severity).map(|told| &told.marks);
+    told.or_else(|| letter.about.first().map(|message| &message.marks)).unwrap_or(&NONE)
+}
+
+/// Names an alert as Prometheus' users do: `class-b-down` is `RustaClassBDown`.
+fn alertname(rule: &str, kind: Kind) -> String {
+    let plain = match kind {
+        Kind::Digest => "shift-digest",
+        Kind::Summary | Kind::SummaryResolve => "several-at-once",
+        // Told by an earlier version.
+        _ if rule.is_empty() => return "rusta".to_owned(),
+        _ => rule,
+    };
+    let word = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().map(|first| first.to_ascii_uppercase().to_string() + letters.as_str()).unwrap_or_default()
+    };
+    "Rusta".to_owned() + &plain.split(|c: char| !c.is_ascii_alphanumeric()).map(word).collect::<String>()
+}
+
+/// Returns the alert a letter is.
+pub(in crate::notify) fn alert_of(letter: &Letter, text: &Rendered) -> Value {
+    alert(letter, letter.severity, marks_of(letter), text)
+}
+
 /// Label names are ASCII: Alertmanager refuses Persian names with 400, while values pass intact.
-fn alert(letter: &Letter, severity: Severity, text: &Rendered) -> Value {
+fn alert(letter: &Letter, severity: Severity, marks: &Marks, text: &Rendered) -> Value {
     let since = letter.about.iter().map(|message| message.since).min().unwrap_or(letter.at);
     let root = letter.about.first().map_or("", |message| message.root.0.as_str());
-    let begins = json!({
-        "labels": {
-            "alertname": "rusta",
-            "case": letter.key,
-            "severity": severity.as_str(),
-            "root": letter.told_as.as_ref().map_or(root, |told| told.root.as_str()),
-        },
+    let mut labels = json!({
+        "alertname": alertname(&marks.rule, letter.kind),
+        "case": letter.key,
+        "severity": severity.as_str(),
+        "root": letter.told_as.as_ref().map_or(root, |told| told.root.as_str()),
+    });
+    // An empty value is no label.
+    for (name, value) in
+        [("rule", &marks.rule), ("site", &marks.site), ("region", &marks.region)].into_iter().filter(|(_, v)| !v.is_empty())
+    {
+        labels[name] = Value::from(value.as_str());
+    }
+    let mut begins = json!({
+        "labels": labels,
         "annotations": { "summary": text.subject, "description": text.long },
         "startsAt": rfc3339(since),
     });
+    if !text.page.is_empty() {
+        begins["generatorURL"] = Value::from(text.page.as_str());
+    }
     match letter.kind {
         Kind::Resolve | Kind::SummaryResolve => ended(begins, letter.at),
         Kind::Fire | Kind::Escalate | Kind::Summary | Kind::Digest => begins,

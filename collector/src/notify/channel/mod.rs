@@ -16,8 +16,11 @@ use std::time::Duration;
 use super::message::Letter;
 use super::setup::{ChannelUse, Secret};
 use super::text::Rendered;
+use crate::errors::root_of;
 
 pub use alertmanager::Alertmanager;
+#[cfg(test)]
+pub(super) use alertmanager::alert_of as alertmanager_alert;
 pub use http::HttpChannel;
 pub use preset::{Preset, parse_preset, presets};
 pub use smtp::SmtpChannel;
@@ -207,7 +210,7 @@ impl Answer {
 /// Errors never carry the address: it may hold a secret.
 fn failed(error: &reqwest::Error) -> Sent {
     if error.is_connect() {
-        Sent::Later("no connection".to_owned(), None)
+        Sent::Later(format!("no connection: {}", root_of(error)), None)
     } else if error.is_timeout() {
         Sent::Uncertain("no answer in time".to_owned())
     } else if error.is_builder() {
