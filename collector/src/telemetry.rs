@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 
-pub use exposition::{Exposition, Family, Kind};
+pub use exposition::{Exposition, Family, Format, Kind};
 
 type Ask = Box<dyn Fn() -> Option<String> + Send + Sync>;
 

@@ -52,7 +52,7 @@ impl utoipa::Modify for BearerTokens {
 /// Builds the routes of the API, and `/metrics` over what the collector counts.
 pub fn routes(telemetry: &Telemetry) -> Router<WebState> {
     let metrics = metrics::Metrics::new(telemetry.clone());
-    let scrape = move |web, caller, query| metrics.clone().scrape(web, caller, query);
+    let scrape = move |web, caller, headers, query| metrics.clone().scrape(web, caller, headers, query);
     let (routes, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(kpis::list))
         .routes(routes!(kpis::definitions))

@@ -1,4 +1,4 @@
-//! OpenMetrics text, put together from several writers so that each family has one head.
+//! OpenMetrics text, or Prometheus' older text, put together from several writers so that each family has one head.
 //!
 //! The registry's library writes a family's head again for each sub-registry (two ports, three sinks), which the standard
 //! forbids; samples of one name are gathered here under the first head.
@@ -16,6 +16,32 @@ pub enum Kind {
     Gauge,
     /// Says something in its labels; its value is 1.
     Info,
+}
+
+/// How a text is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text 0.0.4: what every scraper and `promtool` reads.
+    Text,
+    /// OpenMetrics 1.0.0: for those who ask for it.
+    OpenMetrics,
+}
+
+impl Format {
+    /// Chooses by a request's `Accept` header.
+    pub fn accepted(accept: &str) -> Format {
+        let mut ranges = accept.split(',').map(str::trim);
+        let asks = ranges.any(|range| range.starts_with("application/openmetrics-text") && !range.ends_with("q=0"));
+        if asks { Format::OpenMetrics } else { Format::Text }
+    }
+
+    /// Returns its media type.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
 }
 
 /// A text under construction.
@@ -59,11 +85,13 @@ impl Exposition {
         }
     }
 
-    /// Returns the whole text with its end mark.
-    pub fn finish(self) -> String {
-        let mut text: String = self.families.into_iter().flat_map(|(head, samples)| [head, samples]).collect();
-        text.extend([END, "\n"]);
-        text
+    /// Returns the whole text.
+    pub fn finish(self, format: Format) -> String {
+        let families = self.families.into_iter();
+        match format {
+            Format::OpenMetrics => families.flat_map(|(head, samples)| [head, samples]).chain([format!("{END}\n")]).collect(),
+            Format::Text => families.flat_map(|(head, samples)| [text_head(&head), samples]).collect(),
+        }
     }
 
     fn open(&mut self, name: &str, head: impl FnOnce() -> String) -> (&mut String, &mut String) {
@@ -74,6 +102,28 @@ impl Exposition {
         let (head, samples) = &mut self.families[at];
         (head, samples)
     }
+}
+
+/// Writes a family's head as text 0.0.4 has it: the name is that of its samples, and there are fewer types.
+fn text_head(head: &str) -> String {
+    let kind = head.lines().find_map(|line| line.strip_prefix("# TYPE ")?.split(' ').nth(1)).unwrap_or("unknown");
+    let (suffix, kind) = match kind {
+        "counter" => ("_total", "counter"),
+        "info" => ("_info", "gauge"),
+        "stateset" => ("", "gauge"),
+        "unknown" => ("", "untyped"),
+        kind => ("", kind),
+    };
+    let line = |line: &str| {
+        let mut words = line.splitn(4, ' ');
+        let (_, word, name, rest) = (words.next()?, words.next()?, words.next()?, words.next().unwrap_or_default());
+        match word {
+            "HELP" => Some(format!("# HELP {name}{suffix} {rest}\n")),
+            "TYPE" => Some(format!("# TYPE {name}{suffix} {kind}\n")),
+            _ => None,
+        }
+    };
+    head.lines().filter_map(line).collect()
 }
 
 impl Family<'_> {
@@ -124,7 +174,19 @@ mod tests {
         text.family("b", Kind::Gauge, "Other").add(&[("name", "a\"b\\c\nd"), ("none", "")], 0.5);
         let expected = "# HELP a Some.\n# TYPE a counter\na_total{port=\"x\"} 1\na_total{port=\"y\"} 3\n\
                         # HELP b Other.\n# TYPE b gauge\nb 2\nb{name=\"a\\\"b\\\\c\\nd\"} 0.5\n# EOF\n";
-        assert_eq!(text.finish(), expected);
+        assert_eq!(text.finish(Format::OpenMetrics), expected);
+        let mut text = Exposition::default();
+        text.absorb("# HELP a Some things.\n# TYPE a counter\n# UNIT a things\na_total 1\n");
+        text.family("b", Kind::Info, "Other").add(&[("v", "1")], 1.0);
+        let expected = "# HELP a_total Some things.\n# TYPE a_total counter\na_total 1\n# HELP b_info Other.\n# TYPE b_info gauge\nb_info{v=\"1\"} 1\n";
+        assert_eq!(text.finish(Format::Text), expected);
+    }
+
+    #[test]
+    fn the_older_text_is_written_unless_the_other_is_asked_for() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        let asked = ["", "*/*", "text/plain", prometheus, "application/openmetrics-text; q=0"].map(Format::accepted);
+        assert_eq!(asked, [Format::Text, Format::Text, Format::Text, Format::OpenMetrics, Format::Text]);
     }
 
     #[test]
@@ -133,6 +195,6 @@ mod tests {
         let mut family = text.family("k", Kind::Gauge, "K");
         family.add_known(&[], None);
         family.add_known(&[], Some(f64::NAN));
-        assert_eq!(text.finish(), "# HELP k K.\n# TYPE k gauge\n# EOF\n");
+        assert_eq!(text.finish(Format::OpenMetrics), "# HELP k K.\n# TYPE k gauge\n# EOF\n");
     }
 }

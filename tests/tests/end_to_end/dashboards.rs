@@ -1,9 +1,13 @@
-//! Both Grafana packs pass through Grafana's own types without losing a key.
+//! Both Grafana packs pass through Grafana's own types without losing a key; Prometheus' own tool reads the rules for it.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rusta_tests::programs::run;
+use rusta_tests::http;
+use rusta_tests::programs::{free_port, run, run_ok};
+use rusta_tests::stage::{Stage, Village};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
@@ -36,4 +40,30 @@ fn a_misspelt_key_is_found() {
     std::fs::write(&file, wrong.replacen("\"gridPos\"", "\"gridPosition\"", 1)).unwrap();
     let said = round_trip(&[file]);
     assert!(said.code == Some(1) && said.stdout.contains("is unknown"), "{}\n{}", said.stdout, said.stderr);
+}
+
+/// Names of our metrics in a text.
+fn metrics_in(text: &str) -> BTreeSet<String> {
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.filter(|word| word.starts_with("rusta_")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_rules_for_prometheus_hold_their_tests_and_name_metrics_there_are() {
+    let folder = repository().join("dashboards/prometheus");
+    run_ok(Command::new("promtool").args(["check", "rules"]).arg(folder.join("rusta.rules.yml")));
+    run_ok(Command::new("promtool").args(["test", "rules", "rusta.test.yml"]).current_dir(&folder));
+
+    let stage = Stage::new(rusta_tests::programs!());
+    let [agents, http] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let sinks = "sinks: [{ name: influx, url: \"http://127.0.0.1:9/write?db=x\" }]";
+    stage.configure_collector(agents, &["127.0.0.1"], http, sinks);
+    stage.import(&[Village { site: "one", links: &[("gov0", "gov", "primary", "fibre")] }]);
+    let _collector = stage.serve(None, http);
+    let there = metrics_in(&http::get(http, "/metrics").unwrap().text());
+    let rules = std::fs::read_to_string(folder.join("rusta.rules.yml")).unwrap();
+    let named = metrics_in(&rules.lines().filter(|line| line.trim_start().starts_with("expr:")).collect::<Vec<_>>().join("\n"));
+    assert!(named.len() >= 10, "{named:?}");
+    let missing: Vec<_> = named.difference(&there).collect();
+    assert!(missing.is_empty(), "{missing:?} of {there:?}");
 }

@@ -1,4 +1,4 @@
-//! `/metrics`: OpenMetrics for whoever may use the API, as far as they see.
+//! `/metrics`: Prometheus' text, or OpenMetrics where it is asked for, for whoever may use the API, as far as they see.
 //!
 //! ```text
 //! health     the collector about itself: registry, checks, engine lag, queues
@@ -16,7 +16,8 @@ mod probes;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::HeaderMap;
+use axum::http::header::{ACCEPT, CONTENT_TYPE, VARY};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
@@ -25,13 +26,10 @@ use super::{Caller, Problem};
 use crate::engine::Snapshot;
 use crate::kpi::Weight;
 use crate::persian::Period;
-use crate::telemetry::{Exposition, Telemetry};
+use crate::telemetry::{Exposition, Format, Telemetry};
 use crate::view::{FigureView, Sight};
 use crate::web::WebState;
 use crate::web::figures::{Question, figures};
-
-/// The media type of OpenMetrics text.
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// How long the figures of the month are kept: they move with days, and all of them take a second of a large province.
 const MONTH_KEPT_MS: i64 = 300_000;
@@ -67,20 +65,22 @@ impl Metrics {
         self,
         State(web): State<WebState>,
         caller: Caller,
+        headers: HeaderMap,
         query: Asking<MetricsQuery>,
     ) -> Result<Response, Problem> {
         let snapshot = web.snapshot();
         let sight = caller.visitor.sight(&snapshot);
         let Asking(MetricsQuery { site }) = query;
+        let format = Format::accepted(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default());
         let writing = tokio::task::spawn_blocking(move || match site {
             None => self.everything(&web, &snapshot, sight),
             Some(code) => one_site(&web, &snapshot, sight, &code),
         });
-        let text = writing.await.map_err(|_| Problem::unavailable())??;
-        Ok(([(CONTENT_TYPE, OPEN_METRICS)], text).into_response())
+        let text = writing.await.map_err(|_| Problem::unavailable())??.finish(format);
+        Ok(([(CONTENT_TYPE, format.media_type()), (VARY, "accept")], text).into_response())
     }
 
-    fn everything(&self, web: &WebState, snapshot: &Snapshot, sight: Sight) -> Result<String, Problem> {
+    fn everything(&self, web: &WebState, snapshot: &Snapshot, sight: Sight) -> Result<Exposition, Problem> {
         let mut out = Exposition::default();
         let failed = |error: &dyn std::error::Error| {
             tracing::error!(%error, "metrics not written");
@@ -97,7 +97,7 @@ impl Metrics {
         coverage::write_kpis(&mut out, snapshot, sight, &self.month(web, snapshot), "month");
         coverage::write_states(&mut out, snapshot, sight);
         probes::write(&mut out, web, snapshot, sight);
-        Ok(out.finish())
+        Ok(out)
     }
 
     /// Returns every figure of the running month, computed at most once in [`MONTH_KEPT_MS`].
@@ -115,11 +115,11 @@ impl Metrics {
     }
 }
 
-fn one_site(web: &WebState, snapshot: &Snapshot, sight: Sight, code: &str) -> Result<String, Problem> {
+fn one_site(web: &WebState, snapshot: &Snapshot, sight: Sight, code: &str) -> Result<Exposition, Problem> {
     let inventory = &snapshot.inventory;
     let site = inventory.site_by_code(code).filter(|id| sight.sees_site(inventory, *id));
     let site = site.ok_or_else(|| Problem::not_found(format!("there is no site `{code}`")))?;
     let mut out = Exposition::default();
     probes::write_site(&mut out, web, snapshot, site);
-    Ok(out.finish())
+    Ok(out)
 }

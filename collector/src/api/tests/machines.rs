@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 
-use super::{ask, get, get_as, routed, stage};
+use super::{Answer, ask, get, get_as, routed, stage};
 use crate::people::{NewToken, Role};
 use crate::store::StoreError;
 
@@ -152,11 +153,44 @@ fn parsed(text: &str) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// Asks as a Prometheus does that prefers OpenMetrics.
+async fn open_metrics(router: &Router, address: &str) -> Answer {
+    let accept =
+        "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5";
+    ask(router, Request::get(address).header("accept", accept).body(Body::empty()).unwrap()).await
+}
+
+/// `promtool` reads text 0.0.4 alone: a line such as `# TYPE rusta_build info` stopped it.
+#[tokio::test]
+async fn metrics_are_the_text_every_scraper_reads_unless_another_is_asked_for() {
+    let (_dir, web) = stage::web();
+    let router = routed(web.with_anonymous_viewer(true));
+    let answer = get(&router, "/metrics").await;
+    assert_eq!(answer.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert_eq!(answer.header("vary"), "accept");
+    let text = answer.text();
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("promtool: scripts/test installs it");
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    // 3 says that some names are not to its taste; 1 that it cannot read the text.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(text.contains("# TYPE rusta_build_info gauge\n") && !text.contains("# EOF"), "{text}");
+    // Both say the same.
+    let samples = |text: &str| text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(samples(&text), samples(&open_metrics(&router, "/metrics").await.text()));
+}
+
 #[tokio::test]
 async fn metrics_are_openmetrics_with_the_numbers_of_the_api() {
     let (_dir, web) = stage::web();
     let router = routed(web.with_anonymous_viewer(true));
-    let answer = get(&router, "/metrics").await;
+    let answer = open_metrics(&router, "/metrics").await;
     assert!(answer.header("content-type").starts_with("application/openmetrics-text; version=1.0.0"));
     let families = parsed(&answer.text());
     let samples = |family: &str| {
@@ -204,7 +238,7 @@ async fn a_sites_probes_have_blackbox_exporters_names_and_silence_has_no_sample(
         let at = snapshot.sites.iter().position(|site| site.state == state).unwrap();
         snapshot.inventory.sites[at].code.clone()
     };
-    let text = get(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Up))).await.text();
+    let text = open_metrics(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Up))).await.text();
     let families = parsed(&text);
     let values = |family: &str| -> Vec<f64> {
         let found = families.as_array().unwrap().iter().find(|one| one[0] == family).unwrap_or_else(|| panic!("no {family}"));
@@ -215,8 +249,8 @@ async fn a_sites_probes_have_blackbox_exporters_names_and_silence_has_no_sample(
     assert!(values("probe_duration_seconds").iter().any(|seconds| (seconds - 0.279).abs() < 1e-9), "61 + 130 + 88 ms");
     let expiry = stage::NOW.seconds() as f64 + 3_456_000.0;
     assert!(values("probe_ssl_earliest_cert_expiry").iter().all(|at| (at - expiry).abs() < 120.0));
-    let down = parsed(&get(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Down))).await.text());
+    let down = parsed(&open_metrics(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Down))).await.text());
     assert!(down[0][2].as_array().unwrap().iter().any(|sample| sample[1] == 0.0), "{down}");
-    let silent = get(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Unknown))).await.text();
+    let silent = open_metrics(&router, &format!("/metrics?site={}", code_of(crate::engine::SiteState::Unknown))).await.text();
     assert!(parsed(&silent).as_array().unwrap().iter().all(|family| family[2].as_array().unwrap().is_empty()), "{silent}");
 }
