@@ -163,6 +163,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
         .with_secure_cookies(config.http.tls.is_some())
         .with_thresholds(config.thresholds.clone())
+        .with_drop_limit(config.drop_limit)
         .with_second_factor_for(&config.http.second_factor.iter().filter_map(|role| role.parse().ok()).collect::<Vec<_>>());
     telemetry.register(|registry| pages.people.register(registry));
     let router = web::router(pages, api::routes(&telemetry)).merge(telemetry.router());
@@ -301,7 +302,7 @@ async fn people_port(config: &Config, telemetry: &Telemetry) -> anyhow::Result<P
 }
 
 fn people_tls(files: &TlsFiles) -> anyhow::Result<watch::Receiver<Arc<rustls::ServerConfig>>> {
-    let config = port::tls_from_files(files).with_context(|| format!("TLS of the port for people, {}", files.certificate.display()))?;
+    let config = port::tls_from_files(files).context("TLS of the port for people")?;
     Ok(watch::channel(config).1)
 }
 

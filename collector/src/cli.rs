@@ -180,8 +180,16 @@ fn serve(place: &Place) -> Result<(), Failure> {
 
 fn check(place: &Place) -> Result<(), Failure> {
     let config = place.config()?;
-    crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(wrong.to_string()))?;
+    crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(format!("{:#}", anyhow::Error::from(wrong))))?;
     config.http.map.as_deref().map(crate::web::geo::read).transpose().map_err(Failure::Usage)?;
+    if let Some(files) = &config.http.tls {
+        crate::port::tls_from_files(files).map_err(|error| Failure::Usage(format!("http.tls: {error:#}")))?;
+    }
+    if Store::is_in(&config.data_dir) {
+        for note in inventory::versions::doubts(&place.store()?, crate::clock::now())? {
+            eprintln!("note: {}: {}\n    {}", note.place, note.english, note.persian);
+        }
+    }
     say!("the configuration is good");
     Ok(())
 }

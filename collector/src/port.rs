@@ -33,6 +33,7 @@ use tokio_rustls::TlsAcceptor;
 
 use self::watched::Watched;
 use crate::config::{Network, TlsFiles};
+use crate::errors::root_of;
 
 /// Streams of one HTTP/2 connection at once. An agent sends one upload after another.
 const STREAMS: u32 = 16;
@@ -457,13 +458,23 @@ impl Drop for StrangerPlace {
 /// Makes the TLS of a port from PEM files.
 ///
 /// # Errors
-/// Files that cannot be read, or a key that does not belong to the certificate.
+/// A file that cannot be read or holds something else, or a key that does not belong to the certificate; each by its name.
 pub fn tls_from_files(files: &TlsFiles) -> anyhow::Result<Arc<rustls::ServerConfig>> {
-    let chain = CertificateDer::pem_file_iter(&files.certificate)?.collect::<Result<Vec<_>, _>>()?;
-    let key = PrivateKeyDer::from_pem_file(&files.key)?;
+    let (certificate, key_file) = (files.certificate.display(), files.key.display());
+    let chain: Vec<_> = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect)
+        .map_err(|error| anyhow::anyhow!("the certificate {certificate} cannot be read: {}", root_of(&error)))?;
+    anyhow::ensure!(!chain.is_empty(), "{certificate} holds no certificate");
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| match error {
+        rustls_pki_types::pem::Error::NoItemsFound => anyhow::anyhow!("{key_file} holds no private key"),
+        error => anyhow::anyhow!("the key {key_file} cannot be read: {}", root_of(&error)),
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
+    let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => anyhow::anyhow!("the key {key_file} does not belong to the certificate {certificate}"),
+        error => anyhow::anyhow!("the certificate {certificate} with the key {key_file}: {error}"),
+    })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

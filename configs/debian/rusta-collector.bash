@@ -2574,7 +2574,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__inventory__subcmd__import)
-            opts="-h --dry-run --effective-from --with-programs --json --config --data-dir --help"
+            opts="-h --dry-run --effective-from --with-programs --merge --replace --json --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -21,6 +21,9 @@ pub use units::{parse_bytes, parse_duration};
 /// Days raw frames are kept by default: the month a report is made of and the one before it.
 pub const RETENTION_DAYS: u32 = 62;
 
+/// A tenth: villages that were merged or struck off in a year are a hundredth, one province of two is a half.
+pub const DROP_LIMIT: f64 = 0.1;
+
 /// What the collector is told by its operator.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -38,6 +41,8 @@ pub struct Config {
     pub sinks: Vec<Sink>,
     /// The files that say who hears of what.
     pub alerts: AlertFiles,
+    /// Share of the regions, sites or links an import may drop without being told to.
+    pub drop_limit: f64,
 }
 
 /// The files that say who hears of what; without one the rules that ship hold and nobody is called.

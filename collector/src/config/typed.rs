@@ -21,6 +21,13 @@ pub(super) struct Config {
     thresholds: TypedThresholds,
     sinks: Vec<Sink>,
     alerts: Alerts,
+    inventory: Inventory,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Inventory {
+    drop_limit: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -150,8 +157,19 @@ impl Config {
             thresholds: self.thresholds.mean(&mut wrong),
             sinks: sinks(self.sinks, &mut wrong),
             alerts: super::AlertFiles { rules: self.alerts.rules, oncall: self.alerts.oncall, channels: self.alerts.channels },
+            drop_limit: self.inventory.mean(&mut wrong),
         };
         if wrong.is_empty() { Ok(config) } else { Err(wrong) }
+    }
+}
+
+impl Inventory {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> f64 {
+        let limit = self.drop_limit.unwrap_or(super::DROP_LIMIT);
+        if !(0.0..=1.0).contains(&limit) {
+            wrong.push(Wrong::at(&["inventory", "drop_limit"], "a ratio lies between 0 and 1"));
+        }
+        limit
     }
 }
 

@@ -12,6 +12,8 @@ use super::invitations::{self, command::TokensArgs, command::invite};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::config::parse_duration;
+use crate::inventory::{nearest_few, versions};
+use crate::persian::Moment;
 use crate::store::audit::{self, Deed};
 use crate::store::{Store, StoreError};
 use crate::terminal::say;
@@ -74,11 +76,15 @@ pub enum AgentsCommand {
 struct Listed {
     agent: String,
     site: String,
-    enrolled_at: String,
-    certificate_until: String,
-    revoked_at: Option<String>,
+    #[serde(serialize_with = "as_utc")]
+    enrolled_at: UnixMs,
+    #[serde(serialize_with = "as_utc")]
+    certificate_until: UnixMs,
+    #[serde(serialize_with = "as_utc_if_any")]
+    revoked_at: Option<UnixMs>,
     /// Nothing it said from then on counts.
-    disowned_since: Option<String>,
+    #[serde(serialize_with = "as_utc_if_any")]
+    disowned_since: Option<UnixMs>,
     /// Whether it waits for `agents approve`.
     waits: bool,
 }
@@ -92,6 +98,7 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
     let now = clock::now();
     match command {
         AgentsCommand::Token { site, ttl, second, bare, json } => {
+            know_site(&store, site, now)?;
             let made = invite(place, &store, site, *second, (now, *ttl))?;
             if *json { print_json(&made)? } else { say!("{}", if *bare { made.token } else { made.invitation }) }
         }
@@ -105,7 +112,7 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
             let revoked = revoke(&store, *id, Revocation { actor: "cli", at: now, since: *since })?;
             say!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
             if let Some(since) = since {
-                say!("what it said since {} counts nowhere; the collector builds the days again", date_text(*since));
+                say!("what it said since {} counts nowhere; the collector builds the days again", Moment::at(*since).in_tehran());
             }
         }
         AgentsCommand::RotateAuthority => {
@@ -118,6 +125,21 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
         AgentsCommand::RetireAuthority => retire(&store, &place.config()?.data_dir, now)?,
     }
     Ok(())
+}
+
+/// Refuses a site that no registry of today or later has: its agent would be heard and shown nowhere. Before the first import
+/// every site is still to come.
+fn know_site(store: &Store, site: &str, now: UnixMs) -> Result<(), Failure> {
+    let codes = versions::site_codes(store, now)?;
+    if codes.is_empty() || codes.contains(site) {
+        return Ok(());
+    }
+    let near = nearest_few(site, codes.iter().map(String::as_str));
+    let meant = match near.as_slice() {
+        [] => "`inventory export` writes the list of sites".to_owned(),
+        near => format!("did you mean `{}`?", near.join("`, `")),
+    };
+    Err(Failure::Usage(format!("there is no site `{site}` in the registry; {meant}")))
 }
 
 fn retire(store: &Store, data_dir: &Path, now: UnixMs) -> Result<(), Failure> {
@@ -144,10 +166,10 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
             Ok(Listed {
                 agent: row.get(0)?,
                 site: row.get(1)?,
-                enrolled_at: date_text(UnixMs(row.get(2)?)),
-                certificate_until: date_text(UnixMs(row.get(3)?)),
-                revoked_at: row.get::<_, Option<i64>>(4)?.map(|at| date_text(UnixMs(at))),
-                disowned_since: row.get::<_, Option<i64>>(5)?.map(|at| date_text(UnixMs(at))),
+                enrolled_at: UnixMs(row.get(2)?),
+                certificate_until: UnixMs(row.get(3)?),
+                revoked_at: row.get::<_, Option<i64>>(4)?.map(UnixMs),
+                disowned_since: row.get::<_, Option<i64>>(5)?.map(UnixMs),
                 waits: !row.get::<_, bool>(6)?,
             })
         })?;
@@ -156,10 +178,12 @@ fn list(store: &Store, json: bool) -> Result<(), Failure> {
     if json {
         return print_json(&listed);
     }
-    say!("{:16}  {:20}  {:20}  {:20}  revoked", "agent", "site", "enrolled", "certificate until");
+    say!("{:16}  {:20}  {:25}  {:25}  revoked", "agent", "site", "enrolled", "certificate until");
     for agent in listed {
-        let revoked = agent.revoked_at.as_deref().unwrap_or(if agent.waits { "waits for approval" } else { "" });
-        say!("{:16}  {:20}  {:20}  {:20}  {revoked}", agent.agent, agent.site, agent.enrolled_at, agent.certificate_until);
+        let waits = if agent.waits { "waits for approval" } else { "" };
+        let revoked = agent.revoked_at.map_or_else(|| waits.to_owned(), |at| Moment::at(at).in_tehran());
+        let (enrolled, until) = (Moment::at(agent.enrolled_at).in_tehran(), Moment::at(agent.certificate_until).in_tehran());
+        say!("{:16}  {:20}  {enrolled:25}  {until:25}  {revoked}", agent.agent, agent.site);
     }
     Ok(())
 }
@@ -175,6 +199,15 @@ fn moment(text: &str) -> Result<UnixMs, String> {
 fn print_json<T: Serialize>(value: &T) -> Result<(), Failure> {
     say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
+}
+
+fn as_utc<S: serde::Serializer>(at: &UnixMs, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_str(&date_text(*at))
+}
+
+#[allow(clippy::ref_option)] // As serde calls it.
+fn as_utc_if_any<S: serde::Serializer>(at: &Option<UnixMs>, out: S) -> Result<S::Ok, S::Error> {
+    at.map(date_text).serialize(out)
 }
 
 /// Writes a time as RFC 3339 in UTC, whole seconds.

@@ -44,6 +44,12 @@ pub fn asks_for(inventory: &Inventory, site: SiteId, rung: Rung) -> bool {
     inventory.links_of(site).any(|link| inventory.profiles.iter().filter(asks).any(|profile| of(link)(&profile)))
 }
 
+/// Lists the rungs of what a site's profiles ask it to measure over a link.
+pub(super) fn rungs_of(inventory: &Inventory, site: SiteId, link: LinkId) -> impl Iterator<Item = Rung> + '_ {
+    let profiles = inventory.profiles.iter().filter(move |profile| matches(profile, inventory.site(site), inventory.link(link)));
+    profiles.flat_map(|profile| profile.targets.iter().map(|target| target.rung))
+}
+
 fn link(link: &Link) -> Mapping {
     let mut out = Mapping::new();
     out.insert("name".into(), link.name.clone().into());

@@ -8,6 +8,7 @@ use std::collections::hash_map::Entry;
 
 use rusta_wire::UnixMs;
 
+use super::anchors;
 use super::draft::{Draft, Written, link_ref, numbered, parts};
 use super::fault::{Fault, Kind, Place, nearest};
 use super::model::{Inventory, Link, LinkId, NodeId, Parent, RegionId, RegionKind, SiteId, SiteKind, VantageFor};
@@ -57,6 +58,7 @@ impl Draft {
             return Err(work.faults);
         }
         work.suspicions(self);
+        work.notes.extend(anchors::doubts(&work.inventory));
         Ok(Built { inventory: work.inventory, notes: work.notes })
     }
 }

@@ -7,8 +7,9 @@ use clap::Subcommand;
 
 use super::fault::Fault;
 use super::generate::{self, Size};
+use super::intake::{Dropped, Intake};
 use super::versions::{self, Import, VersionError};
-use super::{Built, Difference, Versions, dates, export, programs, source};
+use super::{dates, export, programs, source};
 use crate::cli::{Failure, Place};
 use crate::clock;
 use crate::day::Day;
@@ -37,6 +38,17 @@ pub enum Command {
         /// they wait until another administrator confirms them (`inventory confirm`, or the import page).
         #[arg(long)]
         with_programs: bool,
+        /// Lay it over what is in force instead of replacing it: one list, or the lists of one province.
+        ///
+        /// Regions, sites and links become those of the import in every province it has rows of, and stay in the others; a list
+        /// it does not have stays. Of nodes, declared figures, goals and YAML files its entries take the place of those of the
+        /// same code or name, and nothing else changes. PATH may then be one file such as sites.csv.
+        #[arg(long, conflicts_with = "replace")]
+        merge: bool,
+        /// Drop what the import does not name, however much. Without this an import is refused that drops more than
+        /// `inventory.drop_limit` of the regions, sites or links: 10 % where the configuration says nothing else.
+        #[arg(long)]
+        replace: bool,
         /// Print the outcome as JSON.
         #[arg(long)]
         json: bool,
@@ -86,8 +98,9 @@ pub enum Command {
 /// Runs a command.
 pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Import { path, dry_run, effective_from, with_programs, json } => {
-            import(place, &path, dry_run, effective_from.as_deref(), with_programs, json)
+        Command::Import { path, dry_run, effective_from, with_programs, merge, replace, json } => {
+            let wanted = Wanted { path, dry_run, effective_from, with_programs, merge, replace, json };
+            import(place, &wanted)
         }
         Command::Programs { json } => list_programs(place, json),
         Command::Confirm { digest, by } => confirm(place, &digest, &by),
@@ -97,32 +110,44 @@ pub fn run(place: &Place, command: Command) -> Result<(), Failure> {
     }
 }
 
-fn import(
-    place: &Place,
-    path: &std::path::Path,
+/// What `inventory import` was asked for.
+struct Wanted {
+    path: PathBuf,
     dry_run: bool,
-    effective_from: Option<&str>,
+    effective_from: Option<String>,
     with_programs: bool,
+    merge: bool,
+    replace: bool,
     json: bool,
-) -> Result<(), Failure> {
+}
+
+fn import(place: &Place, wanted: &Wanted) -> Result<(), Failure> {
     let at = clock::now();
-    let effective_from = match effective_from {
+    let effective_from = match &wanted.effective_from {
         Some(text) => dates::moment(text).map_err(|e| Failure::Usage(format!("--effective-from `{text}` is not {e}")))?,
         None => Day::of(at).start(),
     };
-    let draft = source::read(path).map_err(|faults| refused(&faults, json))?;
+    let read = if wanted.merge { source::read_part } else { source::read };
+    let draft = read(&wanted.path).map_err(|faults| refused(&faults, wanted))?;
+    let config = place.config()?;
     let store = place.store()?;
-    if dry_run {
-        let built = draft.build(0, effective_from).map_err(|faults| refused(&faults, json))?;
-        let current = Versions::load(&store)?.at(effective_from);
-        report(&built, Some(&Difference::between(&current, &built.inventory)), json);
+    let intake = match Intake::of(&store, draft, wanted.merge, effective_from) {
+        Ok(intake) => intake,
+        Err(VersionError::Faults(faults)) => return Err(refused(&faults, wanted)),
+        Err(error) => return Err(error.into()),
+    };
+    let dropped = if wanted.replace { Vec::new() } else { intake.dropped(config.drop_limit) };
+    if wanted.dry_run {
+        report(&intake, &dropped, None, wanted.json);
         return Ok(());
     }
-    let built = draft.build(0, effective_from).map_err(|faults| refused(&faults, json))?;
+    if !dropped.is_empty() {
+        return Err(too_much_gone(&intake, &dropped, config.drop_limit, wanted.json));
+    }
     let known = programs::list(&store)?;
     let fresh: Vec<_> =
-        programs::of(&built.inventory).into_iter().filter(|program| !known.iter().any(|one| one.digest == program.digest)).collect();
-    if !fresh.is_empty() && !with_programs {
+        programs::of(&intake.built.inventory).into_iter().filter(|program| !known.iter().any(|one| one.digest == program.digest)).collect();
+    if !fresh.is_empty() && !wanted.with_programs {
         let list: Vec<String> = fresh.iter().map(|program| format!("{}: {}", program.used_by.join(", "), program.probe)).collect();
         return Err(Failure::Usage(format!(
             "{}\nthese run programs or read files on routers; --with-programs takes them, and another administrator has to confirm them; \
@@ -130,12 +155,27 @@ fn import(
             list.join("\n")
         )));
     }
-    match versions::import(&store, &draft, &Import { by: "cli", at, effective_from }) {
-        Ok(built) => report(&built, None, json),
-        Err(VersionError::Faults(faults)) => return Err(refused(&faults, json)),
+    match versions::import(&store, &intake.draft, &Import { by: "cli", at, effective_from }) {
+        Ok(built) => report(&intake, &[], Some(built.inventory.version), wanted.json),
+        Err(VersionError::Faults(faults)) => return Err(refused(&faults, wanted)),
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+/// Refuses an import that drops more than it may unasked.
+fn too_much_gone(intake: &Intake, dropped: &[Dropped], limit: f64, json: bool) -> Failure {
+    if json {
+        say!("{}", serde_json::json!({ "imported": false, "dropped": dropped, "difference": intake.difference }));
+    }
+    let percent = limit * 100.0;
+    let lists: Vec<String> = dropped.iter().map(|one| format!("{} of {} {}", one.gone, one.of, one.list)).collect();
+    Failure::Usage(format!(
+        "{}{} would be gone, more than {percent} % (inventory.drop_limit): --merge keeps what the import does not name, --replace drops \
+         it; nothing was changed / بیش از {percent}٪ حذف می‌شد: ‎--merge‎ آنچه را در ورودی نیست نگه می‌دارد و ‎--replace‎ حذف می‌کند؛ چیزی تغییر نکرد",
+        intake.difference.gone(),
+        lists.join(", "),
+    ))
 }
 
 fn list_programs(place: &Place, json: bool) -> Result<(), Failure> {
@@ -176,11 +216,15 @@ fn confirm(place: &Place, digest: &str, name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn refused(faults: &[Fault], json: bool) -> Failure {
-    if json {
+fn refused(faults: &[Fault], wanted: &Wanted) -> Failure {
+    if wanted.json {
         say!("{}", serde_json::json!({ "imported": false, "faults": faults }));
     }
-    let list: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faulty(faults, source::is_workbook(&wanted.path))
+}
+
+fn faulty(faults: &[Fault], workbook: bool) -> Failure {
+    let list: Vec<String> = faults.iter().map(|fault| if workbook { fault.of_workbook() } else { fault.to_string() }).collect();
     Failure::Usage(format!(
         "{}\n{} mistakes; nothing was changed / {} اشتباه؛ چیزی تغییر نکرد",
         list.join("\n"),
@@ -189,18 +233,21 @@ fn refused(faults: &[Fault], json: bool) -> Failure {
     ))
 }
 
-fn report(built: &Built, difference: Option<&Difference>, json: bool) {
+/// Says what was stored as a version, or with none what would be.
+fn report(intake: &Intake, dropped: &[Dropped], version: Option<u32>, json: bool) {
+    let Intake { built, difference, .. } = intake;
     let inventory = &built.inventory;
     if json {
         let outcome = serde_json::json!({
-            "imported": difference.is_none(),
-            "version": inventory.version,
+            "imported": version.is_some(),
+            "version": version.unwrap_or(0),
             "effective_from": inventory.effective_from.0,
             "regions": inventory.regions.len(),
             "sites": inventory.sites.len(),
             "links": inventory.links.len(),
             "nodes": inventory.nodes.len(),
             "notes": built.notes,
+            "dropped": dropped,
             "difference": difference,
         });
         say!("{outcome}");
@@ -212,16 +259,15 @@ fn report(built: &Built, difference: Option<&Difference>, json: bool) {
     if built.notes.len() > SHOWN_NOTES {
         eprintln!("note: and {} more; --json lists all", built.notes.len() - SHOWN_NOTES);
     }
-    match difference {
-        Some(difference) => say!("{}", difference.to_string().trim_end()),
-        None => say!(
-            "version {}: {} regions, {} sites, {} links, {} nodes",
-            inventory.version,
-            inventory.regions.len(),
-            inventory.sites.len(),
-            inventory.links.len(),
-            inventory.nodes.len()
-        ),
+    for one in dropped {
+        eprintln!("{} of {} {} would be gone: the import is refused without --merge or --replace", one.gone, one.of, one.list);
+    }
+    let Some(version) = version else { return say!("{}", difference.to_string().trim_end()) };
+    let counts = (inventory.regions.len(), inventory.sites.len(), inventory.links.len(), inventory.nodes.len());
+    say!("version {version}: {} regions, {} sites, {} links, {} nodes", counts.0, counts.1, counts.2, counts.3);
+    let gone = difference.gone();
+    if !gone.is_empty() {
+        say!("{}", gone.trim_end());
     }
 }
 
@@ -249,7 +295,7 @@ fn export_version(place: &Place, path: &std::path::Path, version: Option<u32>) -
 }
 
 fn generate_registry(size: Size, seed: u64, out: &std::path::Path) -> Result<(), Failure> {
-    let draft = generate::draft(size, seed).map_err(|faults| refused(&faults, false))?;
+    let draft = generate::draft(size, seed).map_err(|faults| faulty(&faults, false))?;
     let later = generate::write(&draft, out)?;
     say!("{} regions, {} sites, {} links in {}", draft.regions.len(), draft.sites.len(), draft.links.len(), out.display());
     for name in later {

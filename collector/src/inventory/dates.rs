@@ -21,11 +21,12 @@ pub fn day(text: &str) -> Result<civil::Date, String> {
 
 /// Reads a moment: RFC 3339, or a day with an optional Tehran time of day.
 pub fn moment(text: &str) -> Result<UnixMs, String> {
+    let text = normalise(text);
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(UnixMs(at.as_millisecond()));
     }
     let expected = || "a moment such as 1405-08-30 10:00 or 2026-11-21T10:00:00+03:30".to_owned();
-    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((&text, "00:00"));
     let date = day(date).map_err(|_| expected())?;
     let minutes = minutes_of_day(time).ok_or_else(expected)?;
     Ok(at_minute(date, minutes))
@@ -69,6 +70,9 @@ mod tests {
     #[test]
     fn a_moment_without_a_zone_is_tehran_time() {
         assert_eq!(moment("1405-01-01 03:30").unwrap(), moment("2026-03-21T00:00:00Z").unwrap());
+        for typed in ["۱۴۰۵/۰۱/۰۱ ۰۳:۳۰", "١٤٠٥-٠١-٠١ ٠٣:٣٠", "1405/1/1  3:30", " ۱۴۰۵-۰۱-۰۱T03:30 "] {
+            assert_eq!(moment(typed), moment("1405-01-01 03:30"), "{typed}");
+        }
         assert_eq!(moment("1405-01-01").unwrap(), midnight(civil::date(2026, 3, 21)));
         assert_eq!(moment("1405-01-01 24:00").unwrap(), midnight(civil::date(2026, 3, 22)));
     }

@@ -10,6 +10,8 @@ use super::programs::{self, Program};
 /// Changes of one list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
 pub struct ListChange {
+    /// How many entries it has.
+    pub before: usize,
     /// How many entries it will have.
     pub total: usize,
     /// Codes that were not there.
@@ -31,6 +33,10 @@ pub struct Difference {
     pub links: ListChange,
     /// Shared nodes.
     pub nodes: ListChange,
+    /// Declared figures, as `kpi region day publisher`.
+    pub declared: ListChange,
+    /// Goals, as `kpi region`.
+    pub goals: ListChange,
     /// What agents measure, as `profile/target` and `service ID`.
     pub targets: ListChange,
     /// Probes that run programs or read files on routers: each waits until another administrator confirms it.
@@ -46,16 +52,40 @@ impl Difference {
             sites: sites(old, new),
             links: links(old, new),
             nodes: nodes(old, new),
-            targets: targets(old, new),
+            declared: keyed(declared(old), &declared(new)),
+            goals: keyed(goals(old), &goals(new)),
+            targets: keyed(measured(old), &measured(new)),
             programs: programs::of(new).into_iter().filter(|program| !known.contains(&program.digest)).collect(),
         }
     }
 
     /// Tells whether nothing changes.
     pub fn is_empty(&self) -> bool {
-        [&self.regions, &self.sites, &self.links, &self.nodes, &self.targets]
-            .iter()
-            .all(|c| c.added.is_empty() && c.removed.is_empty() && c.changed.is_empty())
+        self.lists().iter().all(|(_, list)| list.added.is_empty() && list.removed.is_empty() && list.changed.is_empty())
+    }
+
+    /// Returns every list with its name.
+    pub fn lists(&self) -> [(&'static str, &ListChange); 7] {
+        [
+            ("regions", &self.regions),
+            ("sites", &self.sites),
+            ("links", &self.links),
+            ("nodes", &self.nodes),
+            ("declared", &self.declared),
+            ("goals", &self.goals),
+            ("targets", &self.targets),
+        ]
+    }
+
+    /// Says what will be gone, a line for each list that loses anything; empty if none does.
+    pub fn gone(&self) -> String {
+        let losing = self.lists().into_iter().filter(|(_, list)| !list.removed.is_empty());
+        let lines = losing.map(|(name, list)| {
+            let named: Vec<&str> = list.removed.iter().take(SHOWN).map(String::as_str).collect();
+            let more = if list.removed.len() > SHOWN { ", …" } else { "" };
+            format!("gone: {} of {} {name}: {}{more}\n", list.removed.len(), list.before, named.join(", "))
+        });
+        lines.collect()
     }
 }
 
@@ -64,9 +94,7 @@ const SHOWN: usize = 10;
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (name, list) in
-            [("regions", &self.regions), ("sites", &self.sites), ("links", &self.links), ("nodes", &self.nodes), ("targets", &self.targets)]
-        {
+        for (name, list) in self.lists() {
             let (added, removed, changed) = (list.added.len(), list.removed.len(), list.changed.len());
             writeln!(f, "{name:8} {} in all, +{added} -{removed} ~{changed}", list.total)?;
             let added = list.added.iter().take(SHOWN).map(|code| format!("  + {code}"));
@@ -86,7 +114,7 @@ impl std::fmt::Display for Difference {
 
 fn regions(old: &Inventory, new: &Inventory) -> ListChange {
     let renamed: HashMap<&str, &str> = new.regions.iter().filter_map(|r| Some((r.previous_code.as_deref()?, r.code.as_str()))).collect();
-    let mut change = ListChange { total: new.regions.len(), ..ListChange::default() };
+    let mut change = ListChange { before: old.regions.len(), total: new.regions.len(), ..ListChange::default() };
     let parent = |i: &Inventory, id: Option<RegionId>| id.map(|p| i.region(p).code.clone()).unwrap_or_default();
     for region in &new.regions {
         let same = old.region_by_code(&region.code);
@@ -101,7 +129,7 @@ fn regions(old: &Inventory, new: &Inventory) -> ListChange {
         what.compare("kind", &was.kind.to_string(), &region.kind.to_string());
         what.compare("parent", &parent(old, was.parent), &parent(new, region.parent));
         what.compare("name", &was.name_fa, &region.name_fa);
-        what.compare("households", &format!("{:?}", was.households), &format!("{:?}", region.households));
+        what.compare("households", &or_none(was.households), &or_none(region.households));
         what.compare("inhabited", &was.inhabited.to_string(), &region.inhabited.to_string());
         change.changed.extend(what.of(&region.code));
     }
@@ -111,7 +139,7 @@ fn regions(old: &Inventory, new: &Inventory) -> ListChange {
 }
 
 fn sites(old: &Inventory, new: &Inventory) -> ListChange {
-    let mut change = ListChange { total: new.sites.len(), ..ListChange::default() };
+    let mut change = ListChange { before: old.sites.len(), total: new.sites.len(), ..ListChange::default() };
     for site in &new.sites {
         let Some(before) = old.site_by_code(&site.code) else {
             change.added.push(site.code.clone());
@@ -140,7 +168,7 @@ fn vantage_for(inventory: &Inventory, site: &super::Site) -> String {
 }
 
 fn links(old: &Inventory, new: &Inventory) -> ListChange {
-    let mut change = ListChange { total: new.links.len(), ..ListChange::default() };
+    let mut change = ListChange { before: old.links.len(), total: new.links.len(), ..ListChange::default() };
     let find = |i: &Inventory, site: SiteId, from: &Inventory, name: &str| i.link_by_name(i.site_by_code(&from.site(site).code)?, name);
     for link in &new.links {
         let code = format!("{}/{}", new.site(link.site).code, link.name);
@@ -152,9 +180,9 @@ fn links(old: &Inventory, new: &Inventory) -> ListChange {
         let mut what = Changes::default();
         what.compare("network", was.network.as_str(), link.network.as_str());
         what.compare("role", was.role.as_str(), link.role.as_str());
-        what.compare("access", &format!("{:?}", was.access), &format!("{:?}", link.access));
+        what.compare("access", &or_none(was.access), &or_none(link.access));
         what.compare("operator", &was.operator, &link.operator);
-        what.compare("plan", &format!("{:?}", was.plan_bytes), &format!("{:?}", link.plan_bytes));
+        what.compare("plan", &or_none(was.plan_bytes.map(size)), &or_none(link.plan_bytes.map(size)));
         what.compare("parents", &parents(old, &was.parents), &parents(new, &link.parents));
         change.changed.extend(what.of(&code));
     }
@@ -164,7 +192,7 @@ fn links(old: &Inventory, new: &Inventory) -> ListChange {
 }
 
 fn nodes(old: &Inventory, new: &Inventory) -> ListChange {
-    let mut change = ListChange { total: new.nodes.len(), ..ListChange::default() };
+    let mut change = ListChange { before: old.nodes.len(), total: new.nodes.len(), ..ListChange::default() };
     let parent = |i: &Inventory, n: &super::Node| n.parent.map(|p| i.node(p).code.clone()).unwrap_or_default();
     for node in &new.nodes {
         let Some(before) = old.node_by_code(&node.code) else {
@@ -182,11 +210,10 @@ fn nodes(old: &Inventory, new: &Inventory) -> ListChange {
     change
 }
 
-/// Compares every target and check, whom it is for and what it does. Nothing that reaches a router stays unsaid.
-fn targets(old: &Inventory, new: &Inventory) -> ListChange {
-    let (was, is) = (measured(old), measured(new));
-    let mut change = ListChange { total: is.len(), ..ListChange::default() };
-    for (name, what) in &is {
+/// Compares entries that have a name and a text.
+fn keyed(was: BTreeMap<String, String>, is: &BTreeMap<String, String>) -> ListChange {
+    let mut change = ListChange { before: was.len(), total: is.len(), ..ListChange::default() };
+    for (name, what) in is {
         match was.get(name) {
             None => change.added.push(format!("{name}: {what}")),
             Some(before) if before != what => change.changed.push((name.clone(), format!("{before} -> {what}"))),
@@ -197,6 +224,23 @@ fn targets(old: &Inventory, new: &Inventory) -> ListChange {
     change
 }
 
+fn declared(inventory: &Inventory) -> BTreeMap<String, String> {
+    let entry = |figure: &super::Declared| {
+        let name = format!("{} {} {} {}", figure.kpi, inventory.region(figure.region).code, figure.as_of, figure.publisher);
+        (name, format!("{} {}", figure.value, figure.unit))
+    };
+    inventory.declared.iter().map(entry).collect()
+}
+
+fn goals(inventory: &Inventory) -> BTreeMap<String, String> {
+    let entry = |goal: &super::Goal| {
+        let due = goal.due_on.as_ref().map(|day| format!(" by {day}")).unwrap_or_default();
+        (format!("{} {}", goal.kpi, inventory.region(goal.region).code), format!("{}{due}", goal.value))
+    };
+    inventory.goals.iter().map(entry).collect()
+}
+
+/// Lists every target and check, whom it is for and what it does. Nothing that reaches a router stays unsaid.
 fn measured(inventory: &Inventory) -> BTreeMap<String, String> {
     let settings = |probe: &str, settings: &serde_yaml::Value| {
         format!("{probe} {}", serde_yaml::to_string(settings).unwrap_or_default().trim().replace('\n', " "))
@@ -225,6 +269,17 @@ fn parents(inventory: &Inventory, parents: &[super::Parent]) -> String {
         super::Parent::Link(link) => inventory.link_code(link),
     };
     parents.iter().map(code).collect::<Vec<_>>().join("|")
+}
+
+fn or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+/// Writes a size as lists do: in the largest unit that leaves it whole.
+fn size(bytes: u64) -> String {
+    let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1_000_000_000, "GB"), (1_000_000, "MB")];
+    let fits = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0);
+    fits.map_or_else(|| format!("{bytes} B"), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 
 #[derive(Default)]

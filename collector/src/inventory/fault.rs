@@ -13,6 +13,23 @@ pub struct Place {
     pub column: String,
 }
 
+impl Place {
+    /// Names the place in a workbook as people do, in English and Persian.
+    pub fn of_workbook(&self) -> (String, String) {
+        let sheet = self.file.trim_end_matches(".csv").trim_end_matches(".yaml");
+        let (mut english, mut persian) = (format!("sheet {sheet}"), format!("برگه {sheet}"));
+        if self.row > 0 {
+            english.push_str(&format!(", row {}", self.row));
+            persian.push_str(&format!("، سطر {}", self.row));
+        }
+        if !self.column.is_empty() {
+            english.push_str(&format!(", column {}", self.column));
+            persian.push_str(&format!("، ستون {}", self.column));
+        }
+        (english, persian)
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
@@ -149,6 +166,12 @@ impl Fault {
         }
     }
 
+    /// Writes it as it is read beside a workbook.
+    pub fn of_workbook(&self) -> String {
+        let (english, persian) = self.place.of_workbook();
+        format!("{english}: {}; {}\n    {persian}: {}؛ {}", self.english(), self.fix(), self.persian(), self.fix_persian())
+    }
+
     /// Returns how to mend it, in English.
     pub fn fix(&self) -> String {
         match &self.kind {
@@ -237,6 +260,25 @@ impl serde::Serialize for Fault {
 pub fn nearest<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let bound = (found.chars().count() / 3).max(1);
     candidates.map(|c| (distance(found, c, bound), c)).filter(|(d, _)| *d <= bound).min().map(|(_, c)| c)
+}
+
+/// How many candidates a person looks through.
+const FEW: usize = 5;
+
+/// Returns the candidates like `found`, the most like it first: the same but for case, slips of the hand, and those of which one
+/// is the beginning of the other.
+pub fn nearest_few<'a>(found: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let bound = (found.chars().count() / 3).max(1);
+    let folded = found.to_lowercase();
+    let far = |candidate: &str| {
+        let candidate = candidate.to_lowercase();
+        let begins = candidate.starts_with(&folded) || folded.starts_with(&candidate);
+        let distance = distance(&folded, &candidate, bound);
+        if begins { Some(distance.min(bound)) } else { (distance <= bound).then_some(distance) }
+    };
+    let mut near: Vec<(usize, &str)> = candidates.filter_map(|candidate| Some((far(candidate)?, candidate))).collect();
+    near.sort_unstable();
+    near.into_iter().take(FEW).map(|(_, candidate)| candidate).collect()
 }
 
 /// Counts the edits between two words, giving up past `bound`.

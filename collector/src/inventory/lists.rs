@@ -222,7 +222,7 @@ fn word<T: std::str::FromStr<Err = String>>(text: &str) -> Result<T, String> {
 }
 
 fn network(text: &str) -> Result<Network, String> {
-    Network::ALL.iter().copied().find(|n| n.as_str() == text).ok_or_else(|| "one of gov, apn, nin, internet".to_owned())
+    Network::ALL.iter().copied().find(|n| n.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| "one of gov, apn, nin, internet".to_owned())
 }
 
 fn flag(text: &str) -> Result<bool, String> {

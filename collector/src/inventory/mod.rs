@@ -9,6 +9,7 @@
 //! [`SiteId`], [`LinkId`], [`NodeId`]) are dense and hold only inside one version; what joins versions is the code
 //! (`previous_code` when it changed).
 
+mod anchors;
 pub mod assignment;
 mod builder;
 pub mod calendar;
@@ -21,7 +22,9 @@ pub mod export;
 mod fault;
 mod figures;
 pub mod generate;
+pub mod intake;
 pub mod lists;
+mod merge;
 mod model;
 mod profile;
 pub mod programs;
@@ -41,8 +44,9 @@ pub use builder::{Built, Note};
 pub use calendar::{Calendars, Covered, MaintenanceWindow, PublicEvent, Repeat, ServiceCalendar};
 pub use difference::{Difference, ListChange};
 pub use draft::{Draft, Refers, Written};
-pub use fault::{Fault, Kind, Place, nearest};
+pub use fault::{Fault, Kind, Place, nearest, nearest_few};
 pub use figures::{Declared, Goal, has_come, newest};
+pub use intake::{Dropped, Intake};
 pub use model::*;
 pub use profile::{Check, Profile, Scope, Service, TargetTemplate};
 pub use published::Published;

@@ -61,9 +61,9 @@ macro_rules! word_enum {
 
         impl std::str::FromStr for $name {
             type Err = String;
-            /// Reads the word; the error lists the words there are.
+            /// Reads the word in any case; the error lists the words there are.
             fn from_str(text: &str) -> Result<Self, String> {
-                Self::ALL.iter().copied().find(|v| v.as_str() == text).ok_or_else(|| {
+                Self::ALL.iter().copied().find(|v| v.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
                     let known: Vec<_> = Self::ALL.iter().map(|v| v.as_str()).collect();
                     format!("`{text}` is none of {}", known.join(", "))
                 })

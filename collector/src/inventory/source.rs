@@ -18,7 +18,14 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 
 /// Reads a folder or workbook into a draft. Any fault refuses it.
 pub fn read(path: &Path) -> Result<Draft, Vec<Fault>> {
-    if is_workbook(path) { workbook(path) } else { draft(&folder(path)?) }
+    if is_workbook(path) { workbook(path).and_then(whole) } else { draft(&folder(path)?) }
+}
+
+/// Reads a folder, workbook or single list that speaks of a part of the registry: what it refers to may stand in the version
+/// in force, and is looked for when it is laid over that. Any fault of its own refuses it.
+pub fn read_part(path: &Path) -> Result<Draft, Vec<Fault>> {
+    let (draft, faults) = if is_workbook(path) { workbook(path)? } else { lists_and_documents(&folder(path)?) };
+    if faults.is_empty() { Ok(draft) } else { Err(faults) }
 }
 
 /// Tells by its ending whether a path names a workbook.
@@ -26,9 +33,15 @@ pub fn is_workbook(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("xlsx"))
 }
 
-/// Reads the known files of a folder. A CSV or YAML file with another name is a fault: it would be silently ignored.
+/// Reads the known files of a folder, or one of them by itself. A CSV or YAML file with another name is a fault: it would be silently ignored.
 pub fn folder(path: &Path) -> Result<Files, Vec<Fault>> {
     let unreadable = |name: &str, error: std::io::Error| Fault::at(name, 0, "", Kind::Unreadable { reason: error.to_string() });
+    if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| known_files().any(|known| known == *name))
+        && path.is_file()
+    {
+        let bytes = std::fs::read(path).map_err(|error| vec![unreadable(name, error)])?;
+        return Ok(Files::from([(name.to_owned(), bytes)]));
+    }
     let entries = std::fs::read_dir(path).map_err(|e| vec![unreadable(&path.display().to_string(), e)])?;
     let (mut files, mut faults) = (Files::new(), Vec::new());
     for entry in entries.filter_map(Result::ok) {
@@ -49,6 +62,21 @@ pub fn folder(path: &Path) -> Result<Files, Vec<Fault>> {
 
 /// Reads files into a draft.
 pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
+    let (draft, mut faults) = lists_and_documents(files);
+    if draft.regions.is_empty() && faults.is_empty() {
+        faults.push(Fault::at(
+            "regions.csv",
+            0,
+            "",
+            Kind::Missing {
+                en: "regions.csv with at least a province".to_owned(), fa: "regions.csv با دست‌کم یک استان".to_owned()
+            },
+        ));
+    }
+    whole((draft, faults))
+}
+
+fn lists_and_documents(files: &Files) -> (Draft, Vec<Fault>) {
     let (mut draft, mut faults) = (Draft::default(), Vec::new());
     for shape in SHAPES {
         if let Some(bytes) = files.get(shape.file)
@@ -64,21 +92,11 @@ pub fn draft(files: &Files) -> Result<Draft, Vec<Fault>> {
             Err(error) => faults.push(Fault::at(file, 0, "", Kind::Unreadable { reason: error.to_string() })),
         }
     }
-    if draft.regions.is_empty() && faults.is_empty() {
-        faults.push(Fault::at(
-            "regions.csv",
-            0,
-            "",
-            Kind::Missing {
-                en: "regions.csv with at least a province".to_owned(), fa: "regions.csv با دست‌کم یک استان".to_owned()
-            },
-        ));
-    }
-    whole(draft, faults)
+    (draft, faults)
 }
 
 /// Reads a workbook: lists by sheet name; documents as sheets whose first column holds the YAML lines.
-fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
+fn workbook(path: &Path) -> Result<(Draft, Vec<Fault>), Vec<Fault>> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let refused = |place: &str, error: WorkbookError| {
         let kind = match error {
@@ -107,12 +125,12 @@ fn workbook(path: &Path) -> Result<Draft, Vec<Fault>> {
             faults.push(Fault::at(&sheet_name, 0, "", Kind::UnknownSheet { found: sheet_name.clone(), nearest: near }));
         }
     }
-    whole(draft, faults)
+    Ok((draft, faults))
 }
 
 /// Hands the draft over, or every fault there is: beside the rows that cannot be read, also what the others refer to in
 /// vain. A list that lost a row to a fault is not searched, for the row that is missed may be the faulty one.
-fn whole(draft: Draft, mut faults: Vec<Fault>) -> Result<Draft, Vec<Fault>> {
+fn whole((draft, mut faults): (Draft, Vec<Fault>)) -> Result<Draft, Vec<Fault>> {
     if faults.is_empty() {
         return Ok(draft);
     }

@@ -182,6 +182,42 @@ fn a_mistake_in_a_workbook_is_named_by_the_row_of_its_sheet() {
     let place = faults.iter().find(|fault| fault.english().contains("distict")).unwrap_or_else(|| panic!("{faults:?}"));
     assert_eq!(place.place.to_string(), "regions.csv:5:kind");
     assert!(place.to_string().contains("پذیرفتنی نیست"), "it is said in Persian too: {place}");
+    let said = place.of_workbook();
+    assert!(said.starts_with("sheet regions, row 5, column kind: ") && said.contains("برگه regions، سطر 5، ستون kind: "), "{said}");
+}
+
+#[test]
+fn words_of_the_lists_are_read_in_any_case() {
+    let mut typed = good();
+    let shout = |text: &str| {
+        let lines = text.lines().enumerate();
+        let words = ["village", "dehyari", "core", "apn", "gov", "lte", "fibre", "primary", "backup"];
+        let line = |(number, line): (usize, &str)| {
+            let cells = line.split(',').map(|cell| if number > 0 && words.contains(&cell) { cell.to_uppercase() } else { cell.to_owned() });
+            cells.collect::<Vec<_>>().join(",")
+        };
+        lines.map(line).collect::<Vec<_>>().join("\n")
+    };
+    for name in ["regions.csv", "sites.csv", "links.csv"] {
+        let text = String::from_utf8(typed[name].clone()).unwrap();
+        let shouted = shout(&text);
+        assert_ne!(shouted.trim(), text.trim(), "{name}");
+        typed.insert(name.into(), shouted.into_bytes());
+    }
+    let [as_typed, plain] = [&typed, &good()].map(|files| export::files(&draft(files).unwrap()).unwrap());
+    assert_eq!(as_typed, plain);
+}
+
+#[test]
+fn a_difference_is_told_in_words_of_the_lists() {
+    let built = |files: &Files| draft(files).unwrap().build(1, UnixMs(0)).unwrap().inventory;
+    let mut other = good();
+    let links = String::from_utf8(other["links.csv"].clone()).unwrap();
+    other.insert("links.csv".into(), links.replace("lte", "").replace("3GiB", "4GiB").into_bytes());
+    let difference = Difference::between(&built(&good()), &built(&other));
+    let said = difference.to_string();
+    assert!(said.contains("access lte -> none") && said.contains("plan 3GiB -> 4GiB"), "{said}");
+    assert!(!said.contains("Some(") && !said.contains("None"), "{said}");
 }
 
 #[test]

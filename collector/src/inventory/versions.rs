@@ -144,6 +144,36 @@ pub fn files(store: &Store, version: u32) -> Result<Files, VersionError> {
     unpack(&packed.ok_or(VersionError::NoSuchVersion(version))?).map_err(|e| VersionError::Damaged(version, e.to_string()))
 }
 
+/// Lists the codes of the sites of the version in force at `now` and of the last one; none before the first import.
+pub fn site_codes(store: &Store, now: UnixMs) -> Result<HashSet<String>, VersionError> {
+    let mut rows = list(store)?;
+    rows.sort_by_key(|row| (row.effective_from, row.version));
+    let in_force = rows.iter().rfind(|row| row.effective_from <= now.0).or(rows.first());
+    let mut codes = HashSet::new();
+    for row in in_force.into_iter().chain(rows.last()) {
+        codes.extend(draft(store, row.version)?.sites.into_iter().map(|site| site.item.code));
+    }
+    Ok(codes)
+}
+
+/// Lists what is doubtful about the anchors of the version in force at `now`.
+pub fn doubts(store: &Store, now: UnixMs) -> Result<Vec<super::Note>, VersionError> {
+    let mut rows = list(store)?;
+    rows.sort_by_key(|row| (row.effective_from, row.version));
+    let Some(row) = rows.iter().rfind(|row| row.effective_from <= now.0).or(rows.first()) else { return Ok(Vec::new()) };
+    let inventory = draft(store, row.version)?.build(row.version, UnixMs(row.effective_from)).map_err(VersionError::Faults)?.inventory;
+    Ok(super::anchors::doubts(&inventory))
+}
+
+/// Returns a version as a draft; version 0 is the empty one before the first import.
+pub fn draft(store: &Store, version: u32) -> Result<Draft, VersionError> {
+    if version == 0 {
+        return Ok(Draft::default());
+    }
+    let damaged = |faults: Vec<Fault>| VersionError::Damaged(version, faults.first().map(ToString::to_string).unwrap_or_default());
+    source::draft(&files(store, version)?).map_err(damaged)
+}
+
 /// All versions in memory, in the order they came into force.
 #[derive(Debug, Clone, Default)]
 pub struct Versions {
@@ -175,7 +205,7 @@ impl Versions {
             None => {
                 let damaged =
                     |faults: Vec<Fault>| VersionError::Damaged(row.version, faults.first().map(ToString::to_string).unwrap_or_default());
-                let draft = source::draft(&files(store, row.version)?).map_err(damaged)?;
+                let draft = draft(store, row.version)?;
                 Ok(Arc::new(draft.build(row.version, UnixMs(row.effective_from)).map_err(damaged)?.inventory))
             }
         };

@@ -206,6 +206,12 @@ impl Moment {
         isolate(&format!("{} {}", self.date.in_figures(lang), digits(&format!("{:02}:{:02}", self.hour, self.minute), lang)))
     }
 
+    /// Writes the instant for a terminal: Tehran's civil time with its offset, `2026-11-21 13:30:00+03:30`.
+    pub fn in_tehran(self) -> String {
+        let zoned = jiff::Timestamp::from_millisecond(self.at.0).map(|at| at.to_zoned(tehran().clone()));
+        zoned.map_or_else(|_| String::new(), |zoned| zoned.strftime("%Y-%m-%d %H:%M:%S%:z").to_string())
+    }
+
     /// Writes the instant as RFC 3339 in UTC, as JSON and `<time datetime>` want it.
     pub fn rfc3339(self) -> String {
         jiff::Timestamp::from_millisecond(self.at.0).map_or_else(|_| String::new(), |t| t.to_string())

@@ -9,6 +9,8 @@ use std::time::Duration;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
+use crate::errors::root_of;
+
 /// Where to write.
 #[derive(Debug, Clone)]
 pub struct Endpoint {
@@ -97,7 +99,10 @@ async fn write(client: &reqwest::Client, endpoint: &Endpoint, lines: &[&str]) ->
             meaning(status, retry_after, reason.chars().take(300).collect())
         }
         // The URL is ours to show, but a proxy's may hold a password: keep it out.
-        Err(error) => Answer::Later(None, error.without_url().to_string()),
+        Err(error) => {
+            let error = error.without_url();
+            Answer::Later(None, format!("{error}: {}", root_of(&error)))
+        }
     }
 }
 

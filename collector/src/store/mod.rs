@@ -82,6 +82,11 @@ struct Inner {
 }
 
 impl Store {
+    /// Tells whether `data_dir` holds a state database already.
+    pub fn is_in(data_dir: &Path) -> bool {
+        data_dir.join("state.sqlite").is_file()
+    }
+
     /// Opens `state.sqlite` in `data_dir`, making both if they are not there, and brings the schema up to date.
     ///
     /// # Errors

@@ -130,7 +130,7 @@ pub fn site_detail(snapshot: &Snapshot, sight: Sight, code: &str) -> Option<Site
         tags: site.tags.clone(),
         calendar: site.calendar.clone(),
         links: inventory.links_of(id).map(|link| link_detail(snapshot, link)).collect(),
-        agent: agents(snapshot, sight, &AgentFilter { site: Some(id), ..AgentFilter::default() }).into_iter().next(),
+        agent: newest_agent(snapshot, sight, id),
         village: village_now(snapshot, id),
         contact: site.contact.clone(),
     })
@@ -139,6 +139,12 @@ pub fn site_detail(snapshot: &Snapshot, sight: Sight, code: &str) -> Option<Site
 /// Returns what the newest round of a link's targets that measures it says of a metric.
 fn last(view: &LinkView, metric: Metric) -> Option<i64> {
     view.targets.iter().flat_map(|target| &target.values).find(|(known, _)| *known == metric).map(|(_, value)| *value)
+}
+
+/// Returns the agent of a site that was heard last: after a router was replaced the old one may be there still.
+fn newest_agent(snapshot: &Snapshot, sight: Sight, site: SiteId) -> Option<AgentRow> {
+    let of_site = agents(snapshot, sight, &AgentFilter { site: Some(site), ..AgentFilter::default() });
+    of_site.into_iter().max_by_key(|agent| agent.received_at.map(|at| at.0))
 }
 
 fn link_detail(snapshot: &Snapshot, id: LinkId) -> LinkDetail {

@@ -102,6 +102,8 @@ pub struct Page {
     pub person: Option<String>,
     /// What they may do.
     pub role: Role,
+    /// Whether the administration is open to them: to administrators of everything, not of one region.
+    pub governs: bool,
     /// Guards their forms.
     pub csrf: String,
     /// Address of this page without `lang` and `theme`, ready for another parameter.
@@ -125,6 +127,7 @@ impl Page {
             title: title.into(),
             person: visitor.name.clone(),
             role: visitor.role,
+            governs: visitor.role >= Role::Admin && visitor.region.is_none(),
             csrf: visitor.csrf.clone(),
             here: bare_address(here),
             at,
@@ -410,7 +413,7 @@ impl Page {
 
     /// Tells whether the person may administer.
     pub fn may_administer(&self) -> bool {
-        self.role >= Role::Admin
+        self.governs
     }
 }
 

@@ -57,6 +57,8 @@ pub struct WebState {
     pub secure: bool,
     /// When a state is called what.
     pub thresholds: Arc<Thresholds>,
+    /// Share of a list of the registry an import may drop without being told to.
+    pub drop_limit: f64,
     clock: fn() -> UnixMs,
 }
 
@@ -85,6 +87,7 @@ impl WebState {
             borders: Arc::new([]),
             secure: false,
             thresholds: Arc::default(),
+            drop_limit: crate::config::DROP_LIMIT,
             clock: crate::clock::now,
         }
     }
@@ -147,6 +150,12 @@ impl WebState {
     #[must_use]
     pub fn with_thresholds(self, thresholds: Thresholds) -> Self {
         WebState { thresholds: Arc::new(thresholds), ..self }
+    }
+
+    /// Sets how much an import may drop.
+    #[must_use]
+    pub fn with_drop_limit(self, drop_limit: f64) -> Self {
+        WebState { drop_limit, ..self }
     }
 
     /// Asks for a second factor of those in some roles.

@@ -91,6 +91,58 @@ fn every_mistake_of_a_collector_configuration_is_listed_with_its_place() {
     assert!(!stage.path("collector").exists());
 }
 
+/// The crash named the certificate, whichever of the two files was wrong.
+#[test]
+fn a_certificate_or_key_that_cannot_serve_is_named_before_the_start() {
+    let stage = stage();
+    let make = |name: &str| {
+        let mut openssl = std::process::Command::new("openssl");
+        openssl.args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "9",
+            "-subj",
+            "/CN=rusta.example",
+        ]);
+        run_ok(openssl.arg("-keyout").arg(stage.path(&format!("{name}.key"))).arg("-out").arg(stage.path(&format!("{name}.crt"))));
+    };
+    make("one");
+    make("two");
+    std::fs::write(stage.path("empty.key"), "").unwrap();
+    let check = |certificate: &str, key: &str| {
+        let (certificate, key) = (stage.path(certificate), stage.path(key));
+        let tls = format!("tls: {{ certificate: {}, key: {} }}", certificate.display(), key.display());
+        stage.write(
+            "collector.yaml",
+            &format!("data_dir: {}\nhttp: {{ listen: \"127.0.0.1:0\", {tls} }}\n", stage.path("collector").display()),
+        );
+        run(stage.collector().arg("check"))
+    };
+    assert_eq!(check("one.crt", "one.key").code, Some(0));
+    assert_refused(&check("none.crt", "one.key"), &["none.crt cannot be read", "No such file"]);
+    assert_refused(&check("one.crt", "none.key"), &["the key", "none.key cannot be read", "No such file"]);
+    assert_refused(&check("one.crt", "two.key"), &["two.key does not belong to the certificate", "one.crt"]);
+    assert_refused(&check("one.crt", "empty.key"), &["empty.key holds no private key"]);
+    assert_refused(&check("one.key", "one.key"), &["one.key holds no certificate"]);
+}
+
+#[test]
+fn check_doubts_an_anchor_that_answers_whatever_is_cut() {
+    let stage = stage();
+    let profile = "- name: gov\n  networks: [gov]\n  targets:\n    - { name: gw, rung: gateway, icmp: { address: 192.168.1.1 } }\n";
+    stage.write("inventory/profiles.yaml", profile);
+    stage.import(&VILLAGES);
+    let said = run(stage.collector().arg("check"));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.stderr.contains("gov/gw") && said.stderr.contains("one/gov0") && said.stderr.contains("شبکه محلی"), "{said:?}");
+}
+
 #[test]
 fn an_inventory_with_mistakes_changes_nothing() {
     let stage = stage();

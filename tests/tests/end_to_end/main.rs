@@ -20,6 +20,7 @@ mod enrolment;
 mod examples;
 mod front;
 mod harness;
+mod imports;
 mod kills;
 mod lab;
 mod manual;

@@ -335,6 +335,26 @@ async fn a_county_user_never_changes_another_countys_row() {
     assert!(differing.is_empty() && before.len() == after.len(), "changed: {differing:?}");
 }
 
+/// Whoever is shown a page in the menu may open it: the administration was offered to a county's administrator, and refused.
+#[tokio::test]
+async fn the_menu_offers_what_opens() {
+    let scene = scene().await;
+    let region = stage::province().region(scene.mine).code.clone();
+    let people = &scene.web.people;
+    let visitors = [("boss", Role::Admin, None), ("karim", Role::Admin, Some(region.as_str())), ("omid", Role::Operator, None)];
+    for (name, role, region) in visitors {
+        let (cookie, _) = stage::session(people, name, role, region);
+        let text = super::get_with(&scene.router, "/", &cookie).await.text();
+        let menu = text.split_once("<nav").unwrap().1.split_once("</nav>").unwrap().0;
+        let entries: Vec<&str> = menu.split("href=\"").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
+        assert!(entries.len() >= 6, "{entries:?}");
+        for entry in &entries {
+            assert_eq!(super::get_with(&scene.router, entry, &cookie).await.status, StatusCode::OK, "{entry} of {name}");
+        }
+        assert_eq!(entries.contains(&"/admin"), name == "boss");
+    }
+}
+
 #[tokio::test]
 async fn without_a_login_only_the_open_doors_answer() {
     let scene = scene().await;

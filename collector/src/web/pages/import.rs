@@ -26,8 +26,8 @@ use super::errors;
 use crate::files;
 use crate::inventory::versions::{self, Import, VersionError};
 use crate::inventory::workbook::LARGEST_WORKBOOK;
-use crate::inventory::{Difference, Draft, Fault, ListChange, Versions, source};
-use crate::persian::{JalaliDate, Lang, words};
+use crate::inventory::{Draft, Dropped, Fault, Intake, ListChange, source};
+use crate::persian::{JalaliDate, Lang, decimal, integer, words};
 use crate::store::Store;
 use crate::web::asked::Asked;
 use crate::web::page::{Page, Section};
@@ -61,8 +61,21 @@ struct ImportPage {
 enum Step {
     Choose,
     Faulty { name: String, faults: Vec<(String, String, String)>, more: usize },
-    Checked { name: String, changes: Vec<Change>, upload: String, today: String, programs: usize },
+    Checked(Checked),
     Stored { version: u32, from: String },
+}
+
+/// What a workbook would change.
+struct Checked {
+    name: String,
+    upload: String,
+    /// Whether it is laid over what is in force.
+    merge: bool,
+    changes: Vec<Change>,
+    /// Lists that would lose more than they may unasked.
+    dropped: Vec<String>,
+    today: String,
+    programs: usize,
 }
 
 /// How one list differs.
@@ -115,13 +128,13 @@ pub async fn check(State(web): State<WebState>, asked: Asked, extract::Path(tick
         Ok(upload) => upload,
         Err(reason) => return errors::refused_page(&asked, &format!("{reason:#}")),
     };
-    let (store, now, lang) = (web.store.clone(), asked.at, asked.prefs.lang);
+    let (store, now, lang, limit) = (web.store.clone(), asked.at, asked.prefs.lang, web.drop_limit);
     // One at a time: what a workbook may unfold to is bounded, what twenty of them may is not.
     let turn = web.reads_workbook.clone().acquire_owned().await;
     let read = tokio::task::spawn_blocking(move || {
         // Kept until it is read, also where nobody waits for the answer any more.
         let _turn = turn;
-        checked(&store, upload, now, lang)
+        checked(&store, upload, now, lang, limit)
     });
     match read.await {
         Ok(Ok(step)) => show(&asked, step),
@@ -137,6 +150,12 @@ pub struct StoreForm {
     csrf: String,
     upload: String,
     from: String,
+    /// Lay it over what is in force.
+    #[serde(default)]
+    merge: String,
+    /// Drop what it does not name, however much.
+    #[serde(default)]
+    replace: String,
 }
 
 /// Stores what was checked as the next version.
@@ -154,21 +173,29 @@ pub async fn store(State(web): State<WebState>, asked: Asked, Form(form): Form<S
             asked.prefs.lang.pick("فایل دیگر نگه داشته نشده است؛ دوباره بفرستید.", "the file is kept no longer; upload it again"),
         );
     };
-    let (store, actor, now) = (web.store.clone(), asked.visitor.actor(), asked.at);
+    let (store, actor, now, lang, limit) = (web.store.clone(), asked.visitor.actor(), asked.at, asked.prefs.lang, web.drop_limit);
+    let (merge, replace) = (!form.merge.is_empty(), !form.replace.is_empty());
     let turn = web.reads_workbook.clone().acquire_owned().await;
     let stored = tokio::task::spawn_blocking(move || {
         let _turn = turn;
-        let draft = source::read(&file).map_err(VersionError::Faults)?;
-        let built = versions::import(&store, &draft, &Import { by: &actor, at: now, effective_from: from.start() })?;
+        let draft = read(&file, merge).map_err(VersionError::Faults)?;
+        // What is in force may have changed since it was checked.
+        let intake = Intake::of(&store, draft, merge, from.start())?;
+        let dropped = if replace { Vec::new() } else { intake.dropped(limit) };
+        if !dropped.is_empty() {
+            return Ok(Err(too_much(&dropped, limit, lang)));
+        }
+        let built = versions::import(&store, &intake.draft, &Import { by: &actor, at: now, effective_from: from.start() })?;
         // It stands in the registry; a file that cannot be removed is removed with tomorrow's upload.
         let _kept = std::fs::remove_file(&file);
-        Ok::<_, VersionError>(built.inventory.version)
+        Ok::<_, VersionError>(Ok(built.inventory.version))
     });
     match stored.await {
-        Ok(Ok(version)) => {
+        Ok(Ok(Ok(version))) => {
             web.take_up().await;
             show(&asked, Step::Stored { version, from: from.in_figures(asked.prefs.lang) })
         }
+        Ok(Ok(Err(reason))) => errors::refused_page(&asked, &reason),
         Ok(Err(VersionError::Faults(faults))) => show(&asked, faulty(String::new(), &faults, asked.prefs.lang)),
         Ok(Err(error)) => asked.failed(&error),
         Err(error) => asked.failed(&error),
@@ -181,13 +208,17 @@ struct Upload {
     name: String,
     /// SHA-256 of its bytes, by which it is kept.
     digest: String,
+    /// Whether it is laid over what is in force.
+    merge: bool,
 }
 
 /// Writes the form's file to the disk as it comes.
 async fn receive(mut form: Multipart, folder: &Path, now: UnixMs) -> anyhow::Result<Upload> {
     files::make_folder(folder)?;
     forget_old(folder, now);
+    let mut merge = false;
     while let Some(mut field) = form.next_field().await.map_err(|error| anyhow::anyhow!(error.body_text()))? {
+        merge |= field.name() == Some("merge");
         if field.name() != Some("file") {
             continue;
         }
@@ -204,41 +235,78 @@ async fn receive(mut form: Multipart, folder: &Path, now: UnixMs) -> anyhow::Res
         file.flush().await.context("the upload cannot be kept")?;
         let digest = format!("{:x}", digest.finalize());
         partial.keep_as(&folder.join(format!("{digest}.xlsx"))).context("the upload cannot be kept")?;
-        return Ok(Upload { name, digest });
+        return Ok(Upload { name, digest, merge });
     }
     anyhow::bail!("there is no file in the form")
 }
 
 /// Reads a received workbook and compares it.
-fn checked(store: &Store, form: Upload, now: UnixMs, lang: Lang) -> Result<Step, VersionError> {
-    let upload = form.digest;
+fn checked(store: &Store, form: Upload, now: UnixMs, lang: Lang, limit: f64) -> Result<Step, VersionError> {
+    let (upload, merge) = (form.digest, form.merge);
     let file = folder(store).join(format!("{upload}.xlsx"));
-    let compared = source::read(&file).and_then(|draft| compare(&draft, now));
-    let new = match compared {
-        Ok(new) => new,
-        Err(faults) => {
+    let compared = read(&file, merge).map_err(VersionError::Faults);
+    let intake = match compared.and_then(|draft| Intake::of(store, draft, merge, JalaliDate::at(now).start())) {
+        Ok(intake) => intake,
+        Err(VersionError::Faults(faults)) => {
             // One that cannot be removed is removed with tomorrow's upload.
             let _kept = std::fs::remove_file(&file);
             return Ok(faulty(form.name, &faults, lang));
         }
+        Err(error) => return Err(error),
     };
-    let current = Versions::load(store)?.at(now);
-    let difference = Difference::between(&current, &new);
-    let w = words(lang);
-    let lists = [
-        (w.regions, difference.regions),
-        (w.sites, difference.sites),
-        (w.links, difference.links),
-        (lang.pick("گره‌ها", "nodes"), difference.nodes),
-        (lang.pick("هدف‌های سنجش", "targets"), difference.targets),
-    ];
-    let changes = lists.into_iter().map(|(title, change)| describe(title, &change)).collect();
-    let programs = difference.programs.len();
-    Ok(Step::Checked { name: form.name, changes, upload, today: JalaliDate::at(now).in_figures(lang), programs })
+    let difference = &intake.difference;
+    let changes = difference.lists().into_iter().map(|(list, change)| describe(title(list, lang), change)).collect();
+    let dropped = intake.dropped(limit).iter().map(|one| loses(one, lang)).collect();
+    let (today, programs) = (JalaliDate::at(now).in_figures(lang), difference.programs.len());
+    Ok(Step::Checked(Checked { name: form.name, upload, merge, changes, dropped, today, programs }))
 }
 
-fn compare(draft: &Draft, now: UnixMs) -> Result<crate::inventory::Inventory, Vec<Fault>> {
-    Ok(draft.build(0, JalaliDate::at(now).start())?.inventory)
+fn read(file: &Path, merge: bool) -> Result<Draft, Vec<Fault>> {
+    if merge { source::read_part(file) } else { source::read(file) }
+}
+
+/// Names a list of the registry.
+fn title(list: &'static str, lang: Lang) -> &'static str {
+    let w = words(lang);
+    match list {
+        "regions" => w.regions,
+        "sites" => w.sites,
+        "links" => w.links,
+        "nodes" => lang.pick("گره‌ها", "nodes"),
+        "declared" => lang.pick("ارقام اعلام‌شده", "declared figures"),
+        "goals" => lang.pick("هدف‌های برنامه", "goals"),
+        _ => lang.pick("هدف‌های سنجش", "targets"),
+    }
+}
+
+/// Says what a list would lose.
+fn loses(dropped: &Dropped, lang: Lang) -> String {
+    let (gone, of) = (count(dropped.gone, lang), count(dropped.of, lang));
+    match lang {
+        Lang::Fa => format!("{}: {gone} از {of} حذف می‌شود", title(dropped.list, lang)),
+        Lang::En => format!("{}: {gone} of {of} would be gone", title(dropped.list, lang)),
+    }
+}
+
+fn count(number: usize, lang: Lang) -> String {
+    integer(i64::try_from(number).unwrap_or(i64::MAX), lang)
+}
+
+fn too_much(dropped: &[Dropped], limit: f64, lang: Lang) -> String {
+    let lists: Vec<String> = dropped.iter().map(|one| loses(one, lang)).collect();
+    let percent = decimal(limit * 100.0, 0, lang);
+    match lang {
+        Lang::Fa => format!(
+            "{}. این بیش از {percent}٪ است؛ یا آن را با فهرست موجود ادغام کنید یا حذف را تأیید کنید. چیزی تغییر نکرد.",
+            lists.join("؛ ")
+        ),
+        Lang::En => {
+            format!(
+                "{}. That is more than {percent} %: merge it with what is in force, or confirm the removal. Nothing was changed.",
+                lists.join("; ")
+            )
+        }
+    }
 }
 
 fn describe(title: &'static str, change: &ListChange) -> Change {
@@ -260,7 +328,8 @@ fn faulty(name: String, faults: &[Fault], lang: Lang) -> Step {
             Lang::Fa => (fault.persian(), fault.fix_persian()),
             Lang::En => (fault.english(), fault.fix()),
         };
-        (fault.place.to_string(), text, fix)
+        let (english, persian) = fault.place.of_workbook();
+        (lang.pick(&persian, &english).to_owned(), text, fix)
     };
     Step::Faulty { name, faults: faults.iter().take(FAULTS).map(line).collect(), more: faults.len().saturating_sub(FAULTS) }
 }
@@ -318,8 +387,8 @@ mod tests {
         let store = Store::open(dir.path()).unwrap();
         std::fs::create_dir_all(folder(&store)).unwrap();
         std::fs::write(folder(&store).join("a.xlsx"), b"no workbook").unwrap();
-        let form = Upload { name: "list.xlsx".to_owned(), digest: "a".to_owned() };
-        let step = checked(&store, form, UnixMs(1_795_206_600_000), Lang::Fa).unwrap();
+        let form = Upload { name: "list.xlsx".to_owned(), digest: "a".to_owned(), merge: false };
+        let step = checked(&store, form, UnixMs(1_795_206_600_000), Lang::Fa, 0.1).unwrap();
         assert!(matches!(step, Step::Faulty { faults, .. } if !faults.is_empty()));
         assert_eq!(std::fs::read_dir(folder(&store)).unwrap().count(), 0);
     }
