@@ -59,6 +59,8 @@ pub struct Core {
     nearest: Vec<bool>,
     /// By target: the last round's outcome.
     outcomes: Vec<Option<Outcome>>,
+    /// By target: the most bytes one of its rounds moved.
+    largest: Vec<u64>,
     report_every: Duration,
     report_due: MonoMs,
     reported: MonoMs,
@@ -87,6 +89,7 @@ impl Core {
             recorder: Recorder::start(&watch, &intervals, now),
             rounds: JoinSet::new(),
             outcomes: vec![None; watch.targets.len()],
+            largest: vec![0; watch.targets.len()],
             nearest,
             report_every,
             report_due: now + FIRST_REPORT.min(report_every),
@@ -176,7 +179,12 @@ impl Core {
     pub fn append(&mut self, finished: Finished) {
         let Finished { target, at, measurement } = finished;
         let now = self.shared.clock.now();
-        self.shared.spent(Some(self.watch.targets[target].link), measurement.bytes);
+        let link = self.watch.targets[target].link;
+        if let Some(plan) = self.shared.plans.borrow_mut().get_mut(link).and_then(Option::as_mut) {
+            plan.ended(self.most_bytes(target));
+        }
+        self.largest[target] = self.largest[target].max(measurement.bytes);
+        self.shared.spent(Some(link), measurement.bytes);
         self.recorder.append(target, at, &measurement);
         let before = self.outcomes[target].replace(measurement.outcome).map(Outcome::verdict);
         if before == Some(Verdict::Failure) && measurement.outcome.verdict() == Verdict::Success {
@@ -258,7 +266,17 @@ impl Core {
             ProbeKind::Throughput => Spending::Throughput,
             _ => Spending::Round { nearest: self.nearest[target] },
         };
-        plan.allows(spending, probe.estimated_bytes())
+        let most = self.most_bytes(target);
+        let allowed = plan.allows(spending, most);
+        if allowed {
+            plan.begun(most);
+        }
+        allowed
+    }
+
+    /// Returns what a round may move: as much as any of this target has, at least what its probe says.
+    fn most_bytes(&self, target: usize) -> u64 {
+        self.largest[target].max(self.watch.targets[target].probe.estimated_bytes())
     }
 
     /// A change of state leaves at once, but for the spacing.
@@ -280,6 +298,10 @@ impl Core {
     /// Another SIM is told at once.
     fn watch_sim(&mut self, target: usize, measurement: &Measurement, now: MonoMs) {
         let card = measurement.value(Metric::SimId).and_then(|card| u32::try_from(card).ok());
+        if card.is_some() {
+            // What was moved until now was the card's before.
+            self.count_interface(self.watch.targets[target].link);
+        }
         if card.is_some_and(|card| self.shared.card_seen(self.watch.targets[target].link, card)) {
             self.own_due = now;
             self.hurry(now);
@@ -314,16 +336,22 @@ impl Core {
 
     fn keep_plans(&mut self) {
         let (clock, now) = (self.shared.clock.believed(), self.shared.clock.now());
+        // What was moved until a cycle ended belongs to it.
+        (0..self.watch.links.len()).for_each(|link| self.count_interface(link));
         for (link, plan) in self.shared.plans.borrow_mut().iter_mut().enumerate() {
             let Some(plan) = plan else { continue };
-            // What was moved until a cycle ended belongs to it.
-            if let Some(reading) = self.watch.links[link].way.interface_name().as_deref().and_then(data_plan::read) {
-                plan.counted(reading);
-            }
             plan.advance(&clock, now);
             self.schedule.slow_down(link, plan.round_factor());
         }
         self.shared.save_plans(false);
+    }
+
+    fn count_interface(&self, link: usize) {
+        let mut plans = self.shared.plans.borrow_mut();
+        let Some(plan) = plans.get_mut(link).and_then(Option::as_mut) else { return };
+        if let Some(reading) = self.watch.links[link].way.interface_name().as_deref().and_then(data_plan::read) {
+            plan.counted(reading);
+        }
     }
 
     /// Reports are as rare as the tightest plan wants them, if no link without a plan could carry them.

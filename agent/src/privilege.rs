@@ -2,7 +2,7 @@
 //!
 //! Started as root, as procd does, it keeps the uid, so that its files and devices stay its own, and drops every other
 //! capability, also for the programs it starts. Where plugins are configured it keeps what starts them as another user
-//! (CAP_SETUID, CAP_SETGID): a plugin never runs as root. Started unprivileged, it has nothing to drop.
+//! (CAP_SETUID, CAP_SETGID) and ends them when they hang (CAP_KILL): a plugin never runs as root. Started unprivileged, it has nothing to drop.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,8 +12,8 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 
 const KEPT: Capability = Capability::CAP_NET_RAW;
 
-/// What starting a program as another user takes.
-const FOR_PLUGINS: [Capability; 2] = [Capability::CAP_SETUID, Capability::CAP_SETGID];
+/// What starting a program as another user takes, and ending it.
+const FOR_PLUGINS: [Capability; 3] = [Capability::CAP_SETUID, Capability::CAP_SETGID, Capability::CAP_KILL];
 
 /// Drops everything but the kept capabilities, for good. Call it before the first thread is started.
 pub fn drop_the_rest(has_plugins: bool) {
@@ -61,6 +61,23 @@ fn narrow(kept: &CapsHashSet) -> Result<(), CapsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_plugin_of_another_user_that_hangs_is_ended() {
+        use std::os::unix::process::{CommandExt, ExitStatusExt};
+        if !Uid::effective().is_root() {
+            return;
+        }
+        std::thread::spawn(|| {
+            drop_the_rest(true);
+            let mut plugin = std::process::Command::new("sleep").arg("1000").uid(65_534).gid(65_534).process_group(0).spawn().unwrap();
+            let group = nix::unistd::Pid::from_raw(i32::try_from(plugin.id()).unwrap());
+            nix::sys::signal::killpg(group, nix::sys::signal::Signal::SIGKILL).unwrap();
+            assert_eq!(plugin.wait().unwrap().signal(), Some(9));
+        })
+        .join()
+        .unwrap();
+    }
 
     #[test]
     fn only_raw_sockets_are_kept() {

@@ -1,10 +1,10 @@
 //! What the parts of a running agent share. One thread, so plain cells; nothing is borrowed across an await.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusta_wire::MonoMs;
 use tokio::sync::Notify;
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::assignment::Assignments;
 use crate::clock::Clock;
 use crate::config::{Config, Watch};
-use crate::data_plan::{self, DataPlan, Kept};
+use crate::data_plan::{Book, DataPlan, write_copy};
 use crate::flash::Flash;
 use crate::sim::{self, Card};
 use crate::spool::{InUse, Spool};
@@ -48,7 +48,9 @@ pub struct Shared {
     /// Where the plans' use is kept.
     pub plan_file: PathBuf,
     /// Use of links that are not in the present watch.
-    pub plans_kept: RefCell<BTreeMap<String, Kept>>,
+    pub plans_kept: RefCell<Book>,
+    /// Whether the book could be written when that was last tried.
+    book_is_kept: Arc<AtomicBool>,
 }
 
 /// How the last exchanges went, for `status`.
@@ -94,7 +96,8 @@ impl Shared {
             link_back: Notify::new(),
             acknowledged: Notify::new(),
             reconnect: Cell::new(false),
-            plans_kept: RefCell::new(data_plan::load(&plan_file)),
+            plans_kept: RefCell::new(Book::load(&plan_file)),
+            book_is_kept: Arc::new(AtomicBool::new(true)),
             plan_file,
             clock,
             flash,
@@ -120,10 +123,11 @@ impl Shared {
 
     /// Takes over a watch's links: each plan goes on where it was left.
     pub fn adopt(&self, watch: Rc<Watch>) {
-        self.remember_plans(false);
+        // What was reserved and not spent is not spent by another assignment either.
+        self.remember_plans(true);
         let kept = self.plans_kept.borrow();
         let plan_of = |link: &crate::config::Link| {
-            let kept = kept.get(&link.name).copied().unwrap_or_default();
+            let kept = kept.links.get(&link.name).copied().unwrap_or_default();
             link.plan.map(|plan| DataPlan::start(plan, kept, self.clock.boot()))
         };
         *self.plans.borrow_mut() = watch.links.iter().map(plan_of).collect();
@@ -136,19 +140,20 @@ impl Shared {
     pub fn card_seen(&self, link: usize, card: u32) -> bool {
         let name = self.watch.borrow().links[link].name.clone();
         let mut plans = self.plans.borrow_mut();
-        let mut book = self.plans_kept.borrow_mut();
+        let mut kept = self.plans_kept.borrow_mut();
+        let book = &mut kept.links;
         let plan = plans.get_mut(link).and_then(Option::as_mut);
         let present = plan.as_ref().map_or_else(|| book.get(&name).copied().unwrap_or_default(), |plan| plan.kept_at_rest());
         let (known, _) = present.sim();
         if known == Some(card) {
             return false;
         }
-        let next = present.with_card(card, &name, &mut book);
+        let next = present.with_card(card, &name, book);
         if let Some(plan) = plan {
             plan.change(next, &self.clock.believed());
         }
         book.insert(name.clone(), next);
-        drop((plans, book));
+        drop((plans, kept));
         self.write_plans(false);
         if let Some(known) = known {
             tracing::warn!(link = name, before = %Card(known), sim = %Card(card), "another SIM; it has a plan of its own");
@@ -160,13 +165,15 @@ impl Shared {
     pub fn sim(&self, link: usize) -> (Option<u32>, u64) {
         let watch = self.watch.borrow();
         let plan = self.plans.borrow().get(link).and_then(Option::as_ref).map(DataPlan::kept);
-        plan.or_else(|| self.plans_kept.borrow().get(&watch.links.get(link)?.name).copied()).unwrap_or_default().sim()
+        plan.or_else(|| self.plans_kept.borrow().links.get(&watch.links.get(link)?.name).copied()).unwrap_or_default().sim()
     }
 
     /// Writes the plans' use to disk, if a reservation grew or the program is at rest. What was reserved may be spent when the
     /// flash has settled. Returns whether there was anything to write.
     pub fn save_plans(&self, at_rest: bool) -> bool {
+        let is_kept = self.book_is_kept.load(Ordering::Relaxed);
         let mut plans = self.plans.borrow_mut();
+        plans.iter_mut().flatten().for_each(|plan| plan.kept_on_disk(is_kept));
         let changed = plans.iter_mut().flatten().fold(false, |changed, plan| plan.take_unsaved() | changed);
         drop(plans);
         if changed || at_rest {
@@ -177,8 +184,14 @@ impl Shared {
 
     fn write_plans(&self, at_rest: bool) {
         self.remember_plans(at_rest);
-        match data_plan::encode(&self.plans_kept.borrow()) {
-            Ok(kept) => self.flash.replace(self.plan_file.clone(), kept, 0o600),
+        let copy = self.plans_kept.borrow_mut().next_copy(&self.plan_file);
+        let is_kept = self.book_is_kept.clone();
+        match copy {
+            Ok((path, content)) => self.flash.queue(move || {
+                let written = write_copy(&path, &content);
+                is_kept.store(written.is_ok(), Ordering::Relaxed);
+                written
+            }),
             Err(error) => tracing::warn!(%error, "data plan use was not written"),
         }
     }
@@ -195,7 +208,7 @@ impl Shared {
         let mut kept = self.plans_kept.borrow_mut();
         for (link, plan) in watch.links.iter().zip(self.plans.borrow().iter()) {
             if let Some(plan) = plan {
-                kept.insert(link.name.clone(), if at_rest { plan.kept_at_rest() } else { plan.kept() });
+                kept.links.insert(link.name.clone(), if at_rest { plan.kept_at_rest() } else { plan.kept() });
             }
         }
     }

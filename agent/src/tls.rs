@@ -87,8 +87,10 @@ struct AtBestTime {
 impl Judge for AtBestTime {
     fn judge(&self, end_entity: &[u8], intermediates: &[CertificateDer<'_>], verify_at: &dyn Fn(i64) -> Verdict) -> Verdict {
         let shown = std::iter::once(end_entity).chain(intermediates.iter().map(|c| &**c));
-        let begins = shown.filter_map(|der| Certificate::read(der).ok()).map(|c| c.not_before_s).max();
-        let verified = verify_at(judging_time(self.clock.wall(), begins))?;
+        let shown: Vec<_> = shown.filter_map(|der| Certificate::read(der).ok()).collect();
+        let begins = shown.iter().map(|c| c.not_before_s).max();
+        let ends = shown.iter().map(|c| c.not_after_s).min();
+        let verified = verify_at(judging_time(self.clock.wall(), begins, ends))?;
         if let Ok(certificate) = Certificate::read(end_entity) {
             self.clock.limit(UnixMs::from_seconds(certificate.not_after_s));
         }
@@ -97,9 +99,15 @@ impl Judge for AtBestTime {
 }
 
 /// Chooses the time certificates are judged at: a trusted clock's; otherwise the latest of what has certainly passed, the
-/// system clock, and the beginning of the certificates shown.
-fn judging_time(wall: WallTime, begins: Option<i64>) -> i64 {
-    if wall.trusted { wall.system_s } else { wall.system_s.max(wall.floor_s).max(begins.unwrap_or(0)) }
+/// system clock, and the beginning of the certificates shown. A system clock that nobody keeps right and that stands behind
+/// their end may have run ahead: then only what has certainly passed counts, or a wrong clock would keep away the collector
+/// that can put it right.
+fn judging_time(wall: WallTime, begins: Option<i64>, ends: Option<i64>) -> i64 {
+    if wall.trusted {
+        return wall.system_s;
+    }
+    let passed = wall.floor_s.max(begins.unwrap_or(0));
+    if ends.is_some_and(|ends| wall.system_s > ends) { passed } else { wall.system_s.max(passed) }
 }
 
 #[cfg(test)]
@@ -113,7 +121,7 @@ mod tests {
     }
 
     fn judged(wall: WallTime) -> i64 {
-        judging_time(wall, Some(BEGIN))
+        judging_time(wall, Some(BEGIN), Some(BEGIN + 1_000_000))
     }
 
     #[test]
@@ -125,6 +133,13 @@ mod tests {
     fn what_has_certainly_passed_counts() {
         assert_eq!(judged(wall(40, BEGIN + 1_000, false)), BEGIN + 1_000);
         assert_eq!(judged(wall(BEGIN + 2_000, BEGIN + 1_000, false)), BEGIN + 2_000);
+    }
+
+    #[test]
+    fn a_clock_ten_years_ahead_keeps_nobody_away_and_a_certificate_that_has_certainly_ended_does() {
+        assert_eq!(judged(wall(BEGIN + 315_000_000, BEGIN + 1_000, false)), BEGIN + 1_000);
+        assert_eq!(judged(wall(BEGIN + 315_000_000, BEGIN + 2_000_000, false)), BEGIN + 2_000_000);
+        assert_eq!(judged(wall(BEGIN + 315_000_000, 0, true)), BEGIN + 315_000_000, "a clock somebody keeps right");
     }
 
     #[test]

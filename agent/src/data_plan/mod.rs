@@ -15,18 +15,25 @@
 //! Invariant: `own` never passes the agent's share and the agent never pushes `used` past the plan, under any sequence of
 //! power cuts: own bytes are written to disk as a reservation before they are spent, so a cut can only count too much.
 
+mod book;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use rusta_wire::{BootId, Clock, ClockSource, MonoMs};
 use serde::{Deserialize, Serialize};
 
+pub use book::{Book, write_copy};
+
 use crate::calendar;
 use crate::config::{Plan, Told};
 
-/// How much own use is written to disk ahead of being spent. A month's share is 120 such writes.
-const RESERVE: u64 = 256 * 1024;
+/// What part of the share is written to disk ahead of being spent: a month's share is a thousand small writes, and a power cut
+/// costs half of that on the average.
+const RESERVE_PART: u64 = 1_000;
+
+/// A reservation is at least a few rounds and at most what a busy plan spends in an hour.
+const RESERVE: std::ops::RangeInclusive<u64> = 8 * 1024..=64 * 1024;
 
 /// What of the agent's share only a heartbeat may spend: an hourly report over a month, reconnects included.
 const HEARTBEAT_SHARE_PCT: u64 = 10;
@@ -79,6 +86,10 @@ pub struct DataPlan {
     /// When the time was asked for in this boot.
     asked_at: Option<MonoMs>,
     unsaved: bool,
+    /// What rounds that are under way may move.
+    pending: u64,
+    /// Whether the last reservation did not get to disk: then nothing keeps the account over a power cut.
+    is_unkept: bool,
 }
 
 /// A reading of an interface's counter of bytes both ways.
@@ -179,7 +190,36 @@ impl DataPlan {
     /// Begins with what was kept from before.
     pub fn start(plan: Plan, kept: Kept, boot: BootId) -> DataPlan {
         let own = kept.own_reserved;
-        DataPlan { plan, kept, boot, own, progress: 0.0, is_dated: false, now: MonoMs(0), asked_at: None, unsaved: false }
+        DataPlan {
+            plan,
+            kept,
+            boot,
+            own,
+            progress: 0.0,
+            is_dated: false,
+            now: MonoMs(0),
+            asked_at: None,
+            unsaved: false,
+            pending: 0,
+            is_unkept: false,
+        }
+    }
+
+    /// Notes that a round has begun that may move so many bytes.
+    pub fn begun(&mut self, bytes: u64) {
+        self.pending = self.pending.saturating_add(bytes);
+    }
+
+    /// Notes that such a round has ended; what it moved is [`DataPlan::spent`].
+    pub fn ended(&mut self, bytes: u64) {
+        self.pending = self.pending.saturating_sub(bytes);
+    }
+
+    /// Says whether what was reserved is on disk.
+    pub fn kept_on_disk(&mut self, is_kept: bool) {
+        // A write that failed is tried again with the next look.
+        self.is_unkept = !is_kept;
+        self.unsaved |= !is_kept;
     }
 
     /// Looks at the time. A trusted clock begins a new cycle at zero; any other only says how far the known cycle has got.
@@ -258,8 +298,11 @@ impl DataPlan {
             Spending::Report => self.stage() < 4,
             Spending::Heartbeat => true,
         };
-        let fits = self.own.saturating_add(bytes) <= share && self.kept.used.max(self.own).saturating_add(bytes) <= self.plan.bytes;
-        let allowed = stage_allows && fits || spending == Spending::Heartbeat && self.may_ask(bytes);
+        let moving = self.pending.saturating_add(bytes);
+        let fits = self.own.saturating_add(moving) <= share && self.kept.used.max(self.own).saturating_add(moving) <= self.plan.bytes;
+        // Without an account that outlives a power cut, each start would spend the whole share anew.
+        let is_kept = !self.is_unkept || spending == Spending::Heartbeat;
+        let allowed = is_kept && stage_allows && fits || spending == Spending::Heartbeat && self.may_ask(bytes);
         if allowed {
             self.reserve(bytes);
         }
@@ -292,9 +335,10 @@ impl DataPlan {
     }
 
     fn reserve(&mut self, bytes: u64) {
-        let wanted = self.own.saturating_add(bytes);
+        let wanted = self.own.saturating_add(self.pending).saturating_add(bytes);
         if wanted > self.kept.own_reserved {
-            self.kept.own_reserved = (wanted + RESERVE).min(self.plan.own_bytes).max(wanted);
+            let ahead = (self.plan.own_bytes / RESERVE_PART).clamp(*RESERVE.start(), *RESERVE.end());
+            self.kept.own_reserved = (wanted + ahead).min(self.plan.own_bytes).max(wanted);
             self.unsaved = true;
         }
     }
@@ -352,27 +396,14 @@ impl DataPlan {
         self.kept
     }
 
-    /// Returns what survives an orderly stop: no more than was really spent.
+    /// Returns what survives an orderly stop: no more than was really spent, or is about to be.
     pub fn kept_at_rest(&self) -> Kept {
-        Kept { own_reserved: self.own, ..self.kept }
+        Kept { own_reserved: self.own.saturating_add(self.pending), ..self.kept }
     }
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
-}
-
-/// Reads what was kept of every link; a damaged file counts as none.
-pub fn load(path: &Path) -> BTreeMap<String, Kept> {
-    std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// Says what is to be kept of every link, for its file.
-///
-/// # Errors
-/// It cannot be said in JSON, which its types rule out.
-pub fn encode(kept: &BTreeMap<String, Kept>) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(kept)
 }
 
 /// Reads an interface; `None` while it is not there.
@@ -441,6 +472,46 @@ mod tests {
         assert_eq!(book.len(), PARKED_MOST, "no pile of cards fills the flash");
         // What a file of this version says, earlier versions read, and the other way round.
         assert_eq!(serde_json::from_str::<Kept>(r#"{"cycle":20534,"used":5}"#).unwrap().sim(), (None, 0));
+    }
+
+    #[test]
+    fn rounds_under_way_are_counted_and_a_cut_costs_little() {
+        let mut plan = fresh(60_000_000, 3_000_000);
+        plan.advance(&told(START), MonoMs(0));
+        let mut under_way = 0;
+        while plan.allows(Spending::Report, 1_000_000) {
+            plan.begun(1_000_000);
+            under_way += 1;
+        }
+        assert_eq!(under_way, 2, "all of them fit into the share together");
+        for _ in 0..under_way {
+            plan.ended(1_000_000);
+            plan.spent(1_000_000);
+        }
+        assert!(plan.usage().own_bytes <= 2_000_000 && plan.kept().own_reserved >= 2_000_000);
+
+        let mut spent = 0;
+        let mut kept = Kept::default();
+        for boot in 1..=100 {
+            let mut plan = DataPlan::start(self::plan(60_000_000, 3_000_000), kept, BootId(boot));
+            assert!(plan.allows(Spending::Report, 500), "silent after {boot} cuts");
+            plan.spent(500);
+            spent += 500;
+            kept = plan.kept();
+        }
+        assert!(kept.own_reserved <= spent + 100 * RESERVE.start(), "{} of {spent}", kept.own_reserved);
+    }
+
+    #[test]
+    fn without_a_disk_that_keeps_the_account_only_signs_of_life_go() {
+        let mut plan = fresh(60_000_000, 3_000_000);
+        plan.advance(&told(START), MonoMs(0));
+        assert!(plan.allows(Spending::Report, 500));
+        plan.kept_on_disk(false);
+        assert!(!plan.allows(Spending::Report, 500) && !plan.allows(Spending::Round { nearest: true }, 100));
+        assert!(plan.allows(Spending::Heartbeat, 500) && plan.take_unsaved(), "and it is tried again");
+        plan.kept_on_disk(true);
+        assert!(plan.allows(Spending::Report, 500));
     }
 
     #[test]

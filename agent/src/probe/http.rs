@@ -117,7 +117,12 @@ impl Http {
     }
 
     pub(super) fn estimated_bytes(&self) -> u64 {
-        let body = if self.config.method == Method::Head { 0 } else { u64::from(self.config.body_limit.min(usual_body())) / 8 };
+        // Pages are mostly small; who asks for more than the usual expects more.
+        let body = match u64::from(self.config.body_limit) {
+            _ if self.config.method == Method::Head => 0,
+            limit if limit > u64::from(usual_body()) => limit,
+            limit => limit / 8,
+        };
         body + if self.url.is_tls { 6_000 } else { 1_200 }
     }
 
