@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusta_tests::fleet::{Refused, village_table};
 use rusta_wire::{Batch, BootId, Frame, FrameKind, MonoMs, Network, Outcome, Sample, Sequence, SeriesIndex};
+use rustls::pki_types::pem::PemObject;
 
 use crate::stand::{Stand, body, p99};
 
@@ -137,4 +138,91 @@ fn silent_connections_keep_no_report_waiting() {
     let took: Vec<Duration> = (0..50).map(|_| stand.report(&mut honest, true)).collect();
     println!("{} silent connections; 50 reports in {:?}", crowd.len(), started.elapsed());
     assert!(p99(took) < NOTICED);
+}
+
+/// Strangers, each of whom says that an enrolment follows and sends a part of it.
+const STRANGERS: usize = 2_400;
+
+/// Threads that open their connections.
+const OPENING: usize = 8;
+
+/// Connects from an address of its own block, shakes hands without a certificate, and announces more than it sends.
+fn announce(stand: &Stand, tls: &Arc<rustls::ClientConfig>, from: std::net::Ipv4Addr) -> std::io::Result<TcpStream> {
+    let stream = stand.runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind((from, 0).into())?;
+        tokio::time::timeout(Duration::from_secs(20), socket.connect(stand.agents)).await.map_err(std::io::Error::other)??.into_std()
+    })?;
+    stream.set_nonblocking(false)?;
+    stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+    let name = rustls::pki_types::ServerName::from(stand.agents.ip());
+    let connection = rustls::ClientConnection::new(tls.clone(), name).map_err(std::io::Error::other)?;
+    let mut stream = rustls::StreamOwned::new(connection, stream);
+    let head =
+        format!("POST /v1/enroll HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: 4096\r\n\r\n", stand.agents);
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(b"{\"token\": \"")?;
+    stream.flush()?;
+    Ok(stream.sock)
+}
+
+/// Tells whether the other side has not closed a connection.
+fn is_held(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let mut some = [0; 4_096];
+    loop {
+        match std::io::Read::read(&mut &*stream, &mut some) {
+            Ok(0) => return false,
+            // Session tickets of the handshake.
+            Ok(_) => {}
+            Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// 2,400 of them held all connections there were, and a report waited 37.8 s.
+#[test]
+fn strangers_who_never_send_what_they_announce_keep_no_report_waiting() {
+    let stand = Stand::start();
+    let mut honest = stand.enroll("one");
+    stand.report(&mut honest, true);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(rustls::pki_types::CertificateDer::from_pem_slice(stand.ca().as_bytes()).unwrap()).unwrap();
+    let tls = Arc::new(rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+    let base = stand.memory_from_now();
+    let opening = std::sync::atomic::AtomicUsize::new(OPENING);
+    let (crowd, mut took) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..OPENING)
+            .map(|thread| {
+                let (stand, tls, opening) = (&stand, &tls, &opening);
+                scope.spawn(move || {
+                    // A hundred from each address: what one address may have is no help here.
+                    let from = |n: usize| std::net::Ipv4Addr::new(127, 0, 1, u8::try_from(2 + thread * 3 + n / 100).unwrap());
+                    let held: Vec<TcpStream> = (0..STRANGERS / OPENING).filter_map(|n| announce(stand, tls, from(n)).ok()).collect();
+                    opening.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+                    held
+                })
+            })
+            .collect();
+        let mut took = Vec::new();
+        while opening.load(std::sync::atomic::Ordering::Relaxed) > 0 {
+            took.push(stand.report(&mut honest, true));
+        }
+        (threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>(), took)
+    });
+    let meanwhile = took.len();
+    let mut while_held = 0;
+    while while_held < 100 && crowd.iter().any(is_held) {
+        took.push(stand.report(&mut honest, true));
+        while_held += 1;
+    }
+    let refused = stand.metric("rusta_connections_strangers_refused") + stand.metric("rusta_requests_refused_total");
+    println!(
+        "{STRANGERS} strangers, {} let in, {refused} refused; {meanwhile} reports while they came and {while_held} while they held, p99 {:?}",
+        crowd.len(),
+        p99(took)
+    );
+    assert!(meanwhile + while_held >= 100 && while_held > 0, "honest reports went on while strangers held");
+    assert!(refused > STRANGERS as u64 / 2, "strangers have a pool of their own, which is small");
+    stand.assert_memory_within(base, 192 * 1024);
 }
