@@ -37,4 +37,5 @@ mod sims;
 mod spool;
 mod strangers;
 mod uplinks;
+mod supply;
 mod villages;
