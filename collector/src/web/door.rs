@@ -45,8 +45,15 @@ pub enum Came {
     Elsewhere,
 }
 
+/// That a visitor's own connection is encrypted, as far as a declared proxy says: ours to the proxy may be plain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OverTls;
+
 /// What proxies say of whom they speak for; nginx and HAProxy write it.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// What proxies say of how they were reached.
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What only a proxy adds: such a request came through somebody, also if nobody declared them.
 const OF_PROXIES: [HeaderName; 5] =
@@ -97,6 +104,9 @@ async fn enter(State(door): State<Door>, mut request: Request, next: Next) -> Re
     let port = if address == met.peer.ip().to_canonical() { met.peer.port() } else { 0 };
     request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, port)));
     request.extensions_mut().insert(came);
+    if door.0.came_over_tls(met.peer.ip().to_canonical(), request.headers()) {
+        request.extensions_mut().insert(OverTls);
+    }
     next.run(request).await
 }
 
@@ -127,13 +137,27 @@ impl Rules {
         wild || self.hosts.contains(&name)
     }
 
+    /// Tells whether a declared proxy says that it was reached over TLS, in `Forwarded: proto=` (RFC 7239, 5.4) or in
+    /// `X-Forwarded-Proto`. Where it passes on what a visitor made up, that marks the cookies of that visitor alone.
+    fn came_over_tls(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
+        let lines = |name: HeaderName| headers.get_all(name).iter().filter_map(|line| line.to_str().ok()).collect::<Vec<_>>();
+        let is_https = |word: &str| word.trim().trim_matches('"').eq_ignore_ascii_case("https");
+        let new = lines(FORWARDED).into_iter().flat_map(|line| split(line, ',')).flat_map(|element| split(element, ';'));
+        let new =
+            new.filter_map(|pair| pair.split_once('=')).any(|(key, value)| key.trim().eq_ignore_ascii_case("proto") && is_https(value));
+        self.trusts(peer) && (new || lines(X_FORWARDED_PROTO).iter().flat_map(|line| line.split(',')).any(is_https))
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
+        self.proxies.iter().any(|network| network.holds(address))
+    }
+
     /// Finds where a request comes from; `None` if what the proxies say contradicts itself.
     ///
     /// A proxy appends to one of the two headers and passes the other on as the visitor sent it, so where they differ one of
     /// them is a stranger's invention.
     fn origin(&self, peer: IpAddr, headers: &HeaderMap) -> Option<(IpAddr, Came)> {
-        let is_trusted = |address: IpAddr| self.proxies.iter().any(|network| network.holds(address));
-        if !is_trusted(peer) {
+        if !self.trusts(peer) {
             let alone = peer.is_loopback() && !OF_PROXIES.iter().any(|name| headers.contains_key(name));
             return Some((peer, if alone { Came::Here } else { Came::Elsewhere }));
         }
@@ -141,7 +165,7 @@ impl Rules {
         let follow = |hops: Vec<Option<IpAddr>>| {
             let mut at = peer;
             for hop in hops.into_iter().rev().take_while(Option::is_some).flatten() {
-                if !is_trusted(at) {
+                if !self.trusts(at) {
                     break;
                 }
                 at = hop;

@@ -23,6 +23,7 @@ pub async fn headers(State(web): State<WebState>, request: Request, next: Next) 
     if is_foreign_change(&request) {
         return (StatusCode::FORBIDDEN, "this form was sent from another site").into_response();
     }
+    let secure = web.is_secure(request.extensions());
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -30,7 +31,7 @@ pub async fn headers(State(web): State<WebState>, request: Request, next: Next) 
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if web.secure {
+    if secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(TLS_ONLY));
     }
     response

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::Extensions;
 use rusta_wire::UnixMs;
 use tokio::sync::{Semaphore, watch};
 
+use super::door::OverTls;
 use super::figures::Answers;
 use super::geo::Outline;
 use super::pages::Past;
@@ -174,6 +176,17 @@ impl WebState {
     /// page go by it.
     pub async fn take_up(&self) {
         let Some(registry) = self.registry.clone() else { return };
+    /// Knows people by directories too.
+    #[must_use]
+    pub fn with_directories(self, directories: Directories) -> Self {
+        WebState { people: self.people.with_directories(directories), ..self }
+    }
+
+    /// Tells whether a visitor's connection is encrypted, by us or by a declared proxy: cookies are then for TLS only.
+    pub fn is_secure(&self, request: &Extensions) -> bool {
+        self.secure || request.get::<OverTls>().is_some()
+    }
+
         let reading = registry.clone();
         match tokio::task::spawn_blocking(move || reading.take_up()).await {
             Ok(Ok(())) => {}

@@ -117,3 +117,22 @@ fn a_proxy_that_nobody_declared_shows_nothing_either() {
     assert_eq!(http::get(front, "/").unwrap().status, 303);
     assert_eq!(http::get(front, "/api/v1/sites").unwrap().status, 401);
 }
+
+/// Behind a proxy that ends TLS the cookies went without `Secure`: the first plain request of a browser gave them away.
+#[test]
+fn cookies_are_for_tls_only_where_a_declared_proxy_says_that_it_was() {
+    let (_stage, people, _collector) = serve("trusted_proxies: [127.0.0.1]");
+    let form = |headers: &str| http::ask_as(people, "localhost", "GET /login", headers, b"").unwrap().head.to_lowercase();
+    for headers in ["X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\n", "Forwarded: for=192.0.2.1;proto=https\r\n"] {
+        let head = form(headers);
+        let cookie = head.lines().find(|line| line.starts_with("set-cookie: rusta_door=")).unwrap();
+        assert!(cookie.contains("; secure") && head.contains("strict-transport-security: max-age="), "{headers}: {head}");
+    }
+    for headers in ["", "X-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: http\r\n"] {
+        let head = form(headers);
+        assert!(!head.contains("; secure") && !head.contains("strict-transport-security"), "{headers}: {head}");
+    }
+    let (_stage, people, _collector) = serve("trusted_proxies: [192.0.2.9]");
+    let head = http::ask_as(people, "localhost", "GET /login", "X-Forwarded-Proto: https\r\n", b"").unwrap().head.to_lowercase();
+    assert!(!head.contains("; secure"), "somebody nobody declared: {head}");
+}

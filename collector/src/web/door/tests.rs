@@ -123,3 +123,27 @@ fn only_who_sits_at_this_machine_comes_from_here() {
     // And one that was.
     assert_eq!(origin(&rules, "127.0.0.9", &[("x-forwarded-for", "127.0.0.1")]), Some(("127.0.0.1".into(), Came::Elsewhere)));
 }
+
+#[test]
+fn a_declared_proxy_is_believed_that_its_visitor_came_over_tls_and_nobody_else() {
+    let rules = rules(&[], &["10.0.0.0/8"]);
+    let says = |peer: &str, lines: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        rules.came_over_tls(peer.parse().unwrap(), &headers)
+    };
+    for lines in [
+        [("x-forwarded-proto", "https")],
+        [("x-forwarded-proto", "HTTPS, http")],
+        [("forwarded", "for=192.0.2.60;proto=https;by=203.0.113.43")],
+        [("forwarded", "for=192.0.2.60; Proto=\"https\"")],
+    ] {
+        assert!(says("10.1.1.1", &lines), "{lines:?}");
+        assert!(!says("192.0.2.1", &lines), "{lines:?} of somebody nobody declared");
+    }
+    for lines in [[("x-forwarded-proto", "http")], [("forwarded", "for=\"proto=https\"")], [("x-forwarded-ssl", "https")]] {
+        assert!(!says("10.1.1.1", &lines), "{lines:?}");
+    }
+}

@@ -46,7 +46,7 @@ pub async fn take(State(web): State<WebState>, parts: RequestParts, Form(link): 
     let asked = Asked::guest(&web, &parts.0);
     let browser = parts.0.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     match web.people.sign_in_by_link(&link.secret, &address_of(&parts.0), browser, asked.at) {
-        Ok(Some(session)) => welcome(&web, &session, "/"),
+        Ok(Some(session)) => welcome(web.is_secure(&parts.0.extensions), &session, "/"),
         Ok(None) => show(&asked, None, String::new()),
         Err(error) => asked.failed(&error),
     }

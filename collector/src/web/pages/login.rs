@@ -88,9 +88,10 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
     match web.people.sign_in_in_turn(attempt, web.now()).await {
         Ok(Login::Welcome(entry)) => {
             let cookies = [
-                kept_cookie(&web, SESSION, &entry.session, None),
-                kept_cookie(&web, DEVICE, &entry.device, Some(device::REMEMBERED)),
-                kept_cookie(&web, DOOR, "", Some(Duration::ZERO)),
+    let secure = web.is_secure(&parts.extensions);
+                kept_cookie(secure, SESSION, &entry.session, None),
+                kept_cookie(secure, DEVICE, &entry.device, Some(device::REMEMBERED)),
+                kept_cookie(secure, DOOR, "", Some(Duration::ZERO)),
             ];
             (StatusCode::SEE_OTHER, [(LOCATION, local_address(&given.next))], AppendHeaders(cookies.map(|one| (SET_COOKIE, one))))
                 .into_response()
@@ -106,8 +107,8 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
 }
 
 /// Hands the session's secret over and leads on.
-pub(super) fn welcome(web: &WebState, secret: &str, next: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(LOCATION, local_address(next)), (SET_COOKIE, kept_cookie(web, SESSION, secret, None))]).into_response()
+pub(super) fn welcome(secure: bool, secret: &str, next: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(LOCATION, local_address(next)), (SET_COOKIE, kept_cookie(secure, SESSION, secret, None))]).into_response()
 }
 
 /// Ends the session.
@@ -120,7 +121,7 @@ pub async fn sign_out(State(web): State<WebState>, asked: Asked, parts: RequestP
     {
         return asked.failed(&error);
     }
-    let gone = kept_cookie(&web, SESSION, "", Some(Duration::ZERO));
+    let gone = kept_cookie(web.is_secure(&parts.0.extensions), SESSION, "", Some(Duration::ZERO));
     (StatusCode::SEE_OTHER, [(LOCATION, "/login".to_owned()), (SET_COOKIE, gone)]).into_response()
 }
 
@@ -145,17 +146,22 @@ fn login_page(web: &WebState, parts: &Parts, next: &str, fault: Option<&'static 
         Err(error) => return asked.failed(&error),
     };
     let title = words(asked.prefs.lang).sign_in;
-    let mut response = asked.show(&LoginPage { p: asked.page(Section::Outside, title), next: next.to_owned(), door: door.clone(), fault });
-    if let Ok(value) = HeaderValue::from_str(&kept_cookie(web, DOOR, &door, None)) {
+    let openid = web.people.openid().map(|provider| {
+        let text = provider.label().unwrap_or(words(asked.prefs.lang).single_sign_on);
+        (format!("/login/openid?next={}", url_part(next)), text.to_owned())
+    });
+    let p = asked.page(Section::Outside, title);
+    let mut response = asked.show(&LoginPage { p, next: next.to_owned(), door: door.clone(), fault, openid });
+    if let Ok(value) = HeaderValue::from_str(&kept_cookie(web.is_secure(&parts.extensions), DOOR, &door, None)) {
         response.headers_mut().append(SET_COOKIE, value);
     }
     response
 }
 
 /// Writes a cookie that only our own pages send back and no script reads. Without a lifetime it ends with the browser.
-fn kept_cookie(web: &WebState, name: &str, value: &str, lifetime: Option<Duration>) -> String {
+pub(super) fn kept_cookie(secure: bool, name: &str, value: &str, lifetime: Option<Duration>) -> String {
     let lifetime = lifetime.map_or_else(String::new, |lifetime| format!("; Max-Age={}", lifetime.as_secs()));
-    let secure = if web.secure { "; Secure" } else { "" };
+    let secure = if secure { "; Secure" } else { "" };
     format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{lifetime}{secure}")
 }
 
