@@ -5,12 +5,13 @@
 //! state never points past what the log in the same backup holds.
 
 pub mod command;
+mod sealed;
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest, Sha256};
 
@@ -30,17 +31,26 @@ CREATE TABLE files (id INTEGER PRIMARY KEY, path TEXT NOT NULL UNIQUE, bytes INT
 CREATE TABLE chunks (file INTEGER NOT NULL, part INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (file, part)) STRICT;
 ";
 
-/// Backs a data directory up and returns how many files it had.
+/// Backs a data directory up and returns how many files it had. With recipients, public keys in age's form, only the holder of
+/// one of their secrets reads it; what is not encrypted yet then never leaves the data directory.
 ///
 /// # Errors
 /// A data directory that cannot be read, or a file that cannot be written; then no file is left.
-pub fn backup(data_dir: &Path, out: &Path) -> anyhow::Result<i64> {
+pub fn backup(data_dir: &Path, out: &Path, recipients: &[String]) -> anyhow::Result<i64> {
     let state = data_dir.join("state.sqlite");
     ensure!(state.exists(), "there is no collector's data in {}", data_dir.display());
     // Whoever may write beside the backup can still reach nothing of it before it is whole.
     let workshop = files::workshop(out).with_context(|| out.display().to_string())?;
     let whole = workshop.path("whole");
-    let files = write_backup(data_dir, &whole, workshop.path("copy"))?;
+    let files = if recipients.is_empty() {
+        write_backup(data_dir, &whole, workshop.path("copy"))?
+    } else {
+        let inside = files::workshop(&data_dir.join("backup")).with_context(|| data_dir.display().to_string())?;
+        let plain = inside.path("plain");
+        let files = write_backup(data_dir, &plain, inside.path("copy"))?;
+        sealed::seal(recipients, &plain, &whole).with_context(|| out.display().to_string())?;
+        files
+    };
     files::rename(&whole, out).with_context(|| out.display().to_string())?;
     Ok(files)
 }
@@ -115,17 +125,27 @@ impl Target {
     }
 }
 
-/// Restores a backup into a data directory and returns how many files it had.
+/// Restores a backup into a data directory and returns how many files it had. An encrypted one needs a file with the secret of
+/// one of its recipients.
 ///
 /// # Errors
 /// A directory that is not empty, or a backup that is damaged; then nothing is changed.
-pub fn restore(file: &Path, data_dir: &Path) -> anyhow::Result<usize> {
+pub fn restore(file: &Path, data_dir: &Path, identities: Option<&Path>) -> anyhow::Result<usize> {
     if data_dir.exists() && std::fs::read_dir(data_dir)?.next().is_some() {
         bail!("{} is not empty: move it away first", data_dir.display());
     }
     let workshop = files::workshop(data_dir).with_context(|| data_dir.display().to_string())?;
     let whole = workshop.path("data");
-    let files = read_backup(file, &whole).with_context(|| format!("{} cannot be restored", file.display()))?;
+    let what = || format!("{} cannot be restored", file.display());
+    let files = match (sealed::is_sealed(file).with_context(what)?, identities) {
+        (false, _) => read_backup(file, &whole),
+        (true, None) => Err(anyhow!("it is encrypted: name the file with its key, --identity FILE")),
+        (true, Some(identities)) => {
+            let plain = workshop.path("plain");
+            sealed::open(identities, file, &plain).and_then(|()| read_backup(&plain, &whole))
+        }
+    };
+    let files = files.with_context(what)?;
     if data_dir.exists() {
         std::fs::remove_dir(data_dir)?;
     }

@@ -1432,7 +1432,7 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__backup)
-            opts="-h --out --config --data-dir --help"
+            opts="-h --out --recipient --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1443,6 +1443,10 @@ _rusta__collector() {
                     return 0
                     ;;
                 --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --recipient)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -35,6 +35,10 @@ pub struct Config {
     pub http: Http,
     /// The durable log.
     pub log: LogLimits,
+    /// Directories that know people.
+    pub sign_in: SignIn,
+    /// Whom backups are encrypted for: public keys in age's form; without any they are not.
+    pub backup_recipients: Vec<String>,
     /// When a state is called what.
     pub thresholds: Thresholds,
     /// Databases that get a copy.

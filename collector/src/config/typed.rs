@@ -18,6 +18,8 @@ pub(super) struct Config {
     agents: Agents,
     http: Http,
     log: Log,
+    sign_in: TypedSignIn,
+    backup: Backup,
     thresholds: TypedThresholds,
     sinks: Vec<Sink>,
     alerts: Alerts,
@@ -31,6 +33,12 @@ struct Inventory {
 }
 
 #[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Backup {
+    recipients: Vec<String>,
+}
+
 #[serde(deny_unknown_fields, default)]
 struct Alerts {
     rules: Option<PathBuf>,
@@ -154,6 +162,8 @@ impl Config {
             agents: self.agents.mean(&mut wrong),
             http: self.http.mean(&mut wrong),
             log: self.log.mean(&mut wrong),
+            sign_in: self.sign_in.mean(&mut wrong),
+            backup_recipients: self.backup.mean(&mut wrong),
             thresholds: self.thresholds.mean(&mut wrong),
             sinks: sinks(self.sinks, &mut wrong),
             alerts: super::AlertFiles { rules: self.alerts.rules, oncall: self.alerts.oncall, channels: self.alerts.channels },
@@ -224,6 +234,15 @@ impl Http {
 }
 
 /// Tells whether a text is a name such as `rusta.example` or `*.example`, or an address.
+impl Backup {
+    fn mean(self, wrong: &mut Vec<Wrong>) -> Vec<String> {
+        for recipient in self.recipients.iter().filter(|recipient| recipient.parse::<age::x25519::Recipient>().is_err()) {
+            wrong.push(Wrong::at(&["backup", "recipients"], &format!("`{recipient}` is no public key that `age-keygen` prints: age1...")));
+        }
+        self.recipients
+    }
+}
+
 fn is_host(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
