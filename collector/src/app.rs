@@ -161,6 +161,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_public_status(config.http.public_status)
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
+        .with_agents(identity.registry().clone())
         .with_secure_cookies(config.http.tls.is_some())
         .with_thresholds(config.thresholds.clone())
         .with_drop_limit(config.drop_limit)

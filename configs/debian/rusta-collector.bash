@@ -778,13 +778,17 @@ _rusta__collector() {
             return 0
             ;;
         rusta__subcmd__collector__subcmd__agents__subcmd__revoke)
-            opts="-h --since --config --data-dir --help"
+            opts="-h --since --reason --config --data-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -413,7 +413,7 @@ fn what_a_revoked_agent_said_since_a_time_is_taken_out_of_state_and_history_for_
     build(&bench, 2 * day);
     let honest_up = up_s(&bench);
     assert!(down_s(&bench) >= 1_500 && honest_up >= 1_700, "{} {honest_up}", down_s(&bench));
-    let how = crate::identity::Revocation { actor: "cli", at: second(3_650), since: Some(second(30 * 60 + 30)) };
+    let how = crate::identity::Revocation { actor: "cli", at: second(3_650), since: Some(second(30 * 60 + 30)), reason: "stolen" };
     crate::identity::revoke(&bench.store, AgentId(1), how).unwrap();
     bench.step(3_660);
     bench.step(3_670);

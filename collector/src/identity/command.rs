@@ -64,6 +64,9 @@ pub enum AgentsCommand {
         /// long ago: 6h, 3d.
         #[arg(long, value_name = "TIME", value_parser = moment)]
         since: Option<UnixMs>,
+        /// Why: it stands in the audit log, and a report that changes by it says so.
+        #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+        reason: String,
     },
     /// Make a new authority that signs from now on. Agents that know only the old one go on working and learn the new
     /// one when they renew.
@@ -108,8 +111,8 @@ pub fn run(place: &Place, command: &AgentsCommand) -> Result<(), Failure> {
             let site = approve(&store, *id, "cli", now)?;
             say!("agent {id} speaks for site {site} from now on");
         }
-        AgentsCommand::Revoke { id, since } => {
-            let revoked = revoke(&store, *id, Revocation { actor: "cli", at: now, since: *since })?;
+        AgentsCommand::Revoke { id, since, reason } => {
+            let revoked = revoke(&store, *id, Revocation { actor: "cli", at: now, since: *since, reason: reason.trim() })?;
             say!("agent {id} of site {} {}", revoked.site, if revoked.already { "was revoked before" } else { "is revoked" });
             if let Some(since) = since {
                 say!("what it said since {} counts nowhere; the collector builds the days again", Moment::at(*since).in_tehran());

@@ -43,6 +43,8 @@ pub struct Revocation<'a> {
     pub at: UnixMs,
     /// From when on what it said counts nowhere; `None` to let it stand.
     pub since: Option<UnixMs>,
+    /// Why, in their words; may be empty.
+    pub reason: &'a str,
 }
 
 /// A token as kept.
@@ -59,7 +61,14 @@ struct Kept {
 ///
 /// # Errors
 /// What the database says.
-pub fn make_token(store: &Store, site: &str, second: bool, now: UnixMs, ttl: std::time::Duration) -> Result<String, IdentityError> {
+pub fn make_token(
+    store: &Store,
+    site: &str,
+    second: bool,
+    actor: &str,
+    now: UnixMs,
+    ttl: std::time::Duration,
+) -> Result<String, IdentityError> {
     // No vowels and no 0, 1, l: it is read aloud over a bad telephone line, and must not spell anything.
     const LETTERS: &[u8; 32] = b"23456789bcdfghjkmnpqrstvwxyzBCDF";
     let token: String = random::<26>()?.iter().map(|byte| char::from(LETTERS[usize::from(byte % 32)])).collect();
@@ -69,7 +78,7 @@ pub fn make_token(store: &Store, site: &str, second: bool, now: UnixMs, ttl: std
             (hash_hex(token.as_bytes()), site, now.0, (now + ttl).0, second),
         )?;
         let detail = format!("valid for {} s{}", ttl.as_secs(), if second { ", for a second agent" } else { "" });
-        audit::record(tx, &Deed { at: now, actor: "cli", action: "token.make", subject: site, detail: &detail })?;
+        audit::record(tx, &Deed { at: now, actor, action: "token.make", subject: site, detail: &detail })?;
         Ok::<_, IdentityError>(())
     })?;
     Ok(token)
@@ -80,7 +89,7 @@ pub fn make_token(store: &Store, site: &str, second: bool, now: UnixMs, ttl: std
 /// # Errors
 /// [`StoreError::Refused`] for an agent there is not.
 pub fn revoke(store: &Store, agent: AgentId, how: Revocation<'_>) -> Result<RevokedAgent, StoreError> {
-    let Revocation { actor, at: now, since } = how;
+    let Revocation { actor, at: now, since, reason } = how;
     store.write(|tx| {
         let find = "SELECT site_code, revoked_at IS NOT NULL FROM agents WHERE id = ?1";
         let found =
@@ -88,13 +97,17 @@ pub fn revoke(store: &Store, agent: AgentId, how: Revocation<'_>) -> Result<Revo
         let found = found.ok_or_else(|| StoreError::Refused(format!("there is no agent {agent}; `agents list` shows those there are")))?;
         if !found.already {
             tx.execute("UPDATE agents SET revoked_at = ?2 WHERE id = ?1", (agent.to_string(), now.0))?;
-            audit::record(tx, &Deed { at: now, actor, action: "agent.revoke", subject: &agent.to_string(), detail: &found.site })?;
+            let detail = if reason.is_empty() { found.site.clone() } else { format!("{}: {reason}", found.site) };
+            audit::record(tx, &Deed { at: now, actor, action: "agent.revoke", subject: &agent.to_string(), detail: &detail })?;
+        }
+        if !reason.is_empty() {
+            tx.execute("UPDATE agents SET revoke_reason = ?2 WHERE id = ?1", (agent.to_string(), reason))?;
         }
         if let Some(since) = since {
             // What was taken back stays taken back: a later time does not give it back.
             let sql = "UPDATE agents SET disowned_since = min(coalesce(disowned_since, ?2), ?2) WHERE id = ?1";
             tx.execute(sql, (agent.to_string(), since.0))?;
-            let detail = format!("since {since}");
+            let detail = if reason.is_empty() { format!("since {since}") } else { format!("since {since}: {reason}") };
             audit::record(tx, &Deed { at: now, actor, action: "agent.disown", subject: &agent.to_string(), detail: &detail })?;
         }
         Ok(found)

@@ -17,6 +17,7 @@ pub mod invitations {
     //! What enrols devices, as people hand it on.
     pub mod command;
 }
+mod records;
 mod refusals;
 mod registry;
 mod watching;
@@ -32,6 +33,7 @@ use sha2::{Digest, Sha256};
 pub use authority::Authority;
 pub(crate) use authority::SERVER_VALIDITY;
 pub use enrolment::{Enrolled, Revocation, RevokedAgent, approve, make_token, revoke};
+pub use records::{AgentRecord, records};
 pub use registry::{Registry, Standing};
 pub use watching::{ASSIGNMENT_HEADER, Watching};
 

@@ -33,7 +33,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const PATIENCE: Duration = Duration::from_millis(700);
 
 fn now_by_cli() -> Revocation<'static> {
-    Revocation { actor: "cli", at: clock::now(), since: None }
+    Revocation { actor: "cli", at: clock::now(), since: None, reason: "" }
 }
 
 const STRANGERS: port::StrangerLimits = port::StrangerLimits { connections: 10_000, of_an_address: 10_000, lifetime: DAY };
@@ -107,7 +107,7 @@ impl Stand {
     }
 
     fn token(&self, site: &str, ttl: Duration) -> String {
-        make_token(&self.store, site, true, clock::now(), ttl).unwrap()
+        make_token(&self.store, site, true, "cli", clock::now(), ttl).unwrap()
     }
 
     async fn enroll(&self, token: &str, key: &KeyPair) -> (StatusCode, String) {
@@ -626,7 +626,7 @@ async fn a_second_agent_of_a_site_waits_until_it_is_approved() {
     let stand = Stand::start().await;
     let first = stand.device("S1").await;
     let key = KeyPair::generate().unwrap();
-    let token = make_token(&stand.store, "S1", false, clock::now(), DAY).unwrap();
+    let token = make_token(&stand.store, "S1", false, "cli", clock::now(), DAY).unwrap();
     let (status, body) = stand.enroll(&token, &key).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     let second = device(&key, &body);

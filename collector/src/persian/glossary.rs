@@ -253,6 +253,16 @@ glossary! {
     signed_in_as: "کاربر", "signed in as";
     wrong_login: "نام کاربری یا گذرواژه درست نیست.", "The user name or the password is wrong.";
     too_many_logins: "تلاش‌های ناموفق زیاد بود. چند دقیقه دیگر دوباره بیازمایید.", "Too many failed attempts. Try again in a few minutes.";
+    identities: "هویت عامل‌ها", "agents' identities";
+    waits_for_approval: "در انتظار تأیید", "waits for approval";
+    revoked: "باطل‌شده", "revoked";
+    approve: "تأیید", "approve";
+    enrol_again: "توکن ثبت دوباره", "token to enrol again";
+    replace_agent: "ابطال و توکن جایگزین", "revoke and replace";
+    counts_nowhere_from: "بی‌اعتبار از", "counts nowhere from";
+    enrolment_token_once: "توکن ثبت، یک بار و تا ۲۴ ساعت به کار می‌آید و دیگر نشان داده نمی‌شود. برای سایت:", "Enrolment token, good once and for 24 hours, not shown again. For site:";
+    directory_is_silent: "سامانه‌ای که حساب شما را می‌شناسد پاسخ نمی‌دهد. حساب‌های خود این سامانه همچنان باز می‌شوند.", "The directory that knows your account does not answer. Accounts of this collector still open.";
+    single_sign_on: "ورود یکپارچه", "single sign-on";
     form_is_old: "این برگه کهنه است یا مرورگر کوکی نمی‌پذیرد. دوباره بیازمایید.", "This form is old, or the browser takes no cookies. Try again.";
     account: "حساب من", "my account";
     change_password: "تغییر گذرواژه", "change password";

@@ -22,6 +22,22 @@ pub struct Content {
     pub tables: Vec<Table>,
     /// Every village's verdict, by code. Revisions are compared by it.
     pub villages: Vec<VillageVerdict>,
+    /// What counts nowhere any more because whoever said it was revoked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taken_out: Vec<TakenOut>,
+}
+
+/// An agent whose word was taken out of a report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TakenOut {
+    /// The agent.
+    pub agent: String,
+    /// Code of the site it spoke for.
+    pub site: String,
+    /// Nothing it said from then on counts.
+    pub since_ms: i64,
+    /// Why, as whoever revoked it wrote.
+    pub reason: String,
 }
 
 /// What a report says of one village.
@@ -98,6 +114,7 @@ pub fn content(facts: &Facts, region: &str, trends: &Trends) -> Content {
             definitions(facts),
         ],
         villages: villages(facts, region),
+        taken_out: Vec::new(),
     }
 }
 

@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, Transaction};
 use rusta_wire::UnixMs;
 use sha2::{Digest, Sha256};
 
-use super::content::{Cell, Content, Table, VillageVerdict, both};
+use super::content::{Cell, Content, Table, TakenOut, VillageVerdict, both};
 use super::held;
 use crate::persian::{JalaliDate, Period};
 use crate::store::StoreError;
@@ -103,12 +103,26 @@ const MAX_JSON: u64 = 256 << 20;
 const FIGURES: (&str, &str) = ("شاخص‌های تغییرکرده", "changed figures");
 const VILLAGES: (&str, &str) = ("روستاهای تغییرکرده", "changed villages");
 
-/// Lists what two revisions say differently: the figures of the executive page, and the villages.
+/// Lists what two revisions say differently: what was taken out and why, the figures of the executive page, and the villages.
 fn changes(before: &Content, now: &Content) -> Vec<Table> {
     let headings = |what: &[(&str, &str)]| what.iter().chain(&[("پیش", "before"), ("اکنون", "now")]).map(|h| both(h.0, h.1)).collect();
     let figures = Table::new(FIGURES, headings(&[("شاخص", "KPI")]), changed_figures(before, now));
     let villages = Table::new(VILLAGES, headings(&[("کد", "code"), ("روستا", "village")]), changed_villages(before, now));
-    [figures, villages].into_iter().filter(|table| !table.rows.is_empty()).collect()
+    let reasons = Table::new(
+        ("علت بازنگری", "reasons of the revision"),
+        [("سایت", "site"), ("عامل", "agent"), ("بی‌اعتبار از", "counts nowhere from"), ("دلیل ابطال", "why it was revoked")]
+            .map(|heading| both(heading.0, heading.1))
+            .into(),
+        reasons(before, now),
+    );
+    [reasons, figures, villages].into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+/// Lists what was taken out since: an agent that was revoked, from another time on than before.
+fn reasons(before: &Content, now: &Content) -> Vec<Vec<Cell>> {
+    let fresh = now.taken_out.iter().filter(|one| !before.taken_out.contains(one));
+    let day = |one: &TakenOut| Cell::Text(JalaliDate::at(UnixMs(one.since_ms)).to_string());
+    fresh.map(|one| vec![Cell::Text(one.site.clone()), Cell::Text(one.agent.clone()), day(one), Cell::Text(one.reason.clone())]).collect()
 }
 
 fn changed_figures(before: &Content, now: &Content) -> Vec<Vec<Cell>> {

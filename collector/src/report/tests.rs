@@ -335,3 +335,42 @@ fn every_number_of_every_sheet_is_a_number() {
     assert!(numbers > 100, "{numbers}");
     assert!(content.tables.iter().any(|table| table.name.1 == "villages of the 3 by 2"));
 }
+
+#[test]
+fn a_revision_names_the_revocation_it_was_made_for() {
+    use crate::identity::{Revocation, revoke};
+    use crate::inventory::SiteKind;
+    let (_dir, store, _) = measured("1405-08", 0);
+    let mut draft = Draft::default();
+    for (code, kind, parent) in [
+        ("p", RegionKind::Province, ""),
+        ("c", RegionKind::County, "p"),
+        ("v1", RegionKind::Village, "c"),
+        ("v2", RegionKind::Village, "c"),
+        ("q", RegionKind::Province, ""),
+    ] {
+        draft.region(code, kind, parent);
+    }
+    draft.site("s2", SiteKind::Village, "v2");
+    draft.site("core", SiteKind::Core, "q");
+    let map = Arc::new(draft.build(1, UnixMs(0)).unwrap().inventory);
+    let inventories = tokio::sync::watch::channel(Arc::new(crate::inventory::Versions::new(vec![map]))).1;
+    let mut publisher = Publisher::new(store.clone(), inventories);
+    let mut of_p = |day: &str| publisher.step(moment(day)).unwrap().into_iter().find(|frozen| frozen.content.region.0 == "p");
+    assert_eq!(of_p("1405-09-03").unwrap().revision, 1);
+    for (id, site) in [(0xa1, "s2"), (0xa2, "core"), (0xa3, "gone")] {
+        let agent = rusta_wire::AgentId(id);
+        let sql = "INSERT INTO agents (id, site_code, key_hash, enrolled_at, not_after) VALUES (?1, ?2, 'k', 0, 0)";
+        store.write(|tx| Ok::<_, crate::store::StoreError>(tx.execute(sql, (agent.to_string(), site))?)).unwrap();
+        let since = Some(moment("1405-08-20"));
+        revoke(&store, agent, Revocation { actor: "user:boss", at: moment("1405-09-04"), since, reason: "stolen router" }).unwrap();
+    }
+    let second = of_p("1405-09-05").unwrap();
+    let reasons = &second.changes[0];
+    assert_eq!((second.revision, reasons.name.1.as_str()), (2, "reasons of the revision"));
+    let text = |word: &str| Cell::Text(word.to_owned());
+    assert_eq!(reasons.rows, [vec![text("s2"), text("00000000000000a1"), text("1405-08-20"), text("stolen router")]], "its own alone");
+    let sheets = Xlsx::new(Cursor::new(xlsx::write(&second.content, Some(&second)).unwrap())).unwrap().sheet_names();
+    assert!(sheets.contains(&"علت بازنگری".to_owned()), "{sheets:?}");
+    assert_eq!(of_p("1405-09-07"), None, "and is said once");
+}

@@ -2,7 +2,7 @@
 //!
 //! Each area adds a file `schema/NNN_area.sql` and a line here: base 001-009, engine and history 010-019, inventory and
 //! KPIs 020-029, people and web 030-039, alerts 040-049, sinks and boots 050-059, alerts again 060-069, agents 070-079, intake
-//! 090-099, the people's port 100-109, accounts 110-129, journal 130-139. A number, once released, never changes meaning:
+//! 090-099, the people's port 100-109, accounts 110-129, journal 130-139, people again 160-169. A number, once released, never changes meaning:
 //! a later change is a later number. The table `migrations` keeps which were applied, so numbers may be added out of
 //! order; `PRAGMA user_version` keeps the highest, so that an older program refuses a newer file.
 
@@ -51,6 +51,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 113, sql: include_str!("schema/113_second_factor.sql") },
     Migration { number: 130, sql: include_str!("schema/130_journal.sql") },
     Migration { number: 150, sql: include_str!("schema/150_registry_revisions.sql") },
+    Migration { number: 160, sql: include_str!("schema/160_directories.sql") },
+    Migration { number: 161, sql: include_str!("schema/161_revocation_reasons.sql") },
 ];
 
 /// Applies what is missing, all of it or none, and returns which that was.

@@ -58,6 +58,7 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/services", get(pages::services::list))
         .route("/status", get(pages::status::page))
         .route("/admin", get(pages::admin::page))
+        .route("/admin/agents", get(pages::identities::page).post(pages::identities::change))
         .route("/admin/audit", get(pages::audit::list))
         .route("/admin/users", post(pages::admin::users))
         .route("/admin/tokens", post(pages::admin::tokens))

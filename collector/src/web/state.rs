@@ -13,6 +13,7 @@ use super::geo::Outline;
 use super::pages::Past;
 use crate::config::Thresholds;
 use crate::engine::Snapshot;
+use crate::identity::Registry;
 use crate::inventory::Published;
 use crate::journal::Journal;
 use crate::log::Log;
@@ -47,6 +48,8 @@ pub struct WebState {
     pub(super) reads_workbook: Arc<Semaphore>,
     /// What people do.
     pub journal: Journal,
+    /// Who may speak on the agents' port; without it what a page changes of them is for others to take up.
+    pub agents: Option<Registry>,
     /// Users, sessions, tokens.
     pub people: People,
     /// Whether a visitor without a login may look, from this machine.
@@ -83,6 +86,7 @@ impl WebState {
             past: Arc::default(),
             reads_workbook: Arc::new(Semaphore::new(1)),
             journal,
+            agents: None,
             people,
             anonymous_viewer: false,
             public_status: false,
@@ -104,6 +108,12 @@ impl WebState {
     #[must_use]
     pub fn with_registry(self, registry: Published) -> Self {
         WebState { registry: Some(registry), ..self }
+    }
+
+    /// Puts what pages change of agents in force at once.
+    #[must_use]
+    pub fn with_agents(self, agents: Registry) -> Self {
+        WebState { agents: Some(agents), ..self }
     }
 
     /// Hands what people do to whoever applies it.
@@ -166,16 +176,6 @@ impl WebState {
         WebState { people: self.people.with_second_factor_for(roles), ..self }
     }
 
-    /// Replaces the clock, so that a test is a timeline.
-    #[must_use]
-    pub fn with_clock(self, clock: fn() -> UnixMs) -> Self {
-        WebState { clock, ..self }
-    }
-
-    /// Puts in force what a page has stored in the registry: when this returns, agents' assignments, the engine and the next
-    /// page go by it.
-    pub async fn take_up(&self) {
-        let Some(registry) = self.registry.clone() else { return };
     /// Knows people by directories too.
     #[must_use]
     pub fn with_directories(self, directories: Directories) -> Self {
@@ -187,6 +187,16 @@ impl WebState {
         self.secure || request.get::<OverTls>().is_some()
     }
 
+    /// Replaces the clock, so that a test is a timeline.
+    #[must_use]
+    pub fn with_clock(self, clock: fn() -> UnixMs) -> Self {
+        WebState { clock, ..self }
+    }
+
+    /// Puts in force what a page has stored in the registry: when this returns, agents' assignments, the engine and the next
+    /// page go by it.
+    pub async fn take_up(&self) {
+        let Some(registry) = self.registry.clone() else { return };
         let reading = registry.clone();
         match tokio::task::spawn_blocking(move || reading.take_up()).await {
             Ok(Ok(())) => {}

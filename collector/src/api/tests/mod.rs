@@ -1,5 +1,6 @@
 //! The router as a whole, over a generated province in a made-up but fixed state.
 
+mod identities;
 mod in_force;
 mod incidents;
 mod kpis;

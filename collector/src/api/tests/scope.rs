@@ -101,6 +101,9 @@ fn forms(path: &str, foreign: &Foreign, csrf: &str) -> Vec<String> {
         "/admin/tokens" => {
             vec![format!("csrf={csrf}&what=add&label=spy&role=viewer&region={region}"), format!("csrf={csrf}&what=revoke&id=1")]
         }
+        "/admin/agents" => {
+            ["approve", "revoke", "replace", "token"].map(|what| format!("csrf={csrf}&what={what}&id=00000000000000a1&reason=x")).into()
+        }
         "/admin/import/check/{ticket}" => vec![format!("csrf={csrf}&what=store")],
         "/admin/import/store" => vec![format!("csrf={csrf}&what=store&id=1")],
         "/admin/programs" => vec![format!("csrf={csrf}&digest=0000000000000000")],

@@ -66,7 +66,7 @@ pub(in crate::identity) fn invite(
     second: bool,
     (now, ttl): (UnixMs, Duration),
 ) -> Result<Made, Failure> {
-    let token = make_token(store, site, second, now, ttl)?;
+    let token = make_token(store, site, second, "cli", now, ttl)?;
     let invitation = template(place, now)?.with(token.clone());
     Ok(Made { invitation, token, site: site.to_owned(), expires_at: super::super::command::date_text(now + ttl), name: String::new() })
 }
@@ -86,7 +86,7 @@ pub(in crate::identity) fn run(place: &Place, store: &Store, args: &TokensArgs, 
     let expires_at = super::super::command::date_text(now + args.ttl);
     let mut made = Vec::with_capacity(sites.len());
     for site in sites {
-        let token = make_token(store, &site.code, false, now, args.ttl)?;
+        let token = make_token(store, &site.code, false, "cli", now, args.ttl)?;
         let invitation = template.with(token.clone());
         made.push(Made { invitation, token, site: site.code.clone(), expires_at: expires_at.clone(), name: site.name_fa.clone() });
     }

@@ -8,6 +8,7 @@ mod charts;
 pub mod dictionary;
 pub mod errors;
 pub mod export;
+pub mod identities;
 pub mod import;
 pub mod incidents;
 pub mod kpi;
