@@ -38,6 +38,7 @@ use crate::inventory::Published;
 use crate::journal::Journal;
 use crate::log::{self, Keeping, Log};
 use crate::notify;
+use crate::people::Directories;
 use crate::port::{self, Limits, Port, StrangerLimits};
 use crate::process::{self, StopSignals};
 use crate::report;
@@ -152,16 +153,18 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     let (stop_people, people_stop) = watch::channel(false);
     let people = people_port(&config, &telemetry).await?;
     let people_at = people.listener.local_addr()?;
+    let directories = Directories::new(&config.sign_in).map_err(anyhow::Error::msg).context("sign_in")?;
     let pages = WebState::new(snapshots, store.clone())
+        .with_directories(directories)
         .with_log(log.clone())
         .with_rules(notifier.rules)
         .with_duty(notifier.people)
         .with_journal(journal)
         .with_registry(registry.clone())
+        .with_agents(identity.registry().clone())
         .with_anonymous_viewer(config.http.anonymous_viewer)
         .with_public_status(config.http.public_status)
         .with_borders(config.http.map.as_deref().map(web::geo::read).transpose().map_err(anyhow::Error::msg)?.unwrap_or_default())
-        .with_agents(identity.registry().clone())
         .with_secure_cookies(config.http.tls.is_some())
         .with_thresholds(config.thresholds.clone())
         .with_drop_limit(config.drop_limit)

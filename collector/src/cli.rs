@@ -15,6 +15,7 @@ use crate::files;
 use crate::grafana;
 use crate::identity::{self, command::AgentsCommand};
 use crate::inventory;
+use crate::people::Directories;
 use crate::process;
 use crate::sink;
 use crate::store::Store;
@@ -181,6 +182,7 @@ fn serve(place: &Place) -> Result<(), Failure> {
 fn check(place: &Place) -> Result<(), Failure> {
     let config = place.config()?;
     crate::notify::read_files(&config.alerts).map_err(|wrong| Failure::Usage(format!("{:#}", anyhow::Error::from(wrong))))?;
+    Directories::new(&config.sign_in).map_err(|why| Failure::Usage(format!("sign_in: {why}")))?;
     config.http.map.as_deref().map(crate::web::geo::read).transpose().map_err(Failure::Usage)?;
     if let Some(files) = &config.http.tls {
         crate::port::tls_from_files(files).map_err(|error| Failure::Usage(format!("http.tls: {error:#}")))?;

@@ -3,6 +3,7 @@
 //! Unknown keys are refused, and every mistake is listed with its file, line, column and the nearest key there is. A
 //! missing key means its default; a missing file means all defaults.
 
+mod directories;
 mod mistakes;
 mod network;
 mod thresholds;
@@ -13,6 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use directories::{Group, Ldap, OpenId, SignIn};
 pub use mistakes::{Mistake, Mistakes, from_yaml, nearest};
 pub use network::Network;
 pub use thresholds::{RttLimits, Thresholds};
@@ -33,12 +35,12 @@ pub struct Config {
     pub agents: Agents,
     /// The port for people and machines.
     pub http: Http,
-    /// The durable log.
-    pub log: LogLimits,
     /// Directories that know people.
     pub sign_in: SignIn,
     /// Whom backups are encrypted for: public keys in age's form; without any they are not.
     pub backup_recipients: Vec<String>,
+    /// The durable log.
+    pub log: LogLimits,
     /// When a state is called what.
     pub thresholds: Thresholds,
     /// Databases that get a copy.

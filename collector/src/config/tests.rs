@@ -80,3 +80,36 @@ fn hosts_and_proxies_are_read_and_checked() {
     assert!(found[0].starts_with("c.yaml:2:3: http.hosts: `https://rusta.example/` is no name"), "{found:?}");
     assert!(found[1].starts_with("c.yaml:3:3: http.trusted_proxies: `proxy.example` is no network"), "{found:?}");
 }
+
+#[test]
+fn directories_are_read_and_passwords_go_over_tls_only() {
+    let text = "\
+sign_in:
+  openid: { issuer: \"https://id.example/realms/x\", client_id: rusta, public_url: \"https://rusta.example/\" }
+  ldap: { url: \"ldaps://dc.example\", base: \"dc=example\" }
+  groups: [{ group: noc, role: operator, region: \"1503\" }]
+";
+    let sign_in = parse("c.yaml", text).unwrap().sign_in;
+    let (openid, ldap) = (sign_in.openid.unwrap(), sign_in.ldap.unwrap());
+    assert_eq!((openid.callback.as_str(), openid.groups_claim.as_str()), ("https://rusta.example/login/openid/back", "groups"));
+    assert_eq!((ldap.name_attribute.as_str(), ldap.starttls), ("uid", false));
+    assert_eq!(sign_in.groups, [Group { name: "noc".to_owned(), role: "operator", region: Some("1503".to_owned()) }]);
+    let found = |changed: &str, into: &str| mistakes(&text.replace(changed, into)).join("\n");
+    assert!(found("https://id", "http://id").contains("sign_in.openid.issuer: an https address"));
+    assert!(parse("c.yaml", &text.replace("https://id.example", "http://127.0.0.1:9400")).is_ok(), "a provider on this machine");
+    assert!(found("https://rusta.example/", "https://rusta.example/x").contains("sign_in.openid.public_url"));
+    assert!(found("ldaps://", "ldap://").contains("passwords go over TLS only"));
+    assert!(parse("c.yaml", &text.replace("ldaps://dc.example\"", "ldap://dc.example\", starttls: true")).is_ok());
+    assert!(found("base:", "name_attribute: \"uid)(x\", base:").contains("sign_in.ldap.name_attribute"));
+    assert!(found("base:", "bind_dn: \"cn=x\", base:").contains("`bind_dn` and `password_file` go together"));
+    assert!(found("[{ group: noc, role: operator, region: \"1503\" }]", "[]").contains("lets nobody in without `groups`"));
+    assert!(found("operator", "root").contains("unknown variant"));
+}
+
+#[test]
+fn recipients_of_backups_are_public_keys() {
+    let key = age::x25519::Identity::generate().to_public().to_string();
+    assert_eq!(parse("c.yaml", &format!("backup: {{ recipients: [{key}] }}")).unwrap().backup_recipients, [key.clone()]);
+    let found = mistakes(&format!("backup:\n  recipients: [{key}x]\n"));
+    assert!(found[0].starts_with("c.yaml:2:3: backup.recipients: `age1") && found[0].ends_with("prints: age1..."), "{found:?}");
+}

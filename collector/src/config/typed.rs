@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::directories::TypedSignIn;
 use super::mistakes::Wrong;
 use super::network::Network;
 use super::thresholds::{RttLimits, Thresholds};
@@ -17,9 +18,9 @@ pub(super) struct Config {
     data_dir: Option<PathBuf>,
     agents: Agents,
     http: Http,
-    log: Log,
     sign_in: TypedSignIn,
     backup: Backup,
+    log: Log,
     thresholds: TypedThresholds,
     sinks: Vec<Sink>,
     alerts: Alerts,
@@ -33,12 +34,12 @@ struct Inventory {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Backup {
     recipients: Vec<String>,
 }
 
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Alerts {
     rules: Option<PathBuf>,
@@ -79,14 +80,14 @@ enum Anonymous {
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum RoleName {
+pub(super) enum RoleName {
     Viewer,
     Operator,
     Admin,
 }
 
 impl RoleName {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             RoleName::Viewer => "viewer",
             RoleName::Operator => "operator",
@@ -161,9 +162,9 @@ impl Config {
             data_dir: self.data_dir.unwrap_or_else(|| "/var/lib/rusta-collector".into()),
             agents: self.agents.mean(&mut wrong),
             http: self.http.mean(&mut wrong),
-            log: self.log.mean(&mut wrong),
             sign_in: self.sign_in.mean(&mut wrong),
             backup_recipients: self.backup.mean(&mut wrong),
+            log: self.log.mean(&mut wrong),
             thresholds: self.thresholds.mean(&mut wrong),
             sinks: sinks(self.sinks, &mut wrong),
             alerts: super::AlertFiles { rules: self.alerts.rules, oncall: self.alerts.oncall, channels: self.alerts.channels },
@@ -233,7 +234,6 @@ impl Http {
     }
 }
 
-/// Tells whether a text is a name such as `rusta.example` or `*.example`, or an address.
 impl Backup {
     fn mean(self, wrong: &mut Vec<Wrong>) -> Vec<String> {
         for recipient in self.recipients.iter().filter(|recipient| recipient.parse::<age::x25519::Recipient>().is_err()) {
@@ -243,6 +243,7 @@ impl Backup {
     }
 }
 
+/// Tells whether a text is a name such as `rusta.example` or `*.example`, or an address.
 fn is_host(text: &str) -> bool {
     let name = text.strip_prefix("*.").unwrap_or(text);
     let is_name = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));

@@ -7,7 +7,7 @@ use rusta_wire::UnixMs;
 
 use super::throttle::Key;
 use super::users::By;
-use super::{Means, People, PeopleError, SessionRow, Visitor, password, sessions, users};
+use super::{Directory, Means, People, PeopleError, SessionRow, Visitor, password, sessions, users};
 
 /// How long a typed password vouches for dangerous acts: an unlocked desk is not left for longer without being noticed.
 pub const CONFIRMED: Duration = Duration::from_secs(600);
@@ -36,25 +36,38 @@ impl Visitor {
 }
 
 impl People {
-    /// Checks the password of somebody signed in, in turn, and keeps that they typed it.
+    /// Checks the password of somebody signed in, in turn, and keeps that they typed it. Whom an OpenID provider knows has none
+    /// here: they sign in there once more.
     ///
     /// # Errors
     /// A failing database.
     pub async fn confirm(&self, visitor: &Visitor, typed: String, now: UnixMs) -> Result<Confirmation, PeopleError> {
-        let (Some(name), Means::Session { id, .. }) = (visitor.name.clone(), &visitor.means) else { return Ok(Confirmation::Wrong) };
-        let id = *id;
+        let (Some(name), Means::Session { id, directory, .. }) = (visitor.name.clone(), &visitor.means) else {
+            return Ok(Confirmation::Wrong);
+        };
+        let (id, directory) = (*id, *directory);
         // A session that was left open guesses no faster than a stranger, and makes nobody else wait.
         let keys = vec![Key::Device(format!("session {id}"))];
         if let Err(wait) = self.throttle(|throttle| throttle.begin(&keys, now)) {
             return Ok(Confirmation::Later(wait));
         }
         let Some(turn) = self.turns.wait(true).await else { return Ok(Confirmation::Later(Duration::from_secs(10))) };
+        let by_ldap = match (directory, &self.directories.ldap) {
+            (Some(Directory::Ldap), Some(server)) => match server.check(&name, &typed).await {
+                Ok(known) => Some(known.is_some_and(|person| person.name == name)),
+                Err(error) => {
+                    tracing::warn!(%error, "nobody can confirm by the LDAP server");
+                    return Ok(Confirmation::Later(Duration::from_secs(10)));
+                }
+            },
+            _ => None,
+        };
         let people = self.clone();
         let checked = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let Some(user) = users::find(&people.store, &name)? else { return Ok(Confirmation::Wrong) };
             people.sign_ins.checks.inc();
-            if !password::matches(&typed, &user.password_hash) {
+            if !by_ldap.unwrap_or_else(|| password::matches(&typed, &user.password_hash)) {
                 return Ok(Confirmation::Wrong);
             }
             people.throttle(|throttle| throttle.was_right(&keys));

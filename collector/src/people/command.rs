@@ -122,7 +122,8 @@ pub fn run(args: &UsersArgs, place: &Place) -> Result<(), Failure> {
         }
         Action::List => {
             for user in people.users()? {
-                say!("{}\t{}\t{}", user.name, user.role, user.region.as_deref().unwrap_or("everything"));
+                let known = user.directory.map_or_else(String::new, |directory| format!("\t{directory}"));
+                say!("{}\t{}\t{}{known}", user.name, user.role, user.region.as_deref().unwrap_or("everything"));
             }
         }
         Action::Remove { name } => {

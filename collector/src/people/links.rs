@@ -37,5 +37,5 @@ pub(super) fn take(store: &Store, link: &str, address: &str, browser: &str, now:
         let sql = "DELETE FROM sign_in_links WHERE hash = ?1 AND expires_at > ?2 RETURNING user_name";
         Ok::<_, PeopleError>(db.query_row(sql, (secret::digest(link), now.0), |row| row.get(0)).optional()?)
     })?;
-    user.map(|user| sessions::open(store, &user, address, browser, now)).transpose()
+    user.map(|user| sessions::open(store, &user, address, browser, now, now)).transpose()
 }

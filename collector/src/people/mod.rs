@@ -12,6 +12,7 @@ mod account;
 pub mod audit;
 pub mod command;
 pub mod device;
+pub mod directory;
 mod links;
 mod password;
 mod rarely;
@@ -38,6 +39,7 @@ use crate::{engine::Snapshot, inventory::SiteId};
 
 pub use account::{CONFIRMED, Confirmation};
 pub use audit::{AuditEntry, AuditFilter};
+pub use directory::{Directories, Directory};
 pub use links::VALIDITY as LINK_VALIDITY;
 pub use role::Role;
 pub use second::Enrolment;
@@ -69,7 +71,7 @@ pub struct Visitor {
 pub enum Means {
     /// They are not.
     Nobody,
-    /// By the session they opened with their password.
+    /// By the session they opened.
     Session {
         /// Its number.
         id: i64,
@@ -77,8 +79,10 @@ pub enum Means {
         confirmed_at: UnixMs,
         /// Whether their password was given to them and has to be changed before anything else.
         must_change: bool,
-        /// Whether they have a second factor.
+        /// Whether they have a second factor, here or at the provider that vouches for them.
         second_factor: bool,
+        /// The directory that knows them; `None` for an account of this collector.
+        directory: Option<Directory>,
     },
     /// By an API token, which no browser sends by itself.
     Token,
@@ -103,6 +107,11 @@ impl Visitor {
     /// Whether their password was given to them and has to be changed before anything else.
     pub fn must_change(&self) -> bool {
         matches!(self.means, Means::Session { must_change: true, .. })
+    }
+
+    /// The directory that knows them; `None` for an account of this collector, a token, or nobody.
+    pub fn directory(&self) -> Option<Directory> {
+        if let Means::Session { directory, .. } = self.means { directory } else { None }
     }
 
     /// Whether they came with a password alone.
@@ -150,6 +159,7 @@ pub struct People {
     sign_ins: sign_in::SignIns,
     told: rarely::Rarely,
     second_factor_for: Arc<[Role]>,
+    directories: Arc<Directories>,
 }
 
 impl People {
@@ -162,6 +172,7 @@ impl People {
             sign_ins: sign_in::SignIns::default(),
             told: rarely::Rarely::default(),
             second_factor_for: Arc::new([]),
+            directories: Arc::default(),
         }
     }
 

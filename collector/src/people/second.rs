@@ -6,6 +6,9 @@
 //! ```
 //! A code counts once: its step is kept, and neither it nor an earlier one is taken again. The secret is shown only while it
 //! is pending. Recovery codes are 64 random bits each, kept as SHA-256, and used up one by one.
+//!
+//! Codes are computed from the secret, so it is kept as it is: in the state database, which its owner alone reads (0600 in a
+//! folder of 0700, closed at each start). A key beside it would be read by whoever reads it. Backups hold it too: encrypt them.
 
 use std::time::Duration;
 

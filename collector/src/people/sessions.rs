@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension;
 use rusta_wire::UnixMs;
 
 use super::users::read_role;
-use super::{Means, PeopleError, Visitor, audit, secret};
+use super::{Directory, Means, PeopleError, Visitor, audit, secret};
 use crate::persian::Lang;
 use crate::store::Store;
 
@@ -15,6 +15,9 @@ const IDLE: Duration = Duration::from_secs(12 * 3600);
 
 /// However busy, a session ends after a week.
 const LONGEST: Duration = Duration::from_secs(7 * 86_400);
+
+/// That of somebody a directory knows ends after a shift: what they may do is asked again.
+const LONGEST_OF_A_DIRECTORY: Duration = IDLE;
 
 /// `seen_at` is written at most this often, so that reading a page is not a write.
 const TOUCH: Duration = Duration::from_secs(300);
@@ -39,14 +42,22 @@ pub struct SessionRow {
 /// What a browser calls itself is longer only to confuse.
 const LONGEST_BROWSER: usize = 200;
 
-pub(super) fn open(store: &Store, user: &str, address: &str, browser: &str, now: UnixMs) -> Result<String, PeopleError> {
+/// Opens a session of somebody who last typed their password at `confirmed_at`, and returns its secret.
+pub(super) fn open(
+    store: &Store,
+    user: &str,
+    address: &str,
+    browser: &str,
+    confirmed_at: UnixMs,
+    now: UnixMs,
+) -> Result<String, PeopleError> {
     let (token, csrf) = (secret::draw()?, secret::draw()?);
     store.write(|db| {
         db.execute("DELETE FROM sessions WHERE seen_at < ?1 OR created_at < ?2", ((now - IDLE).0, (now - LONGEST).0))?;
         let browser: String = browser.chars().take(LONGEST_BROWSER).collect();
-        let values = (secret::digest(&token), user, &csrf, now.0, address, browser);
+        let values = (secret::digest(&token), user, &csrf, now.0, address, browser, confirmed_at.0);
         let sql = "INSERT INTO sessions (token_hash, user_name, csrf, created_at, seen_at, confirmed_at, address, browser)
-                   VALUES (?1, ?2, ?3, ?4, ?4, ?4, ?5, ?6)";
+                   VALUES (?1, ?2, ?3, ?4, ?4, ?7, ?5, ?6)";
         db.execute(sql, values)?;
         audit::insert(db, now, &format!("user:{user}"), "login", user, &format!("from {address}"))?;
         Ok::<_, PeopleError>(())
@@ -111,17 +122,20 @@ pub(super) fn visitor(store: &Store, token: &str, now: UnixMs) -> Result<Option<
     let hash = secret::digest(token);
     let found = store.read(|db| {
         let sql = "SELECT u.name, u.role, u.region_code, s.csrf, s.seen_at, u.lang, s.rowid, s.confirmed_at, u.temporary_until,
-                   u.totp_secret IS NOT NULL FROM sessions s JOIN users u ON u.name = s.user_name
-                   WHERE s.token_hash = ?1 AND s.seen_at >= ?2 AND s.created_at >= ?3";
+                   u.totp_secret IS NOT NULL, u.directory FROM sessions s JOIN users u ON u.name = s.user_name
+                   WHERE s.token_hash = ?1 AND s.seen_at >= ?2 AND s.created_at >= iif(u.directory IS NULL, ?3, ?4)";
         let mut query = db.prepare_cached(sql)?;
-        let row = query.query_row((&hash, (now - IDLE).0, (now - LONGEST).0), |row| {
+        let row = query.query_row((&hash, (now - IDLE).0, (now - LONGEST).0, (now - LONGEST_OF_A_DIRECTORY).0), |row| {
             let role: String = row.get(1)?;
             let lang = row.get::<_, Option<String>>(5)?.and_then(|code| Lang::from_code(&code));
+            let directory = row.get::<_, Option<String>>(10)?.and_then(|word| word.parse().ok());
             let means = Means::Session {
                 id: row.get(6)?,
                 confirmed_at: UnixMs(row.get(7)?),
                 must_change: row.get::<_, Option<i64>>(8)?.is_some(),
-                second_factor: row.get(9)?,
+                // An OpenID provider has asked for its own.
+                second_factor: row.get(9)? || directory == Some(Directory::OpenId),
+                directory,
             };
             let visitor = Visitor { name: Some(row.get(0)?), role: read_role(&role), region: row.get(2)?, csrf: row.get(3)?, lang, means };
             Ok((visitor, UnixMs(row.get(4)?)))

@@ -1,9 +1,9 @@
 //! Signing in: counted, then in turn, then checked.
 //!
 //! ```text
-//! attempt -> counted by throttle -> turn (bounded memory) -> argon2 -> session + device cookie | wrong
-//!                    |                  |
-//!                    +-> held           +-> busy
+//! attempt -> counted by throttle -> turn (bounded memory) -> argon2 or LDAP -> session + device cookie | wrong
+//!                    |                  |                           |
+//!                    +-> held           +-> busy                    +-> unreachable
 //! ```
 //! The audit log gets who came in, and failures of accounts there are: the first five in a row, then each time their number
 //! doubles. Names nobody has are counted and never written: people type passwords into the wrong field.
@@ -19,9 +19,10 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use rusta_wire::UnixMs;
 
+use super::directory::{Directory, ldap};
 use super::throttle::Key;
 use super::users::{self, StoredUser};
-use super::{People, PeopleError, audit, device, password, second, sessions};
+use super::{People, PeopleError, audit, device, password, second};
 
 /// Somebody at the door.
 #[derive(Debug, Clone, Default)]
@@ -51,6 +52,8 @@ pub enum Login {
     Held(Duration),
     /// Too many people are at the door.
     Busy,
+    /// The directory that would know does not answer.
+    Unreachable,
 }
 
 /// What a person who was let in carries.
@@ -95,6 +98,7 @@ impl SignIns {
             Login::Wrong => "wrong",
             Login::Held(_) => "held",
             Login::Busy => "busy",
+            Login::Unreachable => "unreachable",
         };
         self.outcomes.get_or_create(&Outcome { outcome }).inc();
     }
@@ -110,8 +114,7 @@ impl People {
             Ok(counted) => self.check(&counted, now)?,
             Err(wait) => Login::Held(wait),
         };
-        self.sign_ins.count(&login);
-        Ok(login)
+        Ok(self.counted(login))
     }
 
     /// Checks a name and password in turn and opens a session: for visitors, of whom any number comes at once.
@@ -124,18 +127,40 @@ impl People {
             Ok(counted) => match self.turns.wait(counted.known).await {
                 None => Login::Busy,
                 Some(turn) => {
+                    let said = match self.ldap_for(&counted) {
+                        Some(server) => Some(server.check(&counted.attempt.name, &counted.attempt.password).await),
+                        None => None,
+                    };
                     let people = self.clone();
                     // The turn ends with the work, also when the visitor has gone meanwhile.
                     let checked = tokio::task::spawn_blocking(move || {
                         let _turn = turn;
-                        people.check(&counted, now)
+                        match said {
+                            None => people.check(&counted, now),
+                            Some(Ok(person)) => people.judge_ldap(&counted.attempt, &counted.keys, person.as_ref(), now),
+                            Some(Err(error)) => {
+                                tracing::warn!(%error, "nobody can sign in by the LDAP server");
+                                Ok(Login::Unreachable)
+                            }
+                        }
                     });
                     checked.await.map_err(|error| PeopleError::Password(error.to_string()))??
                 }
             },
         };
+        Ok(self.counted(login))
+    }
+
+    /// Counts what came of an attempt.
+    pub(super) fn counted(&self, login: Login) -> Login {
         self.sign_ins.count(&login);
-        Ok(login)
+        login
+    }
+
+    /// Returns the LDAP server if it is the one to ask: an account of this collector is never asked for elsewhere.
+    fn ldap_for(&self, counted: &Counted) -> Option<ldap::Server> {
+        let is_its = counted.user.as_ref().is_none_or(|user| user.directory == Some(Directory::Ldap));
+        self.directories.ldap.clone().filter(|_| is_its)
     }
 
     /// Counts an attempt before anything is spent on it.
@@ -170,8 +195,7 @@ impl People {
         match user {
             Some(user) if right => {
                 self.throttle(|throttle| throttle.was_right(keys));
-                let session = sessions::open(&self.store, &user.name, &attempt.address, &attempt.browser, now)?;
-                Ok(Login::Welcome(Entry { session, device: device::issue(&self.store, &user.name, now)? }))
+                self.welcome(&user.name, attempt, now, now).map(Login::Welcome)
             }
             Some(user) => {
                 let in_a_row = keys.first().map_or(0, |key| self.throttle(|throttle| throttle.counted(key)));
@@ -194,7 +218,7 @@ impl People {
 }
 
 /// Returns what of an address one subscriber has: of IPv4 all, of IPv6 the /64 (RFC 6177).
-fn neighbourhood(address: &str) -> String {
+pub(super) fn neighbourhood(address: &str) -> String {
     match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
         Ok(IpAddr::V6(v6)) => {
             let [a, b, c, d, ..] = v6.segments();

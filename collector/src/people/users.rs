@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension;
 use rusta_wire::UnixMs;
 
-use super::{PeopleError, Role, audit, password, secret};
+use super::{Directory, PeopleError, Role, audit, password, secret};
 use crate::inventory::Versions;
 use crate::persian::Lang;
 use crate::store::Store;
@@ -34,6 +34,8 @@ pub struct UserRow {
     pub region: Option<String>,
     /// When they were added.
     pub created_at: UnixMs,
+    /// The directory that knows them; `None` for an account of this collector.
+    pub directory: Option<Directory>,
 }
 
 pub(super) struct StoredUser {
@@ -41,6 +43,8 @@ pub(super) struct StoredUser {
     pub password_hash: String,
     /// Until when the password holds; `None` for one's own.
     pub temporary_until: Option<UnixMs>,
+    /// The directory that knows them.
+    pub directory: Option<Directory>,
 }
 
 /// How long a word holds that somebody else gave out: long enough for a telephone call and a walk to a computer.
@@ -70,7 +74,9 @@ pub(super) fn add(store: &Store, user: &NewUser, actor: &str, now: UnixMs) -> Re
 
 pub(super) fn remove(store: &Store, name: &str, actor: &str, now: UnixMs) -> Result<(), PeopleError> {
     store.write(|db| {
-        let others: i64 = db.query_row("SELECT count(*) FROM users WHERE role = 'admin' AND name <> ?1", [name], |row| row.get(0))?;
+        // One a directory knows is none while it is down.
+        let others: i64 =
+            db.query_row("SELECT count(*) FROM users WHERE role = 'admin' AND name <> ?1 AND directory IS NULL", [name], |row| row.get(0))?;
         let role: Option<String> = db.query_row("SELECT role FROM users WHERE name = ?1", [name], |row| row.get(0)).optional()?;
         match role.as_deref() {
             None => return Err(PeopleError::Refused(format!("there is no user `{name}`"))),
@@ -93,10 +99,11 @@ pub(super) fn set_language(store: &Store, name: &str, lang: Lang) -> Result<(), 
 
 pub(super) fn list(store: &Store) -> Result<Vec<UserRow>, PeopleError> {
     store.read(|db| {
-        let mut query = db.prepare_cached("SELECT name, role, region_code, created_at FROM users ORDER BY name")?;
+        let mut query = db.prepare_cached("SELECT name, role, region_code, created_at, directory FROM users ORDER BY name")?;
         let rows = query.query_map([], |row| {
             let role: String = row.get(1)?;
-            Ok(UserRow { name: row.get(0)?, role: read_role(&role), region: row.get(2)?, created_at: UnixMs(row.get(3)?) })
+            let directory = read_directory(row.get(4)?);
+            Ok(UserRow { name: row.get(0)?, role: read_role(&role), region: row.get(2)?, created_at: UnixMs(row.get(3)?), directory })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     })
@@ -104,10 +111,10 @@ pub(super) fn list(store: &Store) -> Result<Vec<UserRow>, PeopleError> {
 
 pub(super) fn find(store: &Store, name: &str) -> Result<Option<StoredUser>, PeopleError> {
     store.read(|db| {
-        let mut query = db.prepare_cached("SELECT name, password_hash, temporary_until FROM users WHERE name = ?1")?;
+        let mut query = db.prepare_cached("SELECT name, password_hash, temporary_until, directory FROM users WHERE name = ?1")?;
         let row = query.query_row([name], |row| {
             let temporary_until = row.get::<_, Option<i64>>(2)?.map(UnixMs);
-            Ok(StoredUser { name: row.get(0)?, password_hash: row.get(1)?, temporary_until })
+            Ok(StoredUser { name: row.get(0)?, password_hash: row.get(1)?, temporary_until, directory: read_directory(row.get(3)?) })
         });
         Ok(row.optional()?)
     })
@@ -143,6 +150,9 @@ fn set_password(
 ) -> Result<(), PeopleError> {
     let hash = password::hash(password)?;
     store.write(|db| {
+        if db.query_row("SELECT 1 FROM users WHERE name = ?1 AND directory IS NOT NULL", [name], |_| Ok(())).optional()?.is_some() {
+            return Err(PeopleError::Refused(format!("`{name}` signs in by the directory and has no password here")));
+        }
         let sql = "UPDATE users SET password_hash = ?2, temporary_until = ?3 WHERE name = ?1";
         if db.execute(sql, (name, &hash, until.map(|until| until.0)))? == 0 {
             return Err(PeopleError::Refused(format!("there is no user `{name}`")));
@@ -166,7 +176,11 @@ pub(super) fn read_role(word: &str) -> Role {
     word.parse().unwrap_or(Role::Viewer)
 }
 
-fn check_name(name: &str) -> Result<(), PeopleError> {
+fn read_directory(word: Option<String>) -> Option<Directory> {
+    word.and_then(|word| word.parse().ok())
+}
+
+pub(super) fn check_name(name: &str) -> Result<(), PeopleError> {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_');
     if name.is_empty() || name.chars().count() > LONGEST_NAME || !name.chars().all(allowed) {
         return Err(PeopleError::Refused(format!("`{name}` is not a user name: 1 to {LONGEST_NAME} letters, digits, `.`, `-` or `_`")));

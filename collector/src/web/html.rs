@@ -43,6 +43,22 @@ pub fn url_part(text: &str) -> String {
     out
 }
 
+/// Reads what [`url_part`] wrote; empty for anything else.
+pub fn from_url_part(part: &str) -> String {
+    let (mut bytes, mut rest) = (Vec::with_capacity(part.len()), part.bytes());
+    let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok());
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => match (digit(rest.next()), digit(rest.next())) {
+                (Some(high), Some(low)) => bytes.push(high << 4 | low),
+                _ => return String::new(),
+            },
+            plain => bytes.push(plain),
+        }
+    }
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +67,9 @@ mod tests {
     fn nothing_typed_by_people_becomes_markup() {
         assert_eq!(escape("<b a=\"1\">&'"), "&lt;b a=&quot;1&quot;&gt;&amp;&#39;");
         assert_eq!(url_part("علی/a b&c"), "%D8%B9%D9%84%DB%8C%2Fa%20b%26c");
+        assert_eq!(from_url_part(&url_part("علی/a b&c;%")), "علی/a b&c;%");
+        for broken in ["%", "%4", "%zz", "%FF"] {
+            assert_eq!(from_url_part(broken), "");
+        }
     }
 }

@@ -73,6 +73,8 @@ pub fn router(state: WebState, machines: Router<WebState>) -> Router {
         .route("/account/sessions", post(pages::account::end_session))
         .route("/account/confirm", post(pages::account::confirm))
         .route("/login", get(pages::login::form).post(pages::login::sign_in))
+        .route("/login/openid", get(pages::openid::go))
+        .route("/login/openid/back", get(pages::openid::back))
         .route("/login/link", get(pages::link::form).post(pages::link::take))
         .route("/logout", post(pages::login::sign_out))
         .route("/static/{name}", get(assets::serve))

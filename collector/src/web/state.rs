@@ -17,7 +17,7 @@ use crate::identity::Registry;
 use crate::inventory::Published;
 use crate::journal::Journal;
 use crate::log::Log;
-use crate::people::{People, Role};
+use crate::people::{Directories, People, Role};
 use crate::rules::Rules;
 use crate::store::Store;
 

@@ -264,7 +264,7 @@ async fn a_code_of_another_county_and_a_code_that_is_nowhere_answer_alike() {
                 queries(&scene.document, &path, &scene.foreign).iter().zip(queries(&scene.document, &path, &nowhere))
             {
                 // A form to sign in carries a token of its own.
-                if !takes.contains(&Method::GET) || ["/status", "/login", "/login/link"].contains(&path.as_str()) {
+                if !takes.contains(&Method::GET) || ["/status", "/login", "/login/link", "/login/openid/back"].contains(&path.as_str()) {
                     continue;
                 }
                 let (there, away) = (format!("{there}{there_query}"), format!("{away}{away_query}"));
@@ -361,7 +361,8 @@ async fn the_menu_offers_what_opens() {
 #[tokio::test]
 async fn without_a_login_only_the_open_doors_answer() {
     let scene = scene().await;
-    let open = ["/login", "/login/link", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
+    let open =
+        ["/login", "/login/link", "/login/openid", "/login/openid/back", "/status", "/static/{name}", "/openapi.json", "/api/{*rest}"];
     for path in paths(&scene.router) {
         for address in filled(&path, &scene.foreign) {
             let answer = get(&scene.router, &address).await;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::errors;
 use super::login::local_address;
-use crate::people::{Confirmation, Means, PeopleError, Role, SessionRow};
+use crate::people::{Confirmation, Directory, Means, PeopleError, Role, SessionRow};
 use crate::persian::words;
 use crate::web::asked::Asked;
 use crate::web::html::{Html, url_part};
@@ -30,6 +30,8 @@ struct AccountPage {
     /// Whether a second factor is asked for before anything else.
     owes: bool,
     second_factor: bool,
+    /// The directory that knows them.
+    directory: Option<Directory>,
     /// The secret while it is set up, as a picture and as text.
     enrolment: Option<(Html, String)>,
     /// Recovery codes, shown this once.
@@ -43,6 +45,8 @@ struct ConfirmPage {
     p: Page,
     next: String,
     fault: Option<&'static str>,
+    /// Where to sign in once more, for those who have no password here.
+    again: Option<String>,
 }
 
 /// Shows the account of whoever is signed in.
@@ -73,8 +77,8 @@ fn show(web: &WebState, asked: &Asked, status: StatusCode, shown: Shown) -> Resp
     };
     let owes = web.people.owes(&asked.visitor) && !second_factor && !must_change;
     let Shown { enrolment, recovery, fault } = shown;
-    asked
-        .show_as(status, &AccountPage { p, sessions, own: *id, must_change: *must_change, owes, second_factor, enrolment, recovery, fault })
+    let (own, must_change, directory) = (*id, *must_change, asked.visitor.directory());
+    asked.show_as(status, &AccountPage { p, sessions, own, must_change, owes, second_factor, directory, enrolment, recovery, fault })
 }
 
 /// A filled-in form for the second factor.
@@ -193,7 +197,9 @@ pub fn ask_to_confirm(asked: &Asked) -> Response {
 
 fn confirm_page(asked: &Asked, status: StatusCode, next: &str, fault: Option<&'static str>) -> Response {
     let p = asked.page(Section::Outside, words(asked.prefs.lang).confirm_password);
-    asked.show_as(status, &ConfirmPage { p, next: next.to_owned(), fault })
+    let by_openid = asked.visitor.directory() == Some(Directory::OpenId);
+    let again = by_openid.then(|| format!("/login/openid?again=1&next={}", url_part(next)));
+    asked.show_as(status, &ConfirmPage { p, next: next.to_owned(), fault, again })
 }
 
 /// A filled-in form that confirms.

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::people::{self, Attempt, Login, device};
 use crate::persian::words;
 use crate::web::asked::{Asked, SESSION, address_of, same};
+use crate::web::html::url_part;
 use crate::web::page::{Page, Section};
 use crate::web::prefs::{Prefs, cookie};
 use crate::web::state::WebState;
@@ -24,7 +25,7 @@ use crate::web::tone::Tone;
 const DOOR: &str = "rusta_door";
 
 /// Name of the cookie of a device that was signed in from.
-const DEVICE: &str = "rusta_device";
+pub(super) const DEVICE: &str = "rusta_device";
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -34,6 +35,8 @@ struct LoginPage {
     /// The token of a form that nobody is signed in for.
     door: String,
     fault: Option<&'static str>,
+    /// The button of single sign-on: its address and what stands on it.
+    openid: Option<(String, String)>,
 }
 
 /// Where to go after signing in.
@@ -85,10 +88,10 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
         browser: parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned(),
         device: cookie(&parts, DEVICE).map(str::to_owned),
     };
+    let secure = web.is_secure(&parts.extensions);
     match web.people.sign_in_in_turn(attempt, web.now()).await {
         Ok(Login::Welcome(entry)) => {
             let cookies = [
-    let secure = web.is_secure(&parts.extensions);
                 kept_cookie(secure, SESSION, &entry.session, None),
                 kept_cookie(secure, DEVICE, &entry.device, Some(device::REMEMBERED)),
                 kept_cookie(secure, DOOR, "", Some(Duration::ZERO)),
@@ -98,6 +101,7 @@ pub async fn sign_in(State(web): State<WebState>, parts: RequestParts, Form(give
         }
         Ok(Login::Wrong) => again(StatusCode::UNAUTHORIZED, words.wrong_login),
         Ok(Login::Held(wait)) => later(again(StatusCode::TOO_MANY_REQUESTS, words.too_many_logins), wait),
+        Ok(Login::Unreachable) => again(StatusCode::BAD_GATEWAY, words.directory_is_silent),
         Ok(Login::Busy) => later(again(StatusCode::SERVICE_UNAVAILABLE, words.too_many_logins), Duration::from_secs(10)),
         Err(error) => {
             tracing::error!(%error, "sign-in failed");
@@ -138,7 +142,7 @@ impl<S: Sync> FromRequestParts<S> for RequestParts {
 
 /// Shows the form with a token of its own: nobody is signed in yet, and a foreign page must not sign anybody in to an account
 /// of its choice. The cookie is the browser's, the field is the page's; only our own page has both.
-fn login_page(web: &WebState, parts: &Parts, next: &str, fault: Option<&'static str>) -> Response {
+pub(super) fn login_page(web: &WebState, parts: &Parts, next: &str, fault: Option<&'static str>) -> Response {
     let asked = Asked::guest(web, parts);
     let held = cookie(parts, DOOR).filter(|held| held.len() == 64 && held.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let door = match held.map_or_else(people::draw, |held| Ok(held.to_owned())) {

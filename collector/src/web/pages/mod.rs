@@ -17,6 +17,7 @@ pub mod link;
 pub mod login;
 pub mod maintenance;
 pub mod map;
+pub mod openid;
 pub mod overview;
 mod past;
 pub mod programs;
