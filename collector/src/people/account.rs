@@ -51,7 +51,8 @@ impl People {
         if let Err(wait) = self.throttle(|throttle| throttle.begin(&keys, now)) {
             return Ok(Confirmation::Later(wait));
         }
-        let Some(turn) = self.turns.wait(true).await else { return Ok(Confirmation::Later(Duration::from_secs(10))) };
+        let turn = if directory == Some(Directory::Ldap) { self.turns.wait_for_directory().await } else { self.turns.wait(true).await };
+        let Some(turn) = turn else { return Ok(Confirmation::Later(Duration::from_secs(10))) };
         let by_ldap = match (directory, &self.directories.ldap) {
             (Some(Directory::Ldap), Some(server)) => match server.check(&name, &typed).await {
                 Ok(known) => Some(known.is_some_and(|person| person.name == name)),

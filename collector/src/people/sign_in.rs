@@ -21,6 +21,7 @@ use rusta_wire::UnixMs;
 
 use super::directory::{Directory, ldap};
 use super::throttle::Key;
+use super::turns::Turn;
 use super::users::{self, StoredUser};
 use super::{People, PeopleError, audit, device, password, second};
 
@@ -124,10 +125,10 @@ impl People {
     pub async fn sign_in_in_turn(&self, attempt: Attempt, now: UnixMs) -> Result<Login, PeopleError> {
         let login = match self.begin(attempt, now)? {
             Err(wait) => Login::Held(wait),
-            Ok(counted) => match self.turns.wait(counted.known).await {
+            Ok(counted) => match self.turn_for(&counted).await {
                 None => Login::Busy,
-                Some(turn) => {
-                    let said = match self.ldap_for(&counted) {
+                Some((turn, server)) => {
+                    let said = match server {
                         Some(server) => Some(server.check(&counted.attempt.name, &counted.attempt.password).await),
                         None => None,
                     };
@@ -155,6 +156,14 @@ impl People {
     pub(super) fn counted(&self, login: Login) -> Login {
         self.sign_ins.count(&login);
         login
+    }
+
+    /// Waits for a turn of whoever looks at the password, and says if that is the LDAP server.
+    async fn turn_for(&self, counted: &Counted) -> Option<(Turn, Option<ldap::Server>)> {
+        match self.ldap_for(counted) {
+            Some(server) => Some((self.turns.wait_for_directory().await?, Some(server))),
+            None => Some((self.turns.wait(counted.known).await?, None)),
+        }
     }
 
     /// Returns the LDAP server if it is the one to ask: an account of this collector is never asked for elsewhere.
