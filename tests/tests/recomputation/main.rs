@@ -1,8 +1,7 @@
 //! Random worlds, recomputed by a program that was written from the definitions' text alone (`tests/recomputation`): real
 //! uploads over mTLS, the figures asked over the API and the command line. They must agree to the second.
 //!
-//! `RUSTA_AUDIT_WORLDS=200 RUSTA_AUDIT_SEED=N cargo test -p rusta-tests --test recomputation worlds` searches two hundred worlds
-//! from N on; `RUSTA_AUDIT_JOBS=N` runs so many at once. A world's seed, printed with each difference, makes it again on the same day.
+//! `scripts/fuzz audit [WORLDS] [SEED]` searches two hundred worlds from a seed on, and a month; `RUSTA_AUDIT_JOBS=N` runs so many at once. A world's seed, printed with each difference, makes it again on the same day.
 //! `RUSTA_AUDIT_LEVEL`: 6 (cuts, works, hours, loss), 7 (boots without a clock, several devices of a site, vantages, modems), 8
 //! (weeks, splits), 9 (a month with a split).
 
@@ -35,6 +34,7 @@ fn an_auditor_who_knows_only_the_text_finds_the_same_figures_of_days_and_weeks_i
 }
 
 #[test]
+#[ignore = "takes a quarter of an hour: scripts/fuzz audit"]
 fn an_auditor_who_knows_only_the_text_finds_the_same_figures_of_a_month_in_which_a_county_splits() {
     audit(&from_environment("RUSTA_AUDIT_MONTHS", "1"), "9");
 }
