@@ -140,7 +140,7 @@ impl World {
         let advance = Advance::open(parts, UnixMs(START_MS)).unwrap();
         let builder =
             history::Builder::new(history::Parts { log: log.clone(), store: store.clone(), inventories, thresholds, retention_days: 30 });
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         World { _folder: folder, log, store, advance, builder, runtime }
     }
 

@@ -171,7 +171,7 @@ impl TypedLdap {
             wrong.push(Wrong::at(&["sign_in", "ldap", "name_attribute"], "an attribute's name, such as uid or sAMAccountName"));
         }
         let filter = self.filter.unwrap_or_default();
-        if !filter.is_empty() && !(filter.starts_with('(') && filter.ends_with(')')) {
+        if !(filter.is_empty() || filter.starts_with('(') && filter.ends_with(')')) {
             wrong.push(Wrong::at(&["sign_in", "ldap", "filter"], "a filter in brackets, such as (objectClass=person)"));
         }
         if self.bind_dn.is_empty() != self.password_file.is_none() {

@@ -109,7 +109,7 @@ sign_in:
 #[test]
 fn recipients_of_backups_are_public_keys() {
     let key = age::x25519::Identity::generate().to_public().to_string();
-    assert_eq!(parse("c.yaml", &format!("backup: {{ recipients: [{key}] }}")).unwrap().backup_recipients, [key.clone()]);
+    assert_eq!(parse("c.yaml", &format!("backup: {{ recipients: [{key}] }}")).unwrap().backup_recipients, std::slice::from_ref(&key));
     let found = mistakes(&format!("backup:\n  recipients: [{key}x]\n"));
     assert!(found[0].starts_with("c.yaml:2:3: backup.recipients: `age1") && found[0].ends_with("prints: age1..."), "{found:?}");
 }

@@ -278,7 +278,7 @@ fn or_none(value: Option<impl ToString>) -> String {
 /// Writes a size as lists do: in the largest unit that leaves it whole.
 fn size(bytes: u64) -> String {
     let units = [(1u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1_000_000_000, "GB"), (1_000_000, "MB")];
-    let fits = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes % unit == 0);
+    let fits = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{bytes} B"), |(unit, name)| format!("{}{name}", bytes / unit))
 }
 

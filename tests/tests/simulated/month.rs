@@ -281,7 +281,7 @@ fn a_month_of_faults_loses_nothing_uncounted_and_doubles_nothing() {
         uploads: 0,
         duplicates: 0,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut now = START;
     while now < START + DAYS * 24 * HOUR_MS {
         now += step_ms;

@@ -242,7 +242,7 @@ impl World {
         let thresholds = Thresholds { flap_changes: 1_000, ..Thresholds::default() };
         let parts = Parts { log: log.clone(), store: store.clone(), inventories: inventories.subscribe(), thresholds: thresholds.clone() };
         let advance = Advance::open(parts, second(0)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         World { agents, log, store, inventories, thresholds, advance, runtime, heard: Vec::new(), _folder: folder }
     }
 

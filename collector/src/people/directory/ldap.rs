@@ -92,7 +92,7 @@ impl Server {
     async fn ask_over(&self, ldap: &mut ldap3::Ldap, name: &str, password: &str) -> Result<Option<Person>, ldap3::LdapError> {
         let settings = &*self.settings;
         if !settings.bind_dn.is_empty() {
-            let secret = password_of(settings).map_err(|error| std::io::Error::other(error))?;
+            let secret = password_of(settings).map_err(std::io::Error::other)?;
             ldap.simple_bind(&settings.bind_dn, &secret).await?.success()?;
         }
         let attribute = settings.name_attribute.as_str();

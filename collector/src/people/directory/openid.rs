@@ -109,12 +109,15 @@ pub struct Begun {
     pub secrets: String,
 }
 
+/// What the provider said of itself when it was last asked, and when that was.
+type Known = (Instant, Result<CoreProviderMetadata, OpenIdError>);
+
 /// The provider; clones share what is known of it.
 #[derive(Debug, Clone)]
 pub struct Provider {
     settings: Arc<config::OpenId>,
     http: reqwest::Client,
-    known: Arc<Mutex<Option<(Instant, Result<CoreProviderMetadata, OpenIdError>)>>>,
+    known: Arc<Mutex<Option<Known>>>,
 }
 
 impl Provider {
