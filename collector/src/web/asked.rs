@@ -204,7 +204,9 @@ impl OptionalFromRequestParts<WebState> for Asked {
 /// Finds out who asks: by bearer token, by session, or nobody if nobody is allowed.
 fn asked(parts: &Parts, web: &WebState) -> Result<Option<Asked>, PeopleError> {
     let at = web.now();
-    let bearer = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.strip_prefix("Bearer "));
+    let said = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| value.split_once(' '));
+    // The name of a scheme is the same in any case (RFC 9110, section 11.1).
+    let bearer = said.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
     let visitor = match (bearer, cookie(parts, SESSION)) {
         (Some(token), _) => web.people.by_token(token.trim(), &address_of(parts), at)?,
         (None, Some(secret)) => web.people.by_session(secret, at)?.or_else(|| anonymous(web, parts)),

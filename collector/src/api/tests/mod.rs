@@ -54,7 +54,9 @@ pub async fn get(router: &Router, address: &str) -> Answer {
 }
 
 pub async fn get_as(router: &Router, address: &str, token: &str) -> Answer {
-    ask(router, Request::get(address).header("authorization", format!("Bearer {token}")).body(Body::empty()).unwrap()).await
+    // The scheme's name is the same in any case: every second caller writes it small.
+    let scheme = if (token.len() + address.len()).is_multiple_of(2) { "Bearer" } else { "bearer" };
+    ask(router, Request::get(address).header("authorization", format!("{scheme} {token}")).body(Body::empty()).unwrap()).await
 }
 
 pub async fn post(router: &Router, address: &str, form: &str, cookie: &str) -> Answer {
